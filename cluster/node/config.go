@@ -1,0 +1,178 @@
+// Package node prepares and describes one member of a cluster: its folder, its addresses, its first keys and its connections to other members.
+package node
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/novacron/novacron/cluster/pki"
+)
+
+// Default ports. Gossip uses TCP and UDP.
+const (
+	PortAPI    = "7750"
+	PortRaft   = "7751"
+	PortGossip = "7752"
+)
+
+// FileConfig is the name of the settings in a member's data directory.
+const FileConfig = "node.yaml"
+
+var (
+	// ErrPrepared means that the data directory belongs to a member already.
+	ErrPrepared = errors.New("already prepared")
+	// ErrNotPrepared means that the data directory holds no member.
+	ErrNotPrepared = errors.New("not prepared")
+)
+
+// Config is what one member knows of itself and of how to find the others. It lives in node.yaml; people may edit it
+// while the member is stopped.
+type Config struct {
+	// DataDir is where everything is kept; it is not part of the file.
+	DataDir string `json:"-"`
+
+	ClusterID string   `json:"clusterID"`
+	NodeID    string   `json:"nodeID"`
+	Name      string   `json:"name"`
+	Role      pki.Role `json:"role"`
+
+	// API, Raft (controllers) and Gossip are the addresses, host:port, that the others reach this member at.
+	API    string `json:"api"`
+	Raft   string `json:"raft,omitempty"`
+	Gossip string `json:"gossip"`
+
+	// Bootstrap marks the first controller: it starts the cluster instead of waiting to be added.
+	Bootstrap bool `json:"bootstrap,omitempty"`
+	// Controllers are API addresses and Seeds gossip addresses that were known when the member joined.
+	Controllers []string `json:"controllers,omitempty"`
+	Seeds       []string `json:"seeds,omitempty"`
+
+	Agent AgentConfig `json:"agent,omitzero"`
+}
+
+// AgentConfig is what only agents need.
+type AgentConfig struct {
+	// Labels of the host, for placement.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Driver is "libvirt" or "fake".
+	Driver string `json:"driver,omitempty"`
+	// LibvirtURI is the libvirt connection; default qemu:///system.
+	LibvirtURI string `json:"libvirtURI,omitempty"`
+	// CPUOvercommit is how many vCPUs may be promised per logical CPU; default 4.
+	CPUOvercommit float64 `json:"cpuOvercommit,omitempty"`
+	// ReservedMemoryMB is kept for the host itself; default 512.
+	ReservedMemoryMB int `json:"reservedMemoryMB,omitempty"`
+}
+
+// PKIDir, RaftDir, BlobDir and JournalDir are the parts of a data directory.
+func (c Config) PKIDir() string { return filepath.Join(c.DataDir, "pki") }
+
+// RaftDir holds the replicated log and its snapshots.
+func (c Config) RaftDir() string { return filepath.Join(c.DataDir, "raft") }
+
+// BlobDir holds content-addressed files.
+func (c Config) BlobDir() string { return filepath.Join(c.DataDir, "blobs") }
+
+// JournalDir holds the agent's half-done work.
+func (c Config) JournalDir() string { return filepath.Join(c.DataDir, "journal") }
+
+// Load reads the settings of a prepared data directory. An unknown key is an error.
+func Load(dataDir string) (Config, error) {
+	path := filepath.Join(dataDir, FileConfig)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return Config{}, fmt.Errorf("%w: no %s in %s: run «novacron cluster init» or «novacron cluster join» first", ErrNotPrepared, FileConfig, dataDir)
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("read the member's settings: %w", err)
+	}
+	c := Config{}
+	if err := yaml.UnmarshalStrict(text, &c); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	c.DataDir = dataDir
+	return c, c.Validate()
+}
+
+// Validate reports the first setting that cannot work.
+func (c Config) Validate() error {
+	if err := pki.ValidateNodeName(c.Name); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
+	addresses := map[string]string{"api": c.API, "gossip": c.Gossip}
+	if c.Role == pki.RoleController {
+		addresses["raft"] = c.Raft
+	}
+	for field, address := range addresses {
+		if err := checkAddress(address); err != nil {
+			return fmt.Errorf("%s: %w", field, err)
+		}
+	}
+	return nil
+}
+
+// checkAddress wants an address that others can dial.
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" || port == "0" {
+		return fmt.Errorf("address %q is not of the form host:port", address)
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("address %q: the other members cannot dial it: give an address of this machine", address)
+	}
+	return nil
+}
+
+// create writes the settings of a new member; keys first, so that a folder with settings always has keys.
+func create(c Config, material pki.Material) error {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := pki.SaveMaterial(c.PKIDir(), material); err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", FileConfig, err)
+	}
+	return writeFile(filepath.Join(c.DataDir, FileConfig), text)
+}
+
+// writeFile replaces a file durably and at once.
+func writeFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) // does nothing once renamed
+	_, err = f.ReadFrom(bytes.NewReader(content))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// vacant refuses a data directory that belongs to a member.
+func vacant(dataDir string) error {
+	if _, err := os.Stat(filepath.Join(dataDir, FileConfig)); err == nil {
+		return fmt.Errorf("%w: %s belongs to a member of a cluster: choose another folder, or remove this one for good", ErrPrepared, dataDir)
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package state
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	statev1 "github.com/novacron/novacron/proto/state/v1"
+)
+
+// txn is one command being applied. A command that is refused has put nothing.
+type txn struct {
+	t        *tables
+	revision uint64
+	now      *timestamppb.Timestamp
+	actor    string
+	changes  []Change
+}
+
+func errUpgrade(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrUpgrade}, args...)...)
+}
+
+func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
+	if command.GetVersion() > Version {
+		return nil, errUpgrade("command version %d at revision %d, known up to %d", command.GetVersion(), x.revision, Version)
+	}
+	switch op := command.GetOp().(type) {
+	case *statev1.Command_InitCluster:
+		return x.initCluster(op.InitCluster)
+	case *statev1.Command_PutMember:
+		return x.updateMember(op.PutMember)
+	case *statev1.Command_RemoveMember:
+		return x.removeMember(op.RemoveMember)
+	case *statev1.Command_SetMemberVoting:
+		return x.setMemberVoting(op.SetMemberVoting)
+	case *statev1.Command_PutToken:
+		return x.putToken(op.PutToken)
+	case *statev1.Command_RedeemToken:
+		return x.redeemToken(op.RedeemToken)
+	case *statev1.Command_DeleteToken:
+		return x.deleteToken(op.DeleteToken)
+	case *statev1.Command_PutImage:
+		return x.putImage(op.PutImage)
+	case *statev1.Command_DeleteImage:
+		return x.deleteImage(op.DeleteImage)
+	case *statev1.Command_ObserveHost:
+		return x.observeHost(op.ObserveHost)
+	case *statev1.Command_CreateVm:
+		return x.createVM(op.CreateVm)
+	case *statev1.Command_SetVmPower:
+		return x.setVMPower(op.SetVmPower)
+	case *statev1.Command_DeleteVm:
+		return x.deleteVM(op.DeleteVm)
+	case *statev1.Command_BindVms:
+		return x.bindVMs(op.BindVms)
+	case *statev1.Command_RefuseVm:
+		return x.refuseVM(op.RefuseVm)
+	case *statev1.Command_ObserveVms:
+		return x.observeVMs(op.ObserveVms)
+	default:
+		return nil, errUpgrade("command at revision %d is of a kind not known here", x.revision)
+	}
+}
+
+// changed records a change for the watchers.
+func (x *txn) changed(before, after proto.Message) {
+	x.changes = append(x.changes, Change{Revision: x.revision, Before: before, After: after})
+}
+
+func (x *txn) putMember(member *novacronv1.Member) *novacronv1.Member {
+	before, existed := x.t.members.get(member.GetId())
+	member.Revision = x.revision
+	x.t.members.put(member.GetId(), member)
+	x.changed(orNil(before, existed), member)
+	return member
+}
+
+func (x *txn) putHost(host *statev1.HostRecord) *statev1.HostRecord {
+	before, existed := x.t.hosts.get(host.GetId())
+	host.Revision, host.LastChangeTime = x.revision, x.now
+	x.t.hosts.put(host.GetId(), host)
+	x.changed(orNil(before, existed), host)
+	return host
+}
+
+func (x *txn) putVM(vm *novacronv1.VM) *novacronv1.VM {
+	before, existed := x.t.vms.get(vm.GetId())
+	if existed {
+		x.t.dropVM(before)
+	}
+	vm.Revision = x.revision
+	x.t.putVM(vm)
+	x.changed(orNil(before, existed), vm)
+	return vm
+}
+
+func (x *txn) dropVM(vm *novacronv1.VM) {
+	x.t.dropVM(vm)
+	x.changed(vm, nil)
+}
+
+// orNil keeps a typed nil pointer from looking like a record.
+func orNil[M proto.Message](m M, ok bool) proto.Message {
+	if !ok {
+		return nil
+	}
+	return m
+}
+
+// edit returns a copy that may be changed and put.
+func edit[M proto.Message](m M) M { return proto.CloneOf(m) }
