@@ -1,0 +1,38 @@
+package vm
+
+import "strings"
+
+// Fault is one thing that is wrong with a definition.
+type Fault struct {
+	// Path is the field, such as volumes[1].sizeGB.
+	Path string `json:"path"`
+	// Value is what was given.
+	Value string `json:"value"`
+	// Limit is what is allowed.
+	Limit string `json:"limit"`
+	// WayOut says what to do about it.
+	WayOut string `json:"wayOut"`
+}
+
+func (f Fault) Error() string {
+	return f.Path + " is " + f.Value + "; allowed is " + f.Limit + "; " + f.WayOut
+}
+
+// Faults is everything that is wrong with a definition, as one error.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, one := range f {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err is nil where there are no faults.
+func (f Faults) Err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}
