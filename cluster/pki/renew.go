@@ -30,12 +30,14 @@ func RunRenewal(ctx context.Context, c *Credentials, renew func(ctx context.Cont
 	return ctx.Err()
 }
 
-// renewAt is two thirds into the life, give or take a twentieth.
+// renewAt is two thirds into the life, give or take a twentieth. The backdated minutes are no part of the life: counting
+// them would renew a short certificate the moment it is issued, for ever.
 func (c *Credentials) renewAt() time.Time {
 	leaf := c.current.Load().leaf
-	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	start := leaf.NotBefore.Add(ClockSkew)
+	life := leaf.NotAfter.Sub(start)
 	jitter := time.Duration((rand.Float64() - 0.5) / 10 * float64(life))
-	return leaf.NotBefore.Add(life*2/3 + jitter)
+	return start.Add(life*2/3 + jitter)
 }
 
 func (c *Credentials) renewUntilDone(ctx context.Context, renew func(context.Context, []byte) ([]byte, error), logger *slog.Logger) {
@@ -43,6 +45,7 @@ func (c *Credentials) renewUntilDone(ctx context.Context, renew func(context.Con
 		err := c.renewOnce(ctx, renew)
 		if err == nil {
 			logger.Info("certificate renewed", "identity", c.Identity().String(), "expires", c.Expires(), "serial", c.SerialHex())
+			sleep(ctx, firstRetry) // a signer that hands out old certificates must not be asked in a tight loop
 			return
 		}
 		wait := pause/2 + rand.N(pause)
