@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -25,7 +24,6 @@ type Gossip struct {
 	guard      *guard
 	logger     *slog.Logger
 	ready      chan struct{}
-	readyOnce  sync.Once
 	stop       context.CancelFunc
 	loops      sync.WaitGroup
 
@@ -127,10 +125,6 @@ func (g *Gossip) Stats() Stats {
 	}
 }
 
-// Keys rotate the encryption: install the new key on all nodes, then use it on all, then remove the old one from all.
-// The ring holds every key that incoming messages may use.
-func (g *Gossip) Keys() *memberlist.Keyring { return g.keys }
-
 // leaveTimeout bounds a good-bye whose context has no deadline.
 const leaveTimeout = 5 * time.Second
 
@@ -177,17 +171,4 @@ func (g *Gossip) Close() error {
 	err := g.list.Shutdown()
 	g.loops.Wait()
 	return err
-}
-
-// plainTransport serves tests whose transport ignores node names.
-type plainTransport struct{ memberlist.Transport }
-
-// WriteToAddress ignores the name.
-func (t plainTransport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
-	return t.WriteTo(b, a.Addr)
-}
-
-// DialAddressTimeout ignores the name.
-func (t plainTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	return t.DialTimeout(a.Addr, timeout)
 }

@@ -3,6 +3,8 @@ package gossip
 import (
 	"context"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -22,26 +24,35 @@ const (
 // two halves of a partition would stay apart for ever.
 func (g *Gossip) stayJoined(ctx context.Context) {
 	for pause := firstTry; ctx.Err() == nil; pause = min(2*pause, lastTry) {
-		seeds := g.missing(g.cfg.Seeds())
-		if len(seeds) == 0 || g.join(ctx, seeds) > 0 {
+		seeds := g.missing(g.seeds(ctx))
+		// One that answers may be this node itself under another address: somebody else has to appear, or all answer.
+		if g.join(ctx, seeds) == len(seeds) || g.hasCompany() {
 			break
 		}
 		g.logger.Warn("no gossip seed answers, will retry", "seeds", seeds, "in", pause)
 		sleep(ctx, pause/2+rand.N(pause))
 	}
-	g.readyOnce.Do(func() {
-		if ctx.Err() == nil {
-			close(g.ready)
-		}
-	})
+	if ctx.Err() != nil {
+		return
+	}
+	close(g.ready)
+	g.catchUp(ctx)
 	for sleep(ctx, g.cfg.RejoinEvery/2+rand.N(g.cfg.RejoinEvery)) {
 		g.rejoin(ctx)
 	}
 }
 
+// catchUp asks one seed again a moment later: when a whole cluster boots, those who came to the same seed after this node
+// would otherwise be learnt one rumour at a time.
+func (g *Gossip) catchUp(ctx context.Context) {
+	if seeds := g.seeds(ctx); sleep(ctx, firstTry+rand.N(firstTry)) && len(seeds) > 0 {
+		g.join(ctx, seeds[rand.IntN(len(seeds)):][:1])
+	}
+}
+
 // rejoin asks the seeds and remembered members that are not alive here.
 func (g *Gossip) rejoin(ctx context.Context) {
-	targets := g.missing(g.cfg.Seeds())
+	targets := g.missing(g.seeds(ctx))
 	lost := g.missing(g.failed())
 	rand.Shuffle(len(lost), func(i, j int) { lost[i], lost[j] = lost[j], lost[i] })
 	targets = append(targets, lost[:min(len(lost), perRound)]...)
@@ -51,6 +62,44 @@ func (g *Gossip) rejoin(ctx context.Context) {
 	if n := g.join(ctx, targets); n > 0 {
 		g.logger.Info("found missing members again", "asked", len(targets), "answered", n)
 	}
+}
+
+// seeds gives the configured addresses as "ip:port", to be comparable with members'; a name may stand for several.
+func (g *Gossip) seeds(ctx context.Context) []string {
+	var list []string
+	for _, s := range g.cfg.Seeds() {
+		addrs, err := resolve(ctx, s)
+		if err != nil {
+			g.logger.Warn("gossip seed left out", "seed", s, "error", err)
+		}
+		list = append(list, addrs...)
+	}
+	return list
+}
+
+func resolve(ctx context.Context, address string) ([]string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []string{net.JoinHostPort(ip.Unmap().String(), port)}, nil
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	list := make([]string, 0, len(ips))
+	for _, ip := range ips {
+		list = append(list, net.JoinHostPort(ip.Unmap().String(), port))
+	}
+	return list, err
+}
+
+func (g *Gossip) hasCompany() bool {
+	for _, m := range g.table.list() {
+		if m.State == Alive && m.ID != g.cfg.ID {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *Gossip) failed() []string {
