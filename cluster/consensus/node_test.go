@@ -1,0 +1,207 @@
+package consensus
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestThreeNodesCommitAndAgree(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	lead := c.leader()
+	result, index, err := lead.Propose(short(t, 5*time.Second), setCmd("a", "1"))
+	require.NoError(t, err)
+	require.Equal(t, "1", result)
+	for _, m := range c.members {
+		require.NoError(t, m.WaitApplied(short(t, 5*time.Second), index))
+		require.Equal(t, "1", m.sm.get("a"))
+	}
+	result, next, err := lead.Propose(short(t, 5*time.Second), casCmd("a", "9", "2"))
+	require.NoError(t, err)
+	require.Equal(t, errCAS, result, "a refused command is a result")
+	require.Greater(t, next, index)
+	require.NoError(t, lead.ReadIndex(short(t, 5*time.Second)))
+}
+
+func TestFollowerNamesTheLeader(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	lead := c.leader()
+	f := c.others(lead)[0]
+	require.Eventually(t, func() bool { id, _ := f.Leader(); return id == lead.id }, 5*time.Second, time.Millisecond)
+	_, _, err := f.Propose(context.Background(), setCmd("a", "1"))
+	var hint *NotLeaderError
+	require.ErrorAs(t, err, &hint)
+	require.ErrorIs(t, err, ErrNotLeader)
+	require.NotErrorIs(t, err, ErrOutcomeUnknown)
+	require.Equal(t, NotLeaderError{LeaderID: lead.id, LeaderAddr: lead.addr}, *hint)
+	require.Contains(t, err.Error(), lead.addr)
+	require.ErrorIs(t, f.ReadIndex(context.Background()), ErrNotLeader)
+	require.ErrorIs(t, f.Remove(context.Background(), lead.id), ErrNotLeader)
+}
+
+func TestRefusals(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	lead := c.leader()
+	_, _, err := lead.Propose(context.Background(), make([]byte, MaxCommand+1))
+	require.ErrorIs(t, err, ErrTooLarge)
+	require.ErrorContains(t, err, "1048577")
+	require.ErrorIs(t, lead.Bootstrap([]Server{{ID: "n1", Addr: lead.addr, Voter: true}}), ErrBootstrapped)
+	require.ErrorIs(t, lead.Remove(context.Background(), "n1"), ErrLastVoter)
+	require.ErrorIs(t, lead.Demote(context.Background(), "n1"), ErrLastVoter)
+	require.ErrorIs(t, lead.Remove(context.Background(), "x"), ErrUnknownServer)
+	require.ErrorIs(t, lead.TransferLeadership(context.Background(), "x"), ErrUnknownServer)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, _, err = lead.Propose(gone, setCmd("a", "1"))
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, ErrOutcomeUnknown, "it was never started")
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	_, err := Open(Config{ID: "a"}, newRegisters())
+	require.ErrorIs(t, err, ErrConfig)
+	require.ErrorContains(t, err, "AdvertiseAddr")
+}
+
+func TestLargestCommandCommits(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	cmd := setCmd("big", strings.Repeat("x", MaxCommand-100))
+	_, _, err := c.leader().Propose(short(t, 10*time.Second), cmd)
+	require.NoError(t, err)
+	c.converge(10 * time.Second)
+}
+
+func TestRestartReplaysAndIndexesGrow(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	before := c.set("a", "1")
+	hash := c.leader().sm.hash()
+	c.stop(c.members["n1"])
+	m := c.start("n1")
+	require.Same(t, m, c.leader())
+	require.NoError(t, m.ReadIndex(short(t, 5*time.Second)))
+	require.Equal(t, hash, m.sm.hash())
+	require.Greater(t, c.set("b", "2"), before)
+}
+
+func TestWholeClusterKillKeepsWhatWasAcknowledged(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.fill(c.leader(), 500)
+	hash := c.leader().sm.hash()
+	for _, m := range c.members {
+		c.kill(m)
+	}
+	for id := range c.members {
+		c.start(id)
+	}
+	require.NoError(t, c.leader().ReadIndex(short(t, 5*time.Second)))
+	require.Equal(t, hash, c.leader().sm.hash())
+	c.converge(10 * time.Second)
+}
+
+func TestSecondProcessIsLockedOut(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	twin := &member{id: "n1", dir: c.members["n1"].dir}
+	require.ErrorIs(t, c.open(twin), ErrLocked)
+}
+
+func TestCloseIsIdempotentAndEndsEverything(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	m := c.leader()
+	changes, cancel := m.Leadership()
+	defer cancel()
+	require.True(t, (<-changes).Leader)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() { require.NoError(t, m.Close(short(t, 10*time.Second))) })
+	}
+	wg.Wait()
+	m.down = true
+	for range changes { //nolint:revive // drained until closed
+	}
+	_, _, err := m.Propose(context.Background(), setCmd("a", "1"))
+	require.ErrorIs(t, err, ErrClosed)
+	require.ErrorIs(t, m.ReadIndex(context.Background()), ErrClosed)
+	require.ErrorIs(t, m.WaitApplied(context.Background(), 1<<40), ErrClosed)
+	require.Equal(t, "Shutdown", m.Stats().State)
+}
+
+func TestMembersComeAndGo(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	lead := c.leader()
+	c.set("a", "1")
+	ctx := short(t, 20*time.Second)
+	for _, id := range []string{"n2", "n3"} {
+		m := c.start(id)
+		require.NoError(t, lead.AddNonvoter(ctx, id, m.addr))
+		c.converge(10 * time.Second)
+		require.NoError(t, lead.AddVoter(ctx, id, m.addr))
+	}
+	require.Equal(t, 3, lead.Stats().Voters)
+	require.NoError(t, lead.Demote(ctx, "n3"))
+	require.NoError(t, lead.Remove(ctx, "n3"))
+	servers, err := lead.Servers()
+	require.NoError(t, err)
+	require.Equal(t, []Server{
+		{ID: "n1", Addr: lead.addr, Voter: true, Leader: true},
+		{ID: "n2", Addr: c.members["n2"].addr, Voter: true},
+	}, servers)
+	require.NoError(t, lead.TransferLeadership(ctx, "n2"))
+	require.Equal(t, "n2", c.leader(lead).id)
+	require.NoError(t, c.members["n2"].Remove(ctx, "n1"), "a new leader may remove the old one")
+	c.set("b", "2", lead)
+}
+
+func TestLeadershipIsAnnouncedToAll(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	lead := c.leader()
+	var subs []<-chan Leadership
+	for range 3 {
+		ch, cancel := lead.Leadership()
+		t.Cleanup(cancel)
+		first := <-ch
+		require.True(t, first.Leader)
+		require.Equal(t, lead.Stats().Term, first.Term)
+		subs = append(subs, ch)
+	}
+	require.NoError(t, lead.TransferLeadership(short(t, 10*time.Second), ""))
+	for _, ch := range subs {
+		require.False(t, (<-ch).Leader)
+	}
+	require.Greater(t, c.leader(lead).Stats().Term, uint64(0))
+}
+
+func TestCommandOfANewerReleaseHaltsTheNode(t *testing.T) {
+	fatal := make(chan error, 3)
+	c := newCluster(t, 1, func(_ string, cfg *Config) { cfg.OnFatal = func(err error) { fatal <- err } })
+	m := c.leader()
+	c.set("a", "1")
+	_, _, err := m.Propose(short(t, 5*time.Second), mustJSON(regCmd{Op: "newer"}))
+	require.Error(t, err)
+	err = <-fatal
+	require.ErrorIs(t, err, ErrHalted)
+	require.ErrorIs(t, err, ErrUpgrade)
+	applied := m.sm.applied()
+	_, _, err = m.Propose(short(t, 5*time.Second), setCmd("a", "2"))
+	require.ErrorIs(t, err, ErrHalted)
+	require.Equal(t, applied, m.sm.applied(), "nothing is applied behind it")
+	require.ErrorIs(t, m.Backup(short(t, 5*time.Second), new(strings.Builder)), ErrHalted)
+}
+
+func TestDamagedDataDirectoryIsACleanError(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	c.fill(c.leader(), 2000)
+	c.stop(c.members["n1"])
+	path := filepath.Join(c.members["n1"].dir, "raft.db")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(path, info.Size()/3))
+	err = c.open(c.members["n1"])
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.ErrorContains(t, err, path)
+}
