@@ -3,7 +3,6 @@ package vm
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 )
 
@@ -52,18 +51,26 @@ func Normalise(def Definition, d Defaults) Definition {
 	return def
 }
 
-// Clone copies a definition with everything that it refers to.
+// Clone copies a definition with everything that it refers to. Empty maps and lists become nil, so that definitions
+// compare equal wherever they came from.
 func Clone(def Definition) Definition {
-	def.Labels = maps.Clone(def.Labels)
-	def.Annotations = maps.Clone(def.Annotations)
-	def.Volumes = slices.Clone(def.Volumes)
-	def.NetworkInterfaces = slices.Clone(def.NetworkInterfaces)
-	def.Placement.HostLabels = maps.Clone(def.Placement.HostLabels)
+	def.Labels = cloneMap(def.Labels)
+	def.Annotations = cloneMap(def.Annotations)
+	def.Volumes = append([]Volume(nil), def.Volumes...)
+	def.NetworkInterfaces = append([]NetworkInterface(nil), def.NetworkInterfaces...)
+	def.Placement.HostLabels = cloneMap(def.Placement.HostLabels)
 	if def.Boot != nil {
 		boot := *def.Boot
 		def.Boot = &boot
 	}
 	return def
+}
+
+func cloneMap(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
 }
 
 func normaliseVolumes(def *Definition) {

@@ -59,7 +59,9 @@ type Domain struct {
 	ID    string
 	Name  string
 	State State
-	// Metadata is the element of MetadataNamespace, empty where there is none.
+	// Machine is the versioned machine type.
+	Machine string
+	// Metadata is what the domain's metadata element contains, of us and of others.
 	Metadata string
 }
 

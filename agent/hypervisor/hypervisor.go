@@ -178,7 +178,9 @@ type HostFacts struct {
 
 // PoolFacts is one active storage pool. Sizes are in bytes.
 type PoolFacts struct {
-	Name          string
+	Name string
+	// Path is the pool's folder, empty where it is none.
+	Path          string
 	CapacityBytes uint64
 	FreeBytes     uint64
 }

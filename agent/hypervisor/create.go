@@ -1,0 +1,241 @@
+package hypervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/novacron/novacron/vm"
+)
+
+// undoTimeout bounds the clean-up after a failed create.
+const undoTimeout = 2 * time.Minute
+
+// creation is one create on its way.
+type creation struct {
+	*Manager
+	spec  CreateSpec
+	def   *VMDefinition
+	entry JournalEntry
+	// bases are the imported images, kept from collection until the create is over.
+	bases []BaseRef
+}
+
+// Create makes a machine, step by step through the journal, and returns its UUID. It is idempotent: it goes on with
+// what a crash left of the same create, and adopts the machine where it is complete. When a step fails, all before it
+// is undone; when the context ends, the create is left in the journal, to be continued by Create or ended by Undo.
+func (m *Manager) Create(ctx context.Context, spec CreateSpec) (string, error) {
+	def, err := complete(spec.Definition)
+	if err != nil {
+		return "", err
+	}
+	if err := m.checkOwner(spec.Owner); err != nil {
+		return "", fmt.Errorf("create %s: %w", def.Name, err)
+	}
+	id := def.UUID
+	release, err := m.machines.lock(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	c := &creation{Manager: m, spec: spec, def: def}
+	if err := c.run(ctx); err != nil {
+		return "", fmt.Errorf("create %s (%s): %w", def.Name, id, err)
+	}
+	return id, nil
+}
+
+// complete fills in what has one possible value, and names what only the caller can choose: a create that is
+// repeated must come out the same.
+func complete(def *VMDefinition) (*VMDefinition, error) {
+	if def == nil {
+		return nil, errors.New("create: the definition is missing")
+	}
+	if err := vm.Validate(*def); err != nil {
+		return nil, fmt.Errorf("create %s: %w", def.Name, err)
+	}
+	normal := vm.Normalise(*def, vm.Defaults{})
+	if normal.UUID == "" {
+		return nil, fmt.Errorf("create %s: uuid is empty; fill it in with vm.Normalise first", def.Name)
+	}
+	for i, n := range normal.NetworkInterfaces {
+		if n.MAC == "" {
+			return nil, fmt.Errorf("create %s: networkInterfaces[%d].mac is empty; fill it in with vm.Normalise first", def.Name, i)
+		}
+	}
+	return &normal, nil
+}
+
+func (c *creation) run(ctx context.Context) error {
+	entry, journaled, err := c.unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	domain, meta, err := c.ours(ctx, c.def.UUID)
+	switch {
+	case err == nil && !journaled:
+		return c.adopt(ctx, domain, meta)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
+	}
+	c.entry = entry
+	defer func() { c.pins.release(c.bases) }()
+	if err := c.steps(ctx, journaled); err != nil {
+		return c.abandon(ctx, err)
+	}
+	return nil
+}
+
+// unfinished finds what a crash left of this create. What it left of a different create of the same id is undone.
+func (c *creation) unfinished(ctx context.Context) (JournalEntry, bool, error) {
+	entry, err := c.journal.resume(c.def.UUID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return JournalEntry{}, false, nil
+	case err != nil:
+		return entry, false, err
+	case entry.Kind != KindCreate:
+		return entry, false, fmt.Errorf("a %s of it is %w; finish it with Delete first", entry.Kind, ErrHalfDone)
+	case !reflect.DeepEqual(entry.Definition, c.def):
+		return JournalEntry{}, false, c.undo(ctx, entry)
+	case c.spec.Owner.Epoch < entry.Owner.Epoch:
+		return entry, false, fmt.Errorf("epoch %d is older than %d, which began it: %w", c.spec.Owner.Epoch, entry.Owner.Epoch, ErrStaleEpoch)
+	}
+	return entry, true, nil
+}
+
+// adopt brings a machine that exists already to the state that the create asks for.
+func (c *creation) adopt(ctx context.Context, d Domain, meta metadata) error {
+	if err := c.setOwner(ctx, d.ID, meta, c.spec.Owner); err != nil {
+		return err
+	}
+	if c.spec.Start && d.State == StateStopped {
+		if err := c.start(ctx, c.def); err != nil {
+			return err
+		}
+	}
+	return c.verify(ctx)
+}
+
+func (c *creation) steps(ctx context.Context, journaled bool) error {
+	if !journaled {
+		if err := c.begin(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.importAll(ctx); err != nil {
+		return err
+	}
+	for _, d := range disks(c.def) {
+		c.progress("making disk " + d.name)
+		if err := c.do(ctx, stepVolume, d.name, func() error { return c.makeVolume(ctx, d) }); err != nil {
+			return err
+		}
+	}
+	c.progress("defining")
+	if err := c.do(ctx, stepDefine, "", func() error { return c.define(ctx) }); err != nil {
+		return err
+	}
+	if c.spec.Start {
+		c.progress("starting")
+		if err := c.do(ctx, stepStart, "", func() error { return c.start(ctx, c.def) }); err != nil {
+			return err
+		}
+	}
+	if journaled {
+		// The domain may be from before the crash, when another owner or generation was in force.
+		_, meta, err := c.ours(ctx, c.def.UUID)
+		if err != nil {
+			return err
+		}
+		if err := c.setOwner(ctx, c.def.UUID, meta, c.spec.Owner); err != nil {
+			return err
+		}
+	}
+	c.progress("checking")
+	if err := c.step(ctx, opCreate, stepVerify, func() error { return c.verify(ctx) }); err != nil {
+		return err
+	}
+	return c.step(ctx, opCreate, stepCommit, func() error { return c.journal.end(c.def.UUID) })
+}
+
+// begin checks the definition against the host and opens the journal.
+func (c *creation) begin(ctx context.Context) error {
+	facts, err := c.recentFacts(ctx)
+	if err != nil {
+		return err
+	}
+	if err := CheckHost(c.def, facts); err != nil {
+		return err
+	}
+	if err := c.checkFree(ctx, facts); err != nil {
+		return err
+	}
+	c.entry = JournalEntry{ID: c.def.UUID, Kind: KindCreate, Owner: c.spec.Owner, Definition: c.def, Start: c.spec.Start}
+	return c.step(ctx, opCreate, stepJournal, func() error { return c.journal.begin(c.entry) })
+}
+
+// do is a step with its intent in the journal before it and its end after it. A step that ended before a crash is
+// not done again.
+func (c *creation) do(ctx context.Context, step, detail string, work func() error) error {
+	name := step
+	if detail != "" {
+		name += " " + detail
+	}
+	if c.entry.finished(name) {
+		return nil
+	}
+	if err := c.note(record{Begin: name}); err != nil {
+		return err
+	}
+	if err := c.step(ctx, opCreate, step, work); err != nil {
+		return err
+	}
+	return c.note(record{Done: name})
+}
+
+// note adds a record to the journal and to what we know of it.
+func (c *creation) note(r record) error {
+	if err := c.journal.add(c.def.UUID, r); err != nil {
+		return err
+	}
+	c.entry.apply(r)
+	return nil
+}
+
+func (c *creation) define(ctx context.Context) error {
+	facts, err := c.recentFacts(ctx)
+	if err != nil {
+		return err
+	}
+	t := Template{Accelerator: facts.Accelerator, ConsoleLogDir: c.config.ConsoleLogDir, Owner: c.spec.Owner, bases: c.bases}
+	text, err := t.GenerateXML(c.def)
+	if err != nil {
+		return err
+	}
+	return c.driver.Define(ctx, text)
+}
+
+// abandon undoes a failed create, unless the context has ended: then the next start decides.
+func (c *creation) abandon(ctx context.Context, cause error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w (left in the journal, to be continued or undone)", cause)
+	}
+	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	c.pins.release(c.bases)
+	c.bases = nil
+	if err := c.undo(undoing, c.entry); err != nil {
+		return errors.Join(cause, fmt.Errorf("and what it left could not be undone yet: %w", err))
+	}
+	return cause
+}
+
+func (c *creation) progress(step string) {
+	c.log.Debug("create", "id", c.def.UUID, "name", c.def.Name, "step", step)
+	if c.spec.Progress != nil {
+		c.spec.Progress(step)
+	}
+}
