@@ -34,8 +34,8 @@ const (
 // guard stands between the network and memberlist and drops what needs no key to be judged.
 //
 // The version byte matters most: it is not authenticated. Version 0 makes memberlist strip padding that version 1 does not
-// have, and it panics when the last byte is larger than the message, so that anybody who has seen one packet could
-// stop every node by changing one byte.
+// have, and it panics when the last byte is larger than the message: whoever records a packet that ends so could stop
+// every node by changing one byte, without the key.
 type guard struct {
 	memberlist.NodeAwareTransport
 	packets chan *memberlist.Packet
