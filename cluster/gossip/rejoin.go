@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -128,32 +127,38 @@ func (g *Gossip) missing(addrs []string) []string {
 	return list
 }
 
-// join asks all addresses, dials at a time, and counts those that answered. It waits for all of them, or for ctx.
+// join asks all addresses, dials at a time, and counts those that answered. When ctx ends it does not wait for the rest.
 func (g *Gossip) join(ctx context.Context, addrs []string) int {
-	var (
-		wg       sync.WaitGroup
-		mu       sync.Mutex
-		answered int
-		slots    = make(chan struct{}, dials)
-	)
+	answers := make(chan int, len(addrs))
+	slots := make(chan struct{}, dials)
 	for _, a := range addrs {
-		slots <- struct{}{}
-		if ctx.Err() != nil {
-			break
-		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			n, err := g.list.Join([]string{a})
-			if err != nil {
-				g.logger.Debug("gossip peer did not answer", "addr", a, "error", err)
+		go func() {
+			select {
+			case slots <- struct{}{}:
+				answers <- g.ask(a)
+				<-slots
+			case <-ctx.Done():
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			answered += n
-		})
+		}()
 	}
-	wg.Wait()
+	answered := 0
+	for range addrs {
+		select {
+		case n := <-answers:
+			answered += n
+		case <-ctx.Done():
+			return answered
+		}
+	}
 	return answered
+}
+
+func (g *Gossip) ask(addr string) int {
+	n, err := g.list.Join([]string{addr})
+	if err != nil {
+		g.logger.Debug("gossip peer did not answer", "addr", addr, "error", err)
+	}
+	return n
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -75,8 +75,8 @@ func (c *Credentials) Material() Material {
 }
 
 // Replace persists a renewed certificate and its key, then uses them for every handshake from here on; connections that
-// are open stay open. The identity must be the same, the certificate of this CA and valid now; on an error the old
-// pair stays in use.
+// are open stay open. The identity must be the same, the certificate of this CA and valid now, or nothing changes. When only
+// the write fails the new pair is used all the same, since a full disk should not cut a node off, and the error is returned.
 func (c *Credentials) Replace(certPEM, keyPEM []byte) error {
 	p, err := parsePair(certPEM, keyPEM, c.caCert)
 	if err != nil {
@@ -90,15 +90,14 @@ func (c *Credentials) Replace(certPEM, keyPEM []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.material
-	m.CertPEM, m.KeyPEM = certPEM, keyPEM
-	if c.opts.Dir != "" {
-		if err := SaveMaterial(c.opts.Dir, m); err != nil {
-			return fmt.Errorf("replace certificate: %w", err)
-		}
+	c.material.CertPEM, c.material.KeyPEM = certPEM, keyPEM
+	defer c.current.Store(p)
+	if c.opts.Dir == "" {
+		return nil
 	}
-	c.material = m
-	c.current.Store(p)
+	if err := SaveMaterial(c.opts.Dir, c.material); err != nil {
+		return fmt.Errorf("replace certificate: in use, but a restart would lose it: %w", err)
+	}
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (c *Credentials) baseTLS() *tls.Config {
 		MinVersion: tls.VersionTLS13,
 		NextProtos: alpn(),
 		Time:       c.opts.Now,
-		// A resumed session would carry yesterday's certificate; a P-256 handshake costs less than a millisecond.
+		// A resumed session would carry yesterday's certificate; a full one costs both ends together about a millisecond.
 		SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return &c.current.Load().tls, nil
@@ -98,6 +98,15 @@ func (c *Credentials) clientTLS(want demand) *tls.Config {
 		return &c.current.Load().tls, nil
 	}
 	return cfg
+}
+
+// Recheck verifies the peer of an open connection again: long streams outlive certificates and revocations.
+// It does not look at the role.
+func (c *Credentials) Recheck(cs *tls.ConnectionState) (Identity, error) {
+	if cs == nil {
+		return Identity{}, ErrNoCertificate
+	}
+	return c.check.check(cs.PeerCertificates, demand{usage: x509.ExtKeyUsageClientAuth, anyRole: true})
 }
 
 func (c *Credentials) verifyFunc(want demand, remote string) func(tls.ConnectionState) error {

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -338,6 +340,31 @@ func TestReplaceTakesEffectAndPersists(t *testing.T) {
 	}
 	require.Error(t, c.Replace(next.CertPEM, first.KeyPEM))
 	require.Equal(t, next.CertPEM, c.Material().CertPEM, "a refused replacement changes nothing")
+}
+
+func TestReplaceOnABrokenDiskStillWorksFromMemory(t *testing.T) {
+	ca, dir := mustCA(t, testCluster), t.TempDir()
+	c := mustCredentials(t, issue(t, ca, RoleAgent, "a", time.Hour, time.Now()), Options{Dir: filepath.Join(dir, "file")})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	next := issue(t, ca, RoleAgent, "a", 2*time.Hour, time.Now())
+	require.ErrorContains(t, c.Replace(next.CertPEM, next.KeyPEM), "a restart would lose it")
+	require.WithinDuration(t, time.Now().Add(2*time.Hour), c.Expires(), time.Minute)
+}
+
+func TestRecheckSeesARevocationOnAnOpenConnection(t *testing.T) {
+	ca := mustCA(t, testCluster)
+	revoked := false
+	c := mustCredentials(t, issue(t, ca, RoleController, "ctl", 0, time.Now()), Options{Revoked: func(string, string) bool { return revoked }})
+	m := issue(t, ca, RoleViewer, "v", 0, time.Now())
+	open := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{mustCert(t, m.CertPEM)}}
+	id, err := c.Recheck(open)
+	require.NoError(t, err)
+	require.Equal(t, m.Identity, id)
+	revoked = true
+	_, err = c.Recheck(open)
+	require.ErrorIs(t, err, ErrRevoked)
+	_, err = c.Recheck(nil)
+	require.ErrorIs(t, err, ErrNoCertificate)
 }
 
 func TestKeysAreP256(t *testing.T) {
