@@ -97,6 +97,9 @@ func Load(dataDir string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	c.DataDir = dataDir
+	if c.Role == pki.RoleAgent && len(c.Controllers) == 0 {
+		return Config{}, fmt.Errorf("%s: controllers: an agent needs the API address of at least one", path)
+	}
 	return c, c.Validate()
 }
 
@@ -137,6 +140,11 @@ func create(c Config, material pki.Material) error {
 	if err := pki.SaveMaterial(c.PKIDir(), material); err != nil {
 		return err
 	}
+	return c.Save()
+}
+
+// Save writes the settings, durably and at once.
+func (c Config) Save() error {
 	text, err := yaml.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", FileConfig, err)

@@ -45,16 +45,13 @@ func (x *txn) initCluster(op *statev1.InitCluster) (proto.Message, error) {
 	return x.putMember(edit(op.GetMember())), nil
 }
 
-// updateMember changes the addresses of a member; who is a member is the tokens' business.
+// updateMember puts a member as it is, as after a restore, and after a change of its addresses.
 func (x *txn) updateMember(op *statev1.PutMember) (proto.Message, error) {
-	before, err := x.findMember(op.GetMember().GetId())
-	if err != nil {
-		return nil, err
+	after := edit(op.GetMember())
+	x.t.revoked.delete(after.GetId())
+	if _, ok := x.t.hosts.get(after.GetId()); !ok && after.GetRole() == novacronv1.Role_ROLE_AGENT {
+		x.putHost(&statev1.HostRecord{Id: after.GetId(), State: novacronv1.HostState_HOST_STATE_JOINING})
 	}
-	after := edit(before)
-	after.ApiAddress = op.GetMember().GetApiAddress()
-	after.RaftAddress = op.GetMember().GetRaftAddress()
-	after.GossipAddress = op.GetMember().GetGossipAddress()
 	return x.putMember(after), nil
 }
 

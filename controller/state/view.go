@@ -2,6 +2,7 @@ package state
 
 import (
 	"iter"
+	"time"
 
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	statev1 "github.com/novacron/novacron/proto/state/v1"
@@ -27,6 +28,16 @@ func (v View) Member(idOrName string) (*novacronv1.Member, bool) { return v.t.me
 
 // Members yields all members by id.
 func (v View) Members() iter.Seq2[string, *novacronv1.Member] { return v.t.members.after("") }
+
+// RevokedSince lists the nodes that were removed after a time.
+func (v View) RevokedSince(since time.Time) (ids []string) {
+	for id, node := range v.t.revoked.after("") {
+		if node.GetTime().AsTime().After(since) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 // Token finds a join token by id.
 func (v View) Token(id string) (*statev1.TokenRecord, bool) { return v.t.tokens.get(id) }

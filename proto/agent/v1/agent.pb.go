@@ -72,7 +72,8 @@ func (x *WatchRequest) GetSinceRevision() uint64 {
 
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The whole desired set; what is not in it shall not run here. Absent in heartbeats.
+	// The whole desired set. A machine that is on the host but not in it is told and left alone: only a machine in the
+	// set whose deletion was asked for is deleted. Absent in heartbeats.
 	Desired       *DesiredSet `protobuf:"bytes,1,opt,name=desired,proto3" json:"desired,omitempty"`
 	Revision      uint64      `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -127,7 +128,11 @@ type DesiredSet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Vms   []*v1.VM               `protobuf:"bytes,1,rep,name=vms,proto3" json:"vms,omitempty"`
 	// Nodes to fetch blobs from, host:port of their APIs.
-	BlobSources   []string `protobuf:"bytes,2,rep,name=blob_sources,json=blobSources,proto3" json:"blob_sources,omitempty"`
+	BlobSources []string `protobuf:"bytes,2,rep,name=blob_sources,json=blobSources,proto3" json:"blob_sources,omitempty"`
+	// Controllers to turn to, host:port of their APIs.
+	Controllers []string `protobuf:"bytes,3,rep,name=controllers,proto3" json:"controllers,omitempty"`
+	// Nodes that were removed while certificates of theirs may still be valid.
+	RevokedNodes  []string `protobuf:"bytes,4,rep,name=revoked_nodes,json=revokedNodes,proto3" json:"revoked_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,6 +177,20 @@ func (x *DesiredSet) GetVms() []*v1.VM {
 func (x *DesiredSet) GetBlobSources() []string {
 	if x != nil {
 		return x.BlobSources
+	}
+	return nil
+}
+
+func (x *DesiredSet) GetControllers() []string {
+	if x != nil {
+		return x.Controllers
+	}
+	return nil
+}
+
+func (x *DesiredSet) GetRevokedNodes() []string {
+	if x != nil {
+		return x.RevokedNodes
 	}
 	return nil
 }
@@ -656,11 +675,13 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\"[\n" +
 	"\rWatchResponse\x12.\n" +
 	"\adesired\x18\x01 \x01(\v2\x14.agent.v1.DesiredSetR\adesired\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"R\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x99\x01\n" +
 	"\n" +
 	"DesiredSet\x12!\n" +
 	"\x03vms\x18\x01 \x03(\v2\x0f.novacron.v1.VMR\x03vms\x12!\n" +
-	"\fblob_sources\x18\x02 \x03(\tR\vblobSources\"\xd9\x01\n" +
+	"\fblob_sources\x18\x02 \x03(\tR\vblobSources\x12 \n" +
+	"\vcontrollers\x18\x03 \x03(\tR\vcontrollers\x12#\n" +
+	"\rrevoked_nodes\x18\x04 \x03(\tR\frevokedNodes\"\xd9\x01\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +

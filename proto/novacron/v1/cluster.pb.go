@@ -192,7 +192,7 @@ func (x *Member) GetRevision() uint64 {
 type MemberStatus struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Member *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
-	// What gossip says: "alive", "suspect", "dead", "left" or "unknown".
+	// What gossip says: "alive", "failed", "left" or "unknown".
 	Gossip string `protobuf:"bytes,2,opt,name=gossip,proto3" json:"gossip,omitempty"`
 	// "leader", "voter", "nonvoter" or, for what is not in the Raft configuration, "none".
 	Raft          string `protobuf:"bytes,3,opt,name=raft,proto3" json:"raft,omitempty"`

@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"math"
+
+	"github.com/novacron/novacron/agent/hypervisor"
+	"github.com/novacron/novacron/cluster/node"
+	agentv1 "github.com/novacron/novacron/proto/agent/v1"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+)
+
+// What may be promised, where the settings of the agent say nothing.
+const (
+	defaultCPUOvercommit  = 4.0
+	defaultReservedMemory = 512
+)
+
+// report is what this host has to say now.
+func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
+	facts, err := d.machines.HostFacts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &agentv1.ReportRequest{Info: hostInfo(facts, d.cfg), Vms: d.reconciler.Observations()}, nil
+}
+
+// hostInfo is the host as the cluster sees it. It holds nothing that changes by itself, so that equal hosts report equally.
+func hostInfo(facts hypervisor.HostFacts, cfg Config) *novacronv1.HostInfo {
+	info := &novacronv1.HostInfo{
+		ApiAddress: cfg.Node.API, Version: cfg.Version, Arch: facts.Arch, Capacity: capacity(facts, cfg.Node.Agent), Labels: cfg.Node.Agent.Labels,
+		Driver: facts.Driver, HypervisorVersion: facts.HypervisorVersion, LibvirtVersion: facts.LibvirtVersion, Accelerator: facts.Accelerator,
+		MachineTypes: facts.MachineTypes, Networks: facts.Networks, Bridges: facts.Bridges, CpuModel: facts.CPUModel, Firmwares: facts.Firmwares,
+	}
+	for _, pool := range facts.Pools {
+		info.Pools = append(info.Pools, pool.Name)
+	}
+	return info
+}
+
+// capacity is what may be promised to machines: CPUs times overcommit, memory less what the host needs, and the pools.
+func capacity(facts hypervisor.HostFacts, settings node.AgentConfig) *novacronv1.Resources {
+	overcommit := cmp.Or(settings.CPUOvercommit, defaultCPUOvercommit)
+	reserved := cmp.Or(settings.ReservedMemoryMB, defaultReservedMemory)
+	var disk uint64
+	for _, pool := range facts.Pools {
+		disk += pool.CapacityBytes >> 30
+	}
+	return &novacronv1.Resources{
+		Cpus: uint32(math.Floor(float64(facts.CPUs) * overcommit)), MemoryMb: uint64(max(0, facts.MemoryMB-reserved)), DiskGb: disk,
+	}
+}

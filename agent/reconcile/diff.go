@@ -1,0 +1,119 @@
+// Package reconcile brings one host to what the cluster wants of it: a pure difference, and an executor of its steps.
+package reconcile
+
+import (
+	"github.com/novacron/novacron/agent/hypervisor"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+)
+
+// Kind is what a step does to one virtual machine.
+type Kind string
+
+// The kinds of steps. All are idempotent: one that was interrupted is simply taken again.
+const (
+	// Create makes the machine, or goes on with a create that was interrupted.
+	Create Kind = "create"
+	Start  Kind = "start"
+	Stop   Kind = "stop"
+	// Delete removes the machine with all that it owns.
+	Delete Kind = "delete"
+	// Acknowledge records on the machine that the wanted generation is in force; nothing else is to be done.
+	Acknowledge Kind = "acknowledge"
+	// Undo takes back a half-done create that nobody wants any more.
+	Undo Kind = "undo"
+)
+
+// Step is one thing to do about one virtual machine.
+type Step struct {
+	Kind Kind
+	ID   string
+	// VM is what is wanted; nil for Undo.
+	VM *novacronv1.VM
+}
+
+// Actual is what is on the host.
+type Actual struct {
+	Machines []hypervisor.Observed
+	// HalfDone are the ids with an unfinished create or delete, whether a machine is there or not.
+	HalfDone []string
+	// Failed are generations that were tried and cannot work: they are not tried again.
+	Failed map[string]uint64
+	// Gone are machines that were deleted to the end.
+	Gone map[string]bool
+}
+
+// Diff gives the steps from actual to desired, at most one for each machine. It looks at this cluster's machines alone,
+// and never removes one whose deletion the cluster does not ask for: a machine that the cluster does not know is left
+// alone, because forgetting is no order.
+func Diff(desired []*novacronv1.VM, actual Actual) []Step {
+	machines := map[string]hypervisor.Observed{}
+	for _, machine := range actual.Machines {
+		if machine.Ours {
+			machines[machine.ID] = machine
+		}
+	}
+	halfDone := map[string]bool{}
+	for _, id := range actual.HalfDone {
+		halfDone[id] = true
+	}
+	var steps []Step
+	for _, vm := range desired {
+		machine, here := machines[vm.GetId()]
+		if kind := step(vm, machine, here, halfDone[vm.GetId()], actual); kind != "" {
+			steps = append(steps, Step{Kind: kind, ID: vm.GetId(), VM: vm})
+		}
+		delete(halfDone, vm.GetId())
+	}
+	for _, id := range actual.HalfDone {
+		if halfDone[id] {
+			steps = append(steps, Step{Kind: Undo, ID: id})
+		}
+	}
+	return steps
+}
+
+func step(vm *novacronv1.VM, machine hypervisor.Observed, here, halfDone bool, actual Actual) Kind {
+	switch {
+	case here && machine.Owner.Epoch > vm.GetEpoch():
+		return "" // this order is older than what is in force here
+	case vm.GetDeleteTime() != nil:
+		if actual.Gone[vm.GetId()] {
+			return ""
+		}
+		return Delete
+	case failed(vm, actual):
+		return ""
+	case !here || halfDone:
+		return Create
+	case machine.Owner.Generation >= vm.GetGeneration() && machine.Owner.Epoch == vm.GetEpoch():
+		return "" // the wish was fulfilled; what the guest did since then is its own affair
+	}
+	return power(vm, machine)
+}
+
+// failed tells whether this generation was tried in vain, here and now or by a former life of this agent.
+func failed(vm *novacronv1.VM, actual Actual) bool {
+	if generation, ok := actual.Failed[vm.GetId()]; ok && generation >= vm.GetGeneration() {
+		return true
+	}
+	status := vm.GetStatus()
+	return status.GetPhase() == novacronv1.VMPhase_VM_PHASE_FAILED && status.GetObservedGeneration() >= vm.GetGeneration()
+}
+
+// power compares a new wish with the machine's state.
+func power(vm *novacronv1.VM, machine hypervisor.Observed) Kind {
+	runs := machine.State == hypervisor.StateRunning || machine.State == hypervisor.StatePaused
+	switch vm.GetDesiredPower() {
+	case novacronv1.PowerState_POWER_STATE_RUNNING:
+		if !runs {
+			return Start
+		}
+	case novacronv1.PowerState_POWER_STATE_STOPPED:
+		if runs {
+			return Stop
+		}
+	case novacronv1.PowerState_POWER_STATE_UNSPECIFIED: // a wish of a newer release: wait for an upgrade
+		return ""
+	}
+	return Acknowledge
+}

@@ -1,0 +1,193 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/novacron/novacron/agent/hypervisor"
+	agentv1 "github.com/novacron/novacron/proto/agent/v1"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/vm"
+)
+
+// ErrFetch is an image that could not be fetched from any peer, for now.
+var ErrFetch = errors.New("image cannot be fetched")
+
+// persists tells whether the step is taken until it works: what shall go must not stay because of one error.
+func (s Step) persists() bool { return s.Kind == Delete || s.Kind == Undo }
+
+// job is one step under way.
+type job struct {
+	step   Step
+	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	progress string
+	trouble  string
+}
+
+// outdatedBy tells whether a new wish makes the job pointless before it ends.
+func (j *job) outdatedBy(wish *novacronv1.VM) bool {
+	making := j.step.Kind == Create || j.step.Kind == Start
+	hurry := j.step.Kind == Stop && wish.GetForce() && !j.step.VM.GetForce() || j.step.Kind == Delete && wish.GetForce() && !j.step.VM.GetForce()
+	return making && wish.GetDeleteTime() != nil || hurry
+}
+
+func (j *job) say(progress string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.progress, j.trouble = progress, ""
+}
+
+func (j *job) fail(trouble string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.trouble = trouble
+}
+
+func (j *job) observation() *agentv1.VMObservation {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	// The generation is in force once the job is done, not before: an operation must not look finished while it runs.
+	return &agentv1.VMObservation{
+		Phase: j.phase(), Step: j.progress, Message: j.trouble, ObservedGeneration: j.step.VM.GetGeneration() - 1,
+	}
+}
+
+func (j *job) phase() novacronv1.VMPhase {
+	switch j.step.Kind {
+	case Stop:
+		return novacronv1.VMPhase_VM_PHASE_STOPPING
+	case Delete, Undo:
+		return novacronv1.VMPhase_VM_PHASE_DELETING
+	case Create, Start, Acknowledge:
+	}
+	return novacronv1.VMPhase_VM_PHASE_CREATING
+}
+
+// start begins a step unless the machine is being worked on. The lock is held.
+func (r *Reconciler) start(ctx context.Context, step Step) {
+	if r.jobs[step.ID] != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	j := &job{step: step, cancel: cancel}
+	r.jobs[step.ID] = j
+	r.running.Go(func() {
+		defer cancel()
+		err := r.work(ctx, j)
+		r.finish(ctx, j, err)
+	})
+}
+
+// work takes the step, again and again while it may work later.
+func (r *Reconciler) work(ctx context.Context, j *job) error {
+	for pause := retryBase; ; pause = min(2*pause, retryMax) {
+		err := r.take(ctx, j)
+		if err == nil || ctx.Err() != nil || !j.step.persists() && !transient(err) {
+			return err
+		}
+		r.config.Logger.Warn("a step failed and is taken again", "step", j.step.Kind, "vm", j.step.ID, "error", err, "pause", pause)
+		j.fail(fmt.Sprintf("%v; tried again in %s", err, pause))
+		r.changed()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// take waits for a free slot and takes the step once.
+func (r *Reconciler) take(ctx context.Context, j *job) error {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.config.Logger.Info("step", "kind", j.step.Kind, "vm", j.step.ID)
+	r.changed()
+	machines, wish := r.config.Machines, j.step.VM
+	switch j.step.Kind {
+	case Create:
+		return r.create(ctx, j)
+	case Start:
+		return r.acknowledge(ctx, wish, machines.Start(ctx, j.step.ID))
+	case Stop:
+		return r.acknowledge(ctx, wish, machines.Stop(ctx, j.step.ID, hypervisor.StopOptions{Force: wish.GetForce()}))
+	case Acknowledge:
+		return r.acknowledge(ctx, wish, nil)
+	case Delete:
+		err := machines.Delete(ctx, j.step.ID, hypervisor.DeleteOptions{Force: wish.GetForce(), Vouched: true})
+		if errors.Is(err, hypervisor.ErrNotFound) {
+			return nil
+		}
+		return err
+	case Undo:
+		return machines.Undo(ctx, j.step.ID)
+	}
+	return fmt.Errorf("step %q is not known", j.step.Kind)
+}
+
+func (r *Reconciler) create(ctx context.Context, j *job) error {
+	definition := vm.FromProto(j.step.VM.GetSpec())
+	_, err := r.config.Machines.Create(ctx, hypervisor.CreateSpec{
+		Definition: &definition, Owner: r.owner(j.step.VM), Images: r.config.Images(j.step.VM),
+		Start:    j.step.VM.GetDesiredPower() != novacronv1.PowerState_POWER_STATE_STOPPED,
+		Progress: func(step string) { j.say(step); r.changed() },
+	})
+	return err
+}
+
+func (r *Reconciler) owner(wish *novacronv1.VM) hypervisor.Owner {
+	return hypervisor.Owner{ClusterID: r.config.ClusterID, Epoch: wish.GetEpoch(), Generation: wish.GetGeneration()}
+}
+
+// acknowledge records that the wish is in force, where the step towards it worked.
+func (r *Reconciler) acknowledge(ctx context.Context, wish *novacronv1.VM, err error) error {
+	if err != nil {
+		return err
+	}
+	return r.config.Machines.SetOwner(ctx, wish.GetId(), r.owner(wish))
+}
+
+// finish records the outcome and looks again.
+func (r *Reconciler) finish(ctx context.Context, j *job, err error) {
+	if err == nil && j.step.Kind != Delete {
+		r.refresh(ctx)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.jobs, j.step.ID)
+	switch {
+	case err == nil:
+		delete(r.failed, j.step.ID)
+		if j.step.Kind == Delete {
+			r.gone[j.step.ID] = true
+			delete(r.machines, j.step.ID)
+		}
+	case ctx.Err() != nil: // outdated, or the agent ends: not a failure
+	case j.step.VM != nil:
+		r.config.Logger.Error("a step failed", "step", j.step.Kind, "vm", j.step.ID, "error", err)
+		r.failed[j.step.ID] = failure{generation: j.step.VM.GetGeneration(), message: err.Error()}
+	}
+	r.changed()
+	r.poke()
+}
+
+// refresh looks at the host before the job is forgotten, so that no report in between shows the state before it.
+func (r *Reconciler) refresh(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	defer cancel()
+	machines, err := r.config.Machines.Observe(ctx)
+	if err != nil {
+		return // the next round sees it
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.remember(machines)
+}

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/novacron/novacron/cluster/blob/peer"
+	"github.com/novacron/novacron/cluster/node"
+	"github.com/novacron/novacron/cluster/pki"
+	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
+)
+
+// Limits of the API port. There is no write timeout: it would cut streams.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+	maxStreams     = 250
+)
+
+// openAPI listens for controllers, who ask for consoles, and for other agents, who fetch images.
+func (d *daemon) openAPI(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.cfg.Node.API)
+	if err != nil {
+		return err
+	}
+	d.api = tls.NewListener(listener, d.creds.PeerTLS(pki.RoleController, pki.RoleAgent))
+	limit := connect.WithReadMaxBytes(node.MaxMessageBytes)
+	mux := http.NewServeMux()
+	path, console := agentv1connect.NewHostAgentServiceHandler(consoleService{d.machines}, limit)
+	mux.Handle(path, onlyControllers(console))
+	mux.Handle(agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit))
+	d.server = &http.Server{
+		Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog: log.New(handshakes{d.logger}, "", 0),
+	}
+	d.onClose(func(context.Context) error { return d.server.Close() })
+	return nil
+}
+
+func onlyControllers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, err := pki.PeerIdentity(r.TLS); err != nil || id.Role != pki.RoleController {
+			http.Error(w, "only controllers may ask an agent for this", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serve works until the context ends or the API fails.
+func (d *daemon) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	parts.Go(func() {
+		if err := d.server.Serve(d.api); !errors.Is(err, http.ErrServerClosed) {
+			cancel(err)
+		}
+	})
+	parts.Go(func() { _ = d.reconciler.Run(ctx) }) // ends with the context alone
+	parts.Go(func() { _ = d.link.run(ctx) })
+	parts.Go(func() { _ = pki.RunRenewal(ctx, d.creds, d.renew, d.logger) })
+	if d.cfg.Ready != nil {
+		d.cfg.Ready(d.cfg.Node.API)
+	}
+	d.logger.Info("agent is up", "api", d.cfg.Node.API, "gossip", d.cfg.Node.Gossip, "version", d.cfg.Version)
+	<-ctx.Done()
+	_ = d.server.Close() // closed again by close, which tells
+	parts.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// renew has any controller sign the new key.
+func (d *daemon) renew(ctx context.Context, csr []byte) ([]byte, error) {
+	var failures []error
+	for _, address := range d.link.known() {
+		client := novacronv1connect.NewClusterServiceClient(d.peers, node.URL(address))
+		answer, err := client.RenewCertificate(ctx, connect.NewRequest(&novacronv1.RenewCertificateRequest{Csr: csr}))
+		if err == nil {
+			return answer.Msg.GetCertificate(), nil
+		}
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// handshakes takes the server's complaints about connections that came to nothing.
+type handshakes struct{ logger *slog.Logger }
+
+func (h handshakes) Write(line []byte) (int, error) {
+	h.logger.Debug("connection", "error", string(line))
+	return len(line), nil
+}

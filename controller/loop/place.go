@@ -1,0 +1,162 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/novacron/novacron/controller/sched"
+	"github.com/novacron/novacron/controller/state"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	statev1 "github.com/novacron/novacron/proto/state/v1"
+)
+
+const (
+	// placeBatch bounds the bindings of one command.
+	placeBatch = 256
+	// placeAnyway is how often unplaced machines are looked at without a change that calls for it.
+	placeAnyway = 10 * time.Second
+)
+
+// Placer gives unplaced virtual machines to hosts.
+type Placer struct {
+	Store *state.Store
+	Log   Proposer
+	Now   func() time.Time
+}
+
+// Loop places whenever machines or hosts change.
+func (p *Placer) Loop() Loop { return Loop{Name: "place", Run: p.run} }
+
+func (p *Placer) run(ctx context.Context) error {
+	for {
+		view := p.Store.View()
+		if err := p.place(ctx, view); err != nil {
+			return err
+		}
+		if err := p.await(ctx, view.Cursor()); err != nil {
+			return err
+		}
+	}
+}
+
+// await returns when something changed that placing depends on, or after a while.
+func (p *Placer) await(ctx context.Context, cursor state.Cursor) error {
+	wait, cancel := context.WithTimeout(ctx, placeAnyway)
+	defer cancel()
+	for {
+		changes, next, err := p.Store.Next(wait, cursor)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, state.ErrCompacted):
+			return nil
+		case err != nil:
+			return err
+		case calls(changes):
+			return nil
+		}
+		cursor = next
+	}
+}
+
+// calls tells whether changes may place a machine that was unplaced before: a new one, room that became free, or a host.
+func calls(changes []state.Change) bool {
+	for _, change := range changes {
+		switch record := change.Record().(type) {
+		case *novacronv1.VM:
+			if change.After == nil || change.Before == nil {
+				return true
+			}
+		case *statev1.HostRecord:
+			if record.GetState() == novacronv1.HostState_HOST_STATE_UP {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *Placer) place(ctx context.Context, view state.View) error {
+	var waiting []*novacronv1.VM
+	var requests []sched.Request
+	for vm := range view.Unplaced() {
+		waiting = append(waiting, vm)
+		requests = append(requests, RequestOf(vm))
+		if len(waiting) == placeBatch {
+			break
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	bind := &statev1.BindVMs{}
+	for i, decision := range sched.Place(HostsOf(view), requests) {
+		if decision.Host != "" {
+			bind.Bindings = append(bind.Bindings, &statev1.Binding{VmId: decision.Request, HostId: decision.Host, VmRevision: waiting[i].GetRevision()})
+			continue
+		}
+		if err := p.refuse(ctx, waiting[i], decision.Refusal.String()); err != nil {
+			return err
+		}
+	}
+	if len(bind.GetBindings()) == 0 {
+		return nil
+	}
+	return commit(ctx, p.Log, "loop/place", p.Now(), func(c *statev1.Command) { c.Op = &statev1.Command_BindVms{BindVms: bind} })
+}
+
+// refuse records why a machine fits nowhere, once.
+func (p *Placer) refuse(ctx context.Context, vm *novacronv1.VM, why string) error {
+	why = fmt.Sprintf("%s: it is placed as soon as one does; delete it if that is not wanted", why)
+	if vm.GetStatus().GetMessage() == why {
+		return nil
+	}
+	return commit(ctx, p.Log, "loop/place", p.Now(), func(c *statev1.Command) {
+		c.Op = &statev1.Command_RefuseVm{RefuseVm: &statev1.RefuseVM{VmId: vm.GetId(), VmRevision: vm.GetRevision(), Message: why}}
+	})
+}
+
+// HostsOf is what the scheduler sees of the hosts.
+func HostsOf(view state.View) []sched.Host {
+	var hosts []sched.Host
+	for _, host := range view.Hosts("") {
+		info := host.GetInfo()
+		hosts = append(hosts, sched.Host{
+			ID: host.GetId(), Name: host.GetName(), Up: host.GetState() == novacronv1.HostState_HOST_STATE_UP, Arch: info.GetArch(),
+			Capacity: resources(info.GetCapacity()), Used: resources(host.GetAllocated()), Labels: info.GetLabels(),
+			Pools: info.GetPools(), Networks: info.GetNetworks(), Bridges: info.GetBridges(),
+			Machines: info.GetMachineTypes(), Firmware: info.GetFirmwares(),
+		})
+	}
+	return hosts
+}
+
+// RequestOf is what the scheduler sees of a machine.
+func RequestOf(vm *novacronv1.VM) sched.Request {
+	spec := vm.GetSpec()
+	request := sched.Request{
+		ID: vm.GetId(), Arch: spec.GetArch(), Need: resources(state.Needs(spec)), Machine: spec.GetMachine(), Firmware: spec.GetFirmware(),
+		Host: spec.GetPlacement().GetHost(), Labels: spec.GetPlacement().GetHostLabels(),
+	}
+	if spec.GetDiskGb() > 0 || spec.GetImage() != "" {
+		request.Pools = append(request.Pools, spec.GetPool())
+	}
+	for _, volume := range spec.GetVolumes() {
+		request.Pools = append(request.Pools, volume.GetPool())
+	}
+	for _, nic := range spec.GetNetworkInterfaces() {
+		if nic.GetNetwork() != "" {
+			request.Networks = append(request.Networks, nic.GetNetwork())
+		}
+		if nic.GetBridge() != "" {
+			request.Bridges = append(request.Bridges, nic.GetBridge())
+		}
+	}
+	return request
+}
+
+func resources(r *novacronv1.Resources) sched.Resources {
+	return sched.Resources{CPUs: int64(r.GetCpus()), MemoryMB: int64(r.GetMemoryMb()), DiskGB: int64(r.GetDiskGb())}
+}

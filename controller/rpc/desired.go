@@ -1,0 +1,142 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/novacron/novacron/cluster/pki"
+	"github.com/novacron/novacron/controller/state"
+	agentv1 "github.com/novacron/novacron/proto/agent/v1"
+	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	statev1 "github.com/novacron/novacron/proto/state/v1"
+)
+
+// revocationMemory is how long agents are told of a removed node: longer than a node's certificate lives.
+const revocationMemory = pki.MaxNodeTTL + time.Hour
+
+type desiredService struct{ *Server }
+
+var _ agentv1connect.DesiredServiceHandler = (*desiredService)(nil)
+
+// Watch sends the calling host its desired set whenever the intent in it changes, and heartbeats between.
+func (s *desiredService) Watch(ctx context.Context, _ *connect.Request[agentv1.WatchRequest], stream *connect.ServerStream[agentv1.WatchResponse]) error {
+	hostID := callerOf(ctx).NodeID
+	cursor, err := s.sendDesired(stream, hostID)
+	for err == nil {
+		var changes []state.Change
+		var next state.Cursor
+		changes, next, err = s.next(ctx, cursor)
+		switch {
+		case errors.Is(err, state.ErrCompacted), err == nil && concerns(changes, hostID):
+			next, err = s.sendDesired(stream, hostID)
+		case err == nil && len(changes) == 0:
+			err = stream.Send(&agentv1.WatchResponse{Revision: next.Revision()})
+		}
+		cursor = next
+	}
+	return err
+}
+
+func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchResponse], hostID string) (state.Cursor, error) {
+	view := s.Store.View()
+	set := &agentv1.DesiredSet{}
+	for vm := range view.VMsOf(hostID) {
+		set.Vms = append(set.Vms, vm)
+	}
+	var agents []string
+	for _, member := range view.Members() {
+		switch {
+		case member.GetRole() == novacronv1.Role_ROLE_CONTROLLER:
+			set.Controllers = append(set.Controllers, member.GetApiAddress())
+		case member.GetId() != hostID:
+			agents = append(agents, member.GetApiAddress())
+		}
+	}
+	set.BlobSources = slices.Concat(set.GetControllers(), agents) // controllers hold every image: they come first
+	set.RevokedNodes = view.RevokedSince(s.Now().Add(-revocationMemory))
+	return view.Cursor(), stream.Send(&agentv1.WatchResponse{Desired: set, Revision: view.Revision()})
+}
+
+// concerns tells whether changes alter what a host shall do. What the host itself reported does not.
+func concerns(changes []state.Change, hostID string) bool {
+	for _, change := range changes {
+		switch change.Record().(type) {
+		case *novacronv1.Member:
+			return true
+		case *novacronv1.VM:
+			before, _ := change.Before.(*novacronv1.VM)
+			after, _ := change.After.(*novacronv1.VM)
+			if intentOf(before, hostID) != intentOf(after, hostID) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+type intent struct {
+	owned             bool
+	epoch, generation uint64
+}
+
+func intentOf(vm *novacronv1.VM, hostID string) intent {
+	if vm.GetHostId() != hostID {
+		return intent{}
+	}
+	return intent{owned: true, epoch: vm.GetEpoch(), generation: vm.GetGeneration()}
+}
+
+// Report takes a heartbeat and commits what is new in it, and nothing when nothing is.
+func (s *desiredService) Report(ctx context.Context, r *connect.Request[agentv1.ReportRequest]) (*connect.Response[agentv1.ReportResponse], error) {
+	hostID := callerOf(ctx).NodeID
+	s.Beats.Beat(hostID, s.Now())
+	view := s.Store.View()
+	if err := s.reportHost(ctx, view, hostID, r.Msg.GetInfo()); err != nil {
+		return nil, err
+	}
+	if err := s.reportVMs(ctx, view, hostID, r.Msg.GetVms()); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&agentv1.ReportResponse{Interval: durationpb.New(reportInterval)}), nil
+}
+
+func (s *desiredService) reportHost(ctx context.Context, view state.View, hostID string, info *novacronv1.HostInfo) error {
+	known, ok := view.Host(hostID)
+	if ok && known.GetState() == novacronv1.HostState_HOST_STATE_UP && proto.Equal(known.GetInfo(), info) {
+		return nil
+	}
+	_, err := s.propose(ctx, func(c *statev1.Command) {
+		c.Op = &statev1.Command_ObserveHost{ObserveHost: &statev1.ObserveHost{Id: hostID, State: novacronv1.HostState_HOST_STATE_UP, Info: info}}
+	})
+	return err
+}
+
+func (s *desiredService) reportVMs(ctx context.Context, view state.View, hostID string, seen []*agentv1.VMObservation) error {
+	news := &statev1.ObserveVMs{HostId: hostID}
+	for _, o := range seen {
+		if known, ok := view.VM(o.GetVmId(), ""); ok && known.GetHostId() == hostID && isNews(known, o) {
+			news.Vms = append(news.Vms, &statev1.VMObservation{
+				VmId: o.GetVmId(), Epoch: o.GetEpoch(), ObservedGeneration: o.GetObservedGeneration(),
+				Phase: o.GetPhase(), Message: o.GetMessage(), Step: o.GetStep(), Gone: o.GetGone(),
+			})
+		}
+	}
+	if len(news.GetVms()) == 0 {
+		return nil
+	}
+	_, err := s.propose(ctx, func(c *statev1.Command) { c.Op = &statev1.Command_ObserveVms{ObserveVms: news} })
+	return err
+}
+
+func isNews(known *novacronv1.VM, o *agentv1.VMObservation) bool {
+	status := known.GetStatus()
+	return o.GetGone() || status.GetPhase() != o.GetPhase() || status.GetMessage() != o.GetMessage() ||
+		status.GetStep() != o.GetStep() || status.GetObservedGeneration() < o.GetObservedGeneration()
+}

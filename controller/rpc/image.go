@@ -1,0 +1,151 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/novacron/novacron/cluster/blob/peer"
+	"github.com/novacron/novacron/controller/state"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
+	statev1 "github.com/novacron/novacron/proto/state/v1"
+	"github.com/novacron/novacron/vm"
+	"github.com/novacron/novacron/vm/diskimage"
+)
+
+type imageService struct{ *Server }
+
+var _ novacronv1connect.ImageServiceHandler = (*imageService)(nil)
+
+// fetchTimeout bounds the copy of an uploaded image from another controller to the leader.
+const fetchTimeout = 10 * time.Minute
+
+// UploadImage stores bytes under their hash.
+func (s *imageService) UploadImage(ctx context.Context, stream *connect.ClientStream[novacronv1.UploadImageRequest]) (*connect.Response[novacronv1.UploadImageResponse], error) {
+	if !stream.Receive() {
+		return nil, errors.Join(invalid(errors.New("the upload is empty")), stream.Err())
+	}
+	body := &uploadReader{stream: stream, rest: stream.Msg().GetData()}
+	info, err := s.Blobs.Put(ctx, body, stream.Msg().GetSha256())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&novacronv1.UploadImageResponse{Sha256: info.Hash, SizeBytes: uint64(info.Size)}), nil
+}
+
+// uploadReader reads the bytes of an upload.
+type uploadReader struct {
+	stream *connect.ClientStream[novacronv1.UploadImageRequest]
+	rest   []byte
+}
+
+func (u *uploadReader) Read(p []byte) (int, error) {
+	for len(u.rest) == 0 {
+		if !u.stream.Receive() {
+			if err := u.stream.Err(); err != nil {
+				return 0, err
+			}
+			return 0, io.EOF
+		}
+		u.rest = u.stream.Msg().GetData()
+	}
+	n := copy(p, u.rest)
+	u.rest = u.rest[n:]
+	return n, nil
+}
+
+// CreateImage names bytes that were uploaded to any controller, after a look at what they are. The leader takes its own
+// copy first, so an acknowledged image outlives the controller that took the upload.
+func (s *imageService) CreateImage(ctx context.Context, r *connect.Request[novacronv1.CreateImageRequest]) (*connect.Response[novacronv1.CreateImageResponse], error) {
+	if err := vm.CheckImageName("name", r.Msg.GetName()); err != nil {
+		return nil, invalid(err)
+	}
+	if err := s.hold(ctx, r.Msg.GetSha256()); err != nil {
+		return nil, err
+	}
+	image, err := s.inspect(r.Msg)
+	if err != nil {
+		return nil, err
+	}
+	value, err := s.propose(ctx, func(c *statev1.Command) {
+		c.Op = &statev1.Command_PutImage{PutImage: &statev1.PutImage{Image: image}}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&novacronv1.CreateImageResponse{Image: value.(*novacronv1.Image)}), nil
+}
+
+// hold makes sure that the bytes are in this controller's store.
+func (s *imageService) hold(ctx context.Context, hash string) error {
+	if _, err := s.Blobs.Stat(hash); err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	var controllers []string
+	for _, member := range s.Store.View().Members() {
+		if member.GetRole() == novacronv1.Role_ROLE_CONTROLLER && member.GetId() != s.Self.NodeID {
+			controllers = append(controllers, member.GetApiAddress())
+		}
+	}
+	if err := s.Blobs.Fetch(ctx, hash, 0, peer.Sources(s.Peers, controllers, "")); err != nil {
+		return connect.NewError(connect.CodeNotFound, fmt.Errorf("sha256: no controller holds an upload with hash %s: upload it first: %w", hash, err))
+	}
+	return nil
+}
+
+func (s *imageService) inspect(r *novacronv1.CreateImageRequest) (*novacronv1.Image, error) {
+	file, err := s.Blobs.Open(r.GetSha256())
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	stat, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	info, err := diskimage.Inspect(file, stat.Size())
+	if err != nil {
+		return nil, invalid(fmt.Errorf("image %q: %w", r.GetName(), err))
+	}
+	if r.GetFormat() != "" && r.GetFormat() != string(info.Format) {
+		return nil, invalid(fmt.Errorf("format: image %q was declared %s and is %s: leave the format out, or convert the file", r.GetName(), r.GetFormat(), info.Format))
+	}
+	return &novacronv1.Image{
+		Name: r.GetName(), Sha256: r.GetSha256(), SizeBytes: uint64(stat.Size()), Format: string(info.Format), VirtualSizeBytes: uint64(info.VirtualSize),
+	}, nil
+}
+
+func (s *imageService) GetImage(_ context.Context, r *connect.Request[novacronv1.GetImageRequest]) (*connect.Response[novacronv1.GetImageResponse], error) {
+	image, ok := s.Store.View().Image(r.Msg.GetName())
+	if !ok {
+		return nil, fmt.Errorf("%w: image %q: see «novacron image list»", state.ErrNotFound, r.Msg.GetName())
+	}
+	return connect.NewResponse(&novacronv1.GetImageResponse{Image: image}), nil
+}
+
+func (s *imageService) ListImages(_ context.Context, r *connect.Request[novacronv1.ListImagesRequest]) (*connect.Response[novacronv1.ListImagesResponse], error) {
+	page, answer := newPage(r.Msg.GetPageSize()), &novacronv1.ListImagesResponse{}
+	for name, image := range s.Store.View().Images(r.Msg.GetPageToken()) {
+		if page.full(len(answer.Images)) {
+			answer.NextPageToken = page.last
+			break
+		}
+		page.last = name
+		answer.Images = append(answer.Images, image)
+	}
+	return connect.NewResponse(answer), nil
+}
+
+func (s *imageService) DeleteImage(ctx context.Context, r *connect.Request[novacronv1.DeleteImageRequest]) (*connect.Response[novacronv1.DeleteImageResponse], error) {
+	_, err := s.propose(ctx, func(c *statev1.Command) {
+		c.Op = &statev1.Command_DeleteImage{DeleteImage: &statev1.DeleteImage{Name: r.Msg.GetName()}}
+	})
+	return connect.NewResponse(&novacronv1.DeleteImageResponse{}), err
+}

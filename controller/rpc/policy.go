@@ -1,0 +1,111 @@
+package rpc
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"connectrpc.com/connect"
+
+	"github.com/novacron/novacron/cluster/pki"
+	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
+	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
+)
+
+// place is where a call is answered.
+type place int
+
+const (
+	// here: by the controller that was called, from what it has.
+	here place = iota
+	// read: by the leader, unless the caller is content with a stale answer.
+	read
+	// leader: by the leader alone.
+	leader
+)
+
+// rule says who may call a procedure and where it is answered. A procedure without a rule is closed to everyone.
+type rule struct {
+	at    place
+	roles []pki.Role
+}
+
+func (r rule) admits(role pki.Role) bool { return slices.Contains(r.roles, role) }
+
+// rules is the whole authority of the cluster, on one page.
+func rules() map[string]rule {
+	var (
+		admins   = []pki.Role{pki.RoleAdmin}
+		viewers  = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController}
+		nodes    = []pki.Role{pki.RoleController, pki.RoleAgent}
+		agents   = []pki.Role{pki.RoleAgent}
+		everyone = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController, pki.RoleAgent}
+		joiners  = []pki.Role{RoleJoiner}
+		leavers  = []pki.Role{pki.RoleAdmin, pki.RoleController, pki.RoleAgent}
+	)
+	return map[string]rule{
+		novacronv1connect.VMServiceCreateVMProcedure:   {leader, admins},
+		novacronv1connect.VMServiceGetVMProcedure:      {read, viewers},
+		novacronv1connect.VMServiceListVMsProcedure:    {read, viewers},
+		novacronv1connect.VMServiceSetVMPowerProcedure: {leader, admins},
+		novacronv1connect.VMServiceDeleteVMProcedure:   {leader, admins},
+		novacronv1connect.VMServiceWatchVMsProcedure:   {here, viewers},
+		novacronv1connect.VMServiceConsoleProcedure:    {here, admins},
+
+		novacronv1connect.ImageServiceUploadImageProcedure: {here, admins},
+		novacronv1connect.ImageServiceCreateImageProcedure: {leader, admins},
+		novacronv1connect.ImageServiceGetImageProcedure:    {read, viewers},
+		novacronv1connect.ImageServiceListImagesProcedure:  {read, viewers},
+		novacronv1connect.ImageServiceDeleteImageProcedure: {leader, admins},
+
+		novacronv1connect.HostServiceGetHostProcedure:   {read, viewers},
+		novacronv1connect.HostServiceListHostsProcedure: {read, viewers},
+
+		novacronv1connect.ClusterServiceListMembersProcedure:         {read, everyone},
+		novacronv1connect.ClusterServiceGetHealthProcedure:           {here, viewers},
+		novacronv1connect.ClusterServiceGetControllerStatusProcedure: {here, viewers},
+		novacronv1connect.ClusterServiceCreateTokenProcedure:         {leader, admins},
+		novacronv1connect.ClusterServiceListTokensProcedure:          {read, admins},
+		novacronv1connect.ClusterServiceRevokeTokenProcedure:         {leader, admins},
+		novacronv1connect.ClusterServiceRenewCertificateProcedure:    {here, everyone},
+		novacronv1connect.ClusterServiceRemoveMemberProcedure:        {leader, leavers},
+		novacronv1connect.ClusterServiceSetMemberVotingProcedure:     {leader, admins},
+		novacronv1connect.ClusterServiceTransferLeadershipProcedure:  {leader, admins},
+		novacronv1connect.ClusterServiceBackupProcedure:              {leader, admins},
+		novacronv1connect.ClusterServiceRestoreProcedure:             {leader, admins},
+
+		novacronv1connect.JoinServiceJoinProcedure: {leader, joiners},
+
+		agentv1connect.DesiredServiceWatchProcedure:  {here, agents},
+		agentv1connect.DesiredServiceReportProcedure: {leader, agents},
+		agentv1connect.BlobServiceStatBlobProcedure:  {here, nodes},
+		agentv1connect.BlobServiceGetBlobProcedure:   {here, nodes},
+	}
+}
+
+// authorise closes every door that no rule opens for the caller.
+func (s *Server) authorise(next http.Handler) http.Handler {
+	table := rules()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller := callerOf(r.Context())
+		if !table[r.URL.Path].admits(caller.Role) {
+			s.Logger.Warn("call refused", "audit", true, "procedure", r.URL.Path, "caller", caller.String(), "remote", caller.Remote)
+			writeError(w, r, connect.NewError(connect.CodePermissionDenied, fmt.Errorf(
+				"role %s may not call %s: use a certificate of another role", caller.Role, r.URL.Path)))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// audit tells of every call that may change something, before it does.
+func (s *Server) audit(next http.Handler) http.Handler {
+	table := rules()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller := callerOf(r.Context())
+		if table[r.URL.Path].at == leader && caller.Role != pki.RoleAgent && !caller.Forwarded {
+			s.Logger.Info("call", "audit", true, "procedure", r.URL.Path, "caller", caller.String(), "remote", caller.Remote)
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,98 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/novacron/novacron/controller/state"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/vm"
+)
+
+// heartbeatInterval is how often a quiet stream says that it is alive.
+const heartbeatInterval = 5 * time.Second
+
+// WatchVMs sends what there is, then what changes. A watcher that asks for changes that are no longer kept gets what there
+// is once more: what is missing in it was deleted.
+func (s *vmService) WatchVMs(ctx context.Context, r *connect.Request[novacronv1.WatchVMsRequest], stream *connect.ServerStream[novacronv1.WatchVMsResponse]) error {
+	wanted := watchFilter(r.Msg)
+	cursor := s.Store.CursorAt(r.Msg.GetSinceRevision())
+	if r.Msg.GetSinceRevision() == 0 {
+		var err error
+		if cursor, err = s.sendAll(stream, wanted); err != nil {
+			return err
+		}
+	}
+	for {
+		changes, next, err := s.next(ctx, cursor)
+		switch {
+		case errors.Is(err, state.ErrCompacted):
+			next, err = s.sendAll(stream, wanted)
+		case err == nil:
+			err = sendChanges(stream, changes, next, wanted)
+		}
+		if err != nil {
+			return err
+		}
+		cursor = next
+	}
+}
+
+// next waits for changes, at most until a heartbeat is due.
+func (s *Server) next(ctx context.Context, cursor state.Cursor) ([]state.Change, state.Cursor, error) {
+	beat, cancel := context.WithTimeout(ctx, heartbeatInterval)
+	defer cancel()
+	changes, next, err := s.Store.Next(beat, cursor)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, cursor, nil
+	}
+	return changes, next, err
+}
+
+func watchFilter(want *novacronv1.WatchVMsRequest) func(*novacronv1.VM) bool {
+	project := want.GetProject()
+	if project == "" && want.GetVm() != "" {
+		project = vm.DefaultProject
+	}
+	return func(record *novacronv1.VM) bool {
+		if project != "" && record.GetSpec().GetProject() != project {
+			return false
+		}
+		return want.GetVm() == "" || want.GetVm() == record.GetId() || want.GetVm() == record.GetSpec().GetName()
+	}
+}
+
+func (s *vmService) sendAll(stream *connect.ServerStream[novacronv1.WatchVMsResponse], wanted func(*novacronv1.VM) bool) (state.Cursor, error) {
+	view := s.Store.View()
+	for _, record := range view.VMs("") {
+		if !wanted(record) {
+			continue
+		}
+		if err := stream.Send(&novacronv1.WatchVMsResponse{Vm: record, Revision: record.GetRevision()}); err != nil {
+			return state.Cursor{}, err
+		}
+	}
+	return view.Cursor(), stream.Send(&novacronv1.WatchVMsResponse{Synced: true, Revision: view.Revision()})
+}
+
+// sendChanges sends those that are wanted and, where none is, a heartbeat with the revision to continue from.
+func sendChanges(stream *connect.ServerStream[novacronv1.WatchVMsResponse], changes []state.Change, next state.Cursor, wanted func(*novacronv1.VM) bool) error {
+	sent := false
+	for _, change := range changes {
+		record, ok := change.Record().(*novacronv1.VM)
+		if !ok || !wanted(record) {
+			continue
+		}
+		sent = true
+		if err := stream.Send(&novacronv1.WatchVMsResponse{Vm: record, Deleted: change.After == nil, Revision: change.Revision}); err != nil {
+			return err
+		}
+	}
+	if sent {
+		return nil
+	}
+	return stream.Send(&novacronv1.WatchVMsResponse{Revision: next.Revision()})
+}
