@@ -1,0 +1,77 @@
+//go:build cgo && libvirt_dlopen
+
+package libvirt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"syscall"
+)
+
+// Attributes of a link that syscall does not name: include/uapi/linux/if_link.h.
+const (
+	attrLinkInfo = 18
+	attrInfoKind = 1
+)
+
+// bridges lists the bridges of this network namespace. It asks the kernel over netlink, because /sys may show another
+// namespace than the one that the process is in.
+func bridges() ([]string, error) {
+	dump, err := syscall.NetlinkRIB(syscall.RTM_GETLINK, syscall.AF_UNSPEC)
+	if err != nil {
+		return nil, fmt.Errorf("list network links: %w", err)
+	}
+	messages, err := syscall.ParseNetlinkMessage(dump)
+	if err != nil {
+		return nil, fmt.Errorf("list network links: %w", err)
+	}
+	var names []string
+	for _, m := range messages {
+		if m.Header.Type != syscall.RTM_NEWLINK {
+			continue
+		}
+		attrs, err := syscall.ParseNetlinkRouteAttr(&m)
+		if err != nil {
+			return nil, fmt.Errorf("list network links: %w", err)
+		}
+		if name := bridgeName(attrs); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// bridgeName is the link's name where its kind is bridge.
+func bridgeName(attrs []syscall.NetlinkRouteAttr) string {
+	name, bridge := "", false
+	for _, a := range attrs {
+		switch a.Attr.Type {
+		case syscall.IFLA_IFNAME:
+			name = string(bytes.TrimRight(a.Value, "\x00"))
+		case attrLinkInfo:
+			bridge = linkKind(a.Value) == "bridge"
+		}
+	}
+	if !bridge {
+		return ""
+	}
+	return name
+}
+
+// linkKind walks over nested attributes, each of a length, a type and a value padded to four bytes.
+func linkKind(nested []byte) string {
+	for len(nested) >= 4 {
+		length := int(binary.NativeEndian.Uint16(nested))
+		if length < 4 || length > len(nested) {
+			return ""
+		}
+		if binary.NativeEndian.Uint16(nested[2:]) == attrInfoKind {
+			return string(bytes.TrimRight(nested[4:length], "\x00"))
+		}
+		nested = nested[min(len(nested), (length+3)&^3):]
+	}
+	return ""
+}

@@ -1,0 +1,221 @@
+//go:build cgo && libvirt_dlopen
+
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	lv "libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/novacron/novacron/agent/hypervisor"
+)
+
+// factsCache keeps what does not change while a connection lasts.
+type factsCache struct {
+	// fill is held while the facts are found out, so that one guest is probed and not many.
+	fill   sync.Mutex
+	mu     sync.Mutex
+	known  bool
+	static hypervisor.HostFacts
+}
+
+func (f *factsCache) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = false
+}
+
+func (f *factsCache) get() (hypervisor.HostFacts, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.static, f.known
+}
+
+func (f *factsCache) put(facts hypervisor.HostFacts) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.static, f.known = facts, true
+}
+
+// Facts tells what the host can do: pools, networks and bridges as they are now, the rest as found out at first.
+func (d *Driver) Facts(ctx context.Context) (hypervisor.HostFacts, error) {
+	facts, err := d.staticFacts(ctx)
+	if err != nil {
+		return facts, err
+	}
+	facts.Bridges, err = bridges()
+	if err != nil {
+		return facts, err
+	}
+	return call(ctx, d, func(conn *lv.Connect) (hypervisor.HostFacts, error) {
+		var poolErr, netErr error
+		facts.Pools, poolErr = pools(conn)
+		facts.Networks, netErr = networks(conn)
+		return facts, errors.Join(poolErr, netErr)
+	})
+}
+
+func (d *Driver) staticFacts(ctx context.Context) (hypervisor.HostFacts, error) {
+	d.facts.fill.Lock()
+	defer d.facts.fill.Unlock()
+	if facts, known := d.facts.get(); known {
+		return facts, nil
+	}
+	facts, err := call(ctx, d, capabilities)
+	if err != nil {
+		return facts, fmt.Errorf("capabilities of the host: %w", err)
+	}
+	if facts.Accelerator != acceleratorTest {
+		if facts.Accelerator, err = d.accelerator(ctx, facts); err != nil {
+			return facts, err
+		}
+	}
+	facts.Firmwares, err = call(ctx, d, func(conn *lv.Connect) ([]string, error) { return firmwares(conn, facts), nil })
+	if err != nil {
+		return facts, err
+	}
+	d.facts.put(facts)
+	return facts, nil
+}
+
+// capabilities reads the processor, the versions and the machine types. Accelerator is the best that libvirt lists.
+func capabilities(conn *lv.Connect) (hypervisor.HostFacts, error) {
+	facts := hypervisor.HostFacts{Driver: "libvirt"}
+	node, err := conn.GetNodeInfo()
+	if err != nil {
+		return facts, err
+	}
+	facts.CPUs, facts.MemoryMB = int(node.Cpus), int(node.Memory/1024)
+	text, err := conn.GetCapabilities()
+	if err != nil {
+		return facts, err
+	}
+	var caps libvirtxml.Caps
+	if err := caps.Unmarshal(text); err != nil {
+		return facts, fmt.Errorf("capabilities XML: %w", err)
+	}
+	if caps.Host.CPU != nil {
+		facts.Arch, facts.CPUModel = caps.Host.CPU.Arch, caps.Host.CPU.Model
+	}
+	guest(&facts, caps)
+	if v, err := conn.GetLibVersion(); err == nil {
+		facts.LibvirtVersion = dotted(v)
+	}
+	if v, err := conn.GetVersion(); err == nil {
+		facts.HypervisorVersion = dotted(v)
+	}
+	return facts, nil
+}
+
+// guest reads what guests of the host's own architecture may be.
+func guest(facts *hypervisor.HostFacts, caps libvirtxml.Caps) {
+	facts.MachineAliases = map[string]string{}
+	for _, g := range caps.Guests {
+		test := slices.ContainsFunc(g.Arch.Domains, func(d libvirtxml.CapsGuestDomain) bool { return d.Type == acceleratorTest })
+		if test {
+			facts.Accelerator, facts.Arch = acceleratorTest, ""
+			return
+		}
+		if g.Arch.Name != facts.Arch || g.OSType != "hvm" {
+			continue
+		}
+		for _, d := range g.Arch.Domains {
+			if facts.Accelerator != hypervisor.AcceleratorKVM {
+				facts.Accelerator = d.Type
+			}
+		}
+		for _, m := range g.Arch.Machines {
+			if m.Canonical != "" {
+				facts.MachineAliases[m.Name] = m.Canonical
+			}
+			facts.MachineTypes = append(facts.MachineTypes, m.Name)
+		}
+	}
+	slices.Sort(facts.MachineTypes)
+	facts.MachineTypes = slices.Compact(facts.MachineTypes)
+}
+
+// dotted writes libvirt's version numbers: a million for the major one, a thousand for the minor one.
+func dotted(v uint32) string { return fmt.Sprintf("%d.%d.%d", v/1_000_000, v/1_000%1_000, v%1_000) }
+
+// firmwares asks libvirt which it can choose by itself. BIOS is part of every PC.
+func firmwares(conn *lv.Connect, facts hypervisor.HostFacts) []string {
+	list := []string{"bios"}
+	text, err := conn.GetDomainCapabilities("", facts.Arch, "", facts.Accelerator, 0)
+	if err != nil {
+		return list
+	}
+	var caps libvirtxml.DomainCaps
+	if caps.Unmarshal(text) != nil || caps.OS == nil {
+		return list
+	}
+	for _, e := range caps.OS.Enums {
+		if e.Name == "firmware" && slices.Contains(e.Values, "efi") {
+			list = append(list, "uefi")
+		}
+	}
+	return list
+}
+
+func pools(conn *lv.Connect) ([]hypervisor.PoolFacts, error) {
+	handles, err := conn.ListAllStoragePools(lv.CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+	if err != nil {
+		return nil, err
+	}
+	var list []hypervisor.PoolFacts
+	for i := range handles {
+		defer handles[i].Free()
+		p, err := pool(&handles[i])
+		if errors.Is(err, lv.ERR_NO_STORAGE_POOL) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+func pool(handle *lv.StoragePool) (hypervisor.PoolFacts, error) {
+	info, err := handle.GetInfo()
+	if err != nil {
+		return hypervisor.PoolFacts{}, err
+	}
+	text, err := handle.GetXMLDesc(0)
+	if err != nil {
+		return hypervisor.PoolFacts{}, err
+	}
+	var x libvirtxml.StoragePool
+	if err := x.Unmarshal(text); err != nil {
+		return hypervisor.PoolFacts{}, fmt.Errorf("pool XML: %w", err)
+	}
+	p := hypervisor.PoolFacts{Name: x.Name, CapacityBytes: info.Capacity, FreeBytes: info.Available}
+	if x.Target != nil {
+		p.Path = x.Target.Path
+	}
+	return p, nil
+}
+
+func networks(conn *lv.Connect) ([]string, error) {
+	handles, err := conn.ListAllNetworks(lv.CONNECT_LIST_NETWORKS_ACTIVE)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range handles {
+		defer handles[i].Free()
+		name, err := handles[i].GetName()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
