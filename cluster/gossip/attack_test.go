@@ -196,11 +196,15 @@ func (f *fleet) raw(host, name string, meta, key []byte) *memberlist.Memberlist 
 
 func TestAttack8HostileMetadataIsRefused(t *testing.T) {
 	full := bytes.Repeat([]byte{255}, memberlist.MetaMaxSize)
+	huge := 1 << 20
+	if testing.Short() {
+		huge = 1 << 14 // memberlist's compression of a megabyte takes seconds
+	}
 	for name, c := range map[string]struct {
 		node string
 		meta []byte
 	}{
-		"name of 1 MB":      {strings.Repeat("x", 1<<20), goodMeta(t, 3)},
+		"name of 1 MB":      {strings.Repeat("x", huge), goodMeta(t, 3)},
 		"name is no UUID":   {"../../etc/passwd", goodMeta(t, 3)},
 		"upper case UUID":   {strings.ToUpper(nodeID(3)), goodMeta(t, 3)},
 		"no metadata":       {nodeID(3), nil},
@@ -226,7 +230,7 @@ func TestAttack8HostileMetadataIsRefused(t *testing.T) {
 }
 
 func TestAttack8OwnMetadataIsCheckedBeforeMemberlistPanics(t *testing.T) {
-	for name, break_ := range map[string]func(*Config){
+	for name, spoil := range map[string]func(*Config){
 		"version of 513 bytes": func(c *Config) { c.Version = strings.Repeat("9", 513) },
 		"role of 33 bytes":     func(c *Config) { c.Role = strings.Repeat("r", 33) },
 		"empty role":           func(c *Config) { c.Role = "" },
@@ -238,7 +242,7 @@ func TestAttack8OwnMetadataIsCheckedBeforeMemberlistPanics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := Config{ID: nodeID(1), Role: "agent", Version: "1", Key: testKey(), BindAddr: "127.0.0.1:0"}
-			break_(&cfg)
+			spoil(&cfg)
 			_, err := Start(t.Context(), cfg)
 			require.ErrorIs(t, err, ErrConfig)
 		})
@@ -302,7 +306,7 @@ func TestRealLoopback(t *testing.T) {
 
 	conn, err := net.Dial("udp", a.Addr())
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	for _, p := range [][]byte{nil, {0}, {1}, bytes.Repeat([]byte{1}, 100), bytes.Repeat([]byte{0}, 1400), []byte("plain text")} {
 		_, err := conn.Write(p)
 		require.NoError(t, err)

@@ -38,13 +38,13 @@ func newConn(p *pipe, side int) *Conn {
 
 // Read returns what has arrived, waiting for the first byte.
 func (c *Conn) Read(b []byte) (int, error) {
-	n, err := c.retry(&c.readDeadline, func() (int, bool, error, waits) { return c.tryRead(b) })
+	n, err := c.retry(&c.readDeadline, func() (int, bool, waits, error) { return c.tryRead(b) })
 	return n, c.opError("read", err)
 }
 
 // Write sends a copy of b; it blocks while more than a megabyte is under way.
 func (c *Conn) Write(b []byte) (int, error) {
-	n, err := c.retry(&c.writeDeadline, func() (int, bool, error, waits) { return c.tryWrite(b) })
+	n, err := c.retry(&c.writeDeadline, func() (int, bool, waits, error) { return c.tryWrite(b) })
 	return n, c.opError("write", err)
 }
 
@@ -55,7 +55,7 @@ type waits struct {
 }
 
 // retry runs try until it is done, the deadline passes or the connection is closed.
-func (c *Conn) retry(d *deadline, try func() (n int, done bool, err error, w waits)) (int, error) {
+func (c *Conn) retry(d *deadline, try func() (n int, done bool, w waits, err error)) (int, error) {
 	for {
 		at, moved, closed := c.state(d)
 		if closed {
@@ -64,7 +64,7 @@ func (c *Conn) retry(d *deadline, try func() (n int, done bool, err error, w wai
 		if !at.IsZero() && !time.Now().Before(at) {
 			return 0, os.ErrDeadlineExceeded
 		}
-		n, done, err, w := try()
+		n, done, w, err := try()
 		if done {
 			return n, err
 		}
@@ -97,7 +97,7 @@ func (c *Conn) pause(w waits, at time.Time, moved <-chan struct{}) {
 	}
 }
 
-func (c *Conn) tryRead(b []byte) (n int, done bool, err error, w waits) {
+func (c *Conn) tryRead(b []byte) (n int, done bool, w waits, err error) {
 	h := c.pipe.half[1-c.side]
 	open, faults := c.pipe.open(h)
 	h.mu.Lock()
@@ -105,23 +105,23 @@ func (c *Conn) tryRead(b []byte) (n int, done bool, err error, w waits) {
 	w = waits{half: h.changed, faults: faults}
 	switch {
 	case h.reset:
-		return 0, true, ErrReset, w
+		return 0, true, w, ErrReset
 	case len(b) == 0:
-		return 0, true, nil, w
+		return 0, true, w, nil
 	case len(h.segments) == 0 || !open:
-		return 0, false, nil, w
+		return 0, false, w, nil
 	}
 	head := &h.segments[0]
 	if head.at.After(time.Now()) {
 		w.until = head.at
-		return 0, false, nil, w
+		return 0, false, w, nil
 	}
 	if head.fin {
-		return 0, true, io.EOF, w
+		return 0, true, w, io.EOF
 	}
 	n = copy(b, head.data)
 	h.take(n)
-	return n, true, nil, w
+	return n, true, w, nil
 }
 
 // take removes n read bytes from the first segment and tells a writer that waits for room.
@@ -136,7 +136,7 @@ func (h *half) take(n int) {
 	h.changed = make(chan struct{})
 }
 
-func (c *Conn) tryWrite(b []byte) (n int, done bool, err error, w waits) {
+func (c *Conn) tryWrite(b []byte) (n int, done bool, w waits, err error) {
 	h := c.pipe.half[c.side]
 	open, faults := c.pipe.open(h)
 	h.mu.Lock()
@@ -146,13 +146,13 @@ func (c *Conn) tryWrite(b []byte) (n int, done bool, err error, w waits) {
 	h.mu.Unlock()
 	switch {
 	case broken:
-		return 0, true, ErrReset, w
+		return 0, true, w, ErrReset
 	case full:
-		return 0, false, nil, w
+		return 0, false, w, nil
 	case len(b) > 0:
 		c.pipe.push(c.side, segment{data: append([]byte(nil), b...)})
 	}
-	return len(b), true, nil, w
+	return len(b), true, w, nil
 }
 
 // Close ends this side: the peer reads what is under way, then EOF; its writes fail.

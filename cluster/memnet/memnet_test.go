@@ -19,7 +19,7 @@ import (
 func link(t require.TestingT, n *memnet.Network) (client, server net.Conn) {
 	l, err := n.Listen("b:80")
 	require.NoError(t, err)
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	client, err = n.Dial(context.Background(), "a", "b:80")
 	require.NoError(t, err)
 	server, err = l.Accept()

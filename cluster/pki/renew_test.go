@@ -47,9 +47,9 @@ func TestRenewalHappensAtTwoThirds(t *testing.T) {
 			c := mustCredentials(t, issue(t, ca, RoleAgent, "a", ttl, time.Now()), Options{})
 			seen := map[time.Duration]bool{}
 			for range 50 {
-				part := c.renewAt().Sub(time.Now()).Seconds() / ttl.Seconds()
+				part := time.Until(c.renewAt()).Seconds() / ttl.Seconds()
 				require.InDelta(t, 2.0/3, part, 0.07)
-				seen[c.renewAt().Sub(time.Now())] = true
+				seen[time.Until(c.renewAt())] = true
 			}
 			require.Greater(t, len(seen), 40, "spread out")
 		}

@@ -56,7 +56,7 @@ func mustCredentials(t require.TestingT, m Material, opts Options) *Credentials 
 func serve(t *testing.T, cfg *tls.Config) (addr string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -64,7 +64,7 @@ func serve(t *testing.T, cfg *tls.Config) (addr string) {
 				return
 			}
 			go func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				s := tls.Server(conn, cfg)
 				if s.Handshake() == nil {
 					_, _ = s.Write([]byte("hi"))
@@ -82,7 +82,7 @@ func greet(addr string, cfg *tls.Config) (*tls.ConnectionState, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	b, err := io.ReadAll(conn)
 	if err == nil && string(b) != "hi" {
 		err = errors.New("no greeting")
@@ -284,7 +284,7 @@ func TestHTTPSeesWhoCalls(t *testing.T) {
 		defer tr.CloseIdleConnections()
 		resp, err := (&http.Client{Transport: tr}).Get(s.URL)
 		require.NoError(t, err)
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		body, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
 		return string(body)
@@ -384,7 +384,6 @@ func BenchmarkHandshake(b *testing.B) {
 		go func() { done <- tls.Server(x, serverTLS).Handshake() }()
 		require.NoError(b, tls.Client(y, clientTLS).Handshake())
 		require.NoError(b, <-done)
-		x.Close()
-		y.Close()
+		require.NoError(b, errors.Join(x.Close(), y.Close()))
 	}
 }

@@ -113,10 +113,8 @@ func (r TokenRecord) Verify(tok Token, nodeName string, now time.Time) error {
 }
 
 func (t Token) hash() []byte {
-	h := sha256.New()
-	fmt.Fprintf(h, "novacron join token\n%s\n", t.ID)
-	h.Write(t.Secret)
-	return h.Sum(nil)
+	sum := sha256.Sum256(append([]byte("novacron join token\n"+t.ID+"\n"), t.Secret...))
+	return sum[:]
 }
 
 // text is the canonical form. The checksum tells a mistyped token from a guessed one, so that typing errors do not

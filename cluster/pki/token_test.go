@@ -148,3 +148,14 @@ func TestThrottleIsBoundedAndForgivesSuccess(t *testing.T) {
 		require.False(t, ok)
 	})
 }
+
+// The text form of version nct1: tokens of one release join nodes of the next.
+func TestTokenFormat1(t *testing.T) {
+	tok := Token{ID: "aaaqeayeaudaocaj", Secret: []byte("01234567890123456789"), CAFingerprint: testFingerprint()}
+	const text = "nct1.aaaqeayeaudaocaj.gaytemzugu3doobzgaytemzugu3doobz." +
+		"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a.66fa7269"
+	require.Equal(t, text, tok.text())
+	back, err := ParseToken(text)
+	require.NoError(t, err)
+	require.Equal(t, tok, back)
+}
