@@ -19,6 +19,30 @@ func (m *Manager) collect(ctx context.Context, id string, refs []BaseRef) error 
 	return nil
 }
 
+// CollectBases removes every base image of the host's pools that nothing uses any more, whatever the configuration keeps.
+func (m *Manager) CollectBases(ctx context.Context) error {
+	facts, err := m.HostFacts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range facts.Pools {
+		names, err := m.driver.VolumeNames(ctx, p.Name)
+		if err != nil {
+			return fmt.Errorf("pool %s: %w", p.Name, err)
+		}
+		for _, name := range names {
+			if !isBase(name) {
+				continue
+			}
+			err := m.collectOne(ctx, "", BaseRef{Pool: p.Name, Volume: name})
+			if err != nil && !errors.Is(err, ErrInUse) {
+				return fmt.Errorf("base image %s in pool %s: %w", name, p.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // collectOne removes one base; ErrInUse where a machine other than id, a create or an overlay needs it.
 func (m *Manager) collectOne(ctx context.Context, id string, ref BaseRef) error {
 	release, err := m.bases.lock(ctx, ref.Pool+"/"+ref.Volume)

@@ -220,6 +220,9 @@ func (c *creation) define(ctx context.Context) error {
 
 // abandon undoes a failed create, unless the context has ended: then the next start decides.
 func (c *creation) abandon(ctx context.Context, cause error) error {
+	if c.entry.ID == "" {
+		return cause
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w (left in the journal, to be continued or undone)", cause)
 	}

@@ -94,7 +94,7 @@ func (m *Manager) deleteDomain(ctx context.Context, e JournalEntry, opts DeleteO
 	)
 }
 
-// sweep removes the volumes that carry the id of a machine of which nothing else is left.
+// sweep removes the volumes that carry the id of a machine of which nothing else is left, and bases without users.
 func (m *Manager) sweep(ctx context.Context, id string) error {
 	facts, err := m.HostFacts(ctx)
 	if err != nil {
@@ -108,7 +108,10 @@ func (m *Manager) sweep(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return m.deleteVolumes(ctx, opDelete, id, volumes)
+	if err := m.deleteVolumes(ctx, opDelete, id, volumes); err != nil || m.config.KeepUnusedBases {
+		return err
+	}
+	return m.CollectBases(ctx)
 }
 
 // removeConsoleLog drops the record of a machine's console with its rotated predecessors. It may lie out of sight of
