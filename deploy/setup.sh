@@ -82,18 +82,14 @@ look_for_tools() {
 }
 
 as_root() {
-	if [ "$EUID" -eq 0 ]; then
-		"$@"
-	elif type -P sudo >/dev/null; then
-		sudo "$@"
-	else
-		fail "installing ${packages[*]} takes root, and there is no sudo: run as root"
-	fi
+	if [ "$EUID" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 install_packages() {
 	type -P apt-get >/dev/null ||
 		fail "this system has no apt-get: install what provides these Debian packages by hand: ${packages[*]}"
+	[ "$EUID" -eq 0 ] || type -P sudo >/dev/null ||
+		fail "installing packages takes root, and there is no sudo: run as root: apt-get install ${packages[*]}"
 	echo "setup: installing packages: ${packages[*]}"
 	# A policy-rc.d that says 101 keeps packages from starting services; one that is there already stays.
 	local policy=/usr/sbin/policy-rc.d ours=

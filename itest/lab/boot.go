@@ -71,13 +71,13 @@ func (h *Host) launch(ctx context.Context) error {
 	defer ready.Close()
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{theirs}
 	err = cmd.Start()
-	theirs.Close()
+	_ = theirs.Close()
 	if err != nil {
 		return err
 	}
-	go cmd.Wait() // the host may end at any time; while this process lives it must not leave a zombie
+	go func() { _ = cmd.Wait() }() // the host may end at any time; while this process lives it must not leave a zombie
 	if err := h.awaitReady(ctx, ready, cmd.Process.Pid); err != nil {
-		cmd.Process.Kill() // takes the first process with it
+		_ = cmd.Process.Kill() // takes the first process with it
 		return err
 	}
 	return nil
@@ -124,7 +124,7 @@ func (h *Host) bootEnv() ([]string, error) {
 // awaitReady reads the line «ready» from the first process, or the end of the pipe when it has failed. The process
 // around it keeps the pipe open, so the end does not come with success.
 func (h *Host) awaitReady(ctx context.Context, ready *os.File, outer int) error {
-	defer context.AfterFunc(ctx, func() { ready.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Unix(1, 0)) })()
 	word, err := bufio.NewReader(ready).ReadString('\n')
 	switch {
 	case ctx.Err() != nil:

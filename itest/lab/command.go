@@ -81,27 +81,27 @@ func (h *Host) Spawn(ctx context.Context, name string, argv ...string) (pid int,
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
 	return h.spawned(ctx, cmd.Process.Pid, ended)
 }
 
 // spawned waits for the helper outside to have started the program inside.
-func (h *Host) spawned(ctx context.Context, outer int, ended <-chan error) (pid int, err error) {
-	err = retry(ctx, func() error {
+func (h *Host) spawned(ctx context.Context, outer int, ended <-chan struct{}) (int, error) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
 		if inside := children(outer); len(inside) > 0 {
-			pid = inside[0]
-			return nil
+			return inside[0], nil
 		}
 		select {
-		case err := <-ended:
-			pid = -1
-			return errors.Join(err, os.ErrProcessDone)
-		default:
-			return errors.New("lab: the program has not started")
+		case <-ended:
+			return 0, fmt.Errorf("lab: spawn on host %q: %w: its log says why", h.Name, os.ErrProcessDone)
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-tick.C:
 		}
-	})
-	return pid, err
+	}
 }
 
 // LogFile is where the output of a program started by Spawn goes.

@@ -39,7 +39,7 @@ func BuildDisk(ctx context.Context, g Guest) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	if err := buildDisk(ctx, tmp, g); err != nil {
 		return "", err
 	}

@@ -84,7 +84,7 @@ func buildGuest(ctx context.Context, dir string, log *slog.Logger) (Guest, error
 // buildInto fills a folder of another name first: home exists only when it is complete.
 func buildInto(ctx context.Context, home string, packages []string) error {
 	tmp := home + ".new"
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	if err := errors.Join(os.RemoveAll(tmp), os.MkdirAll(tmp, 0o755)); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func inputs() []byte {
 func digest(parts ...[]byte) string {
 	h := sha256.New()
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:", len(p))
+		_, _ = fmt.Fprintf(h, "%d:", len(p))
 		h.Write(p)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:6])

@@ -100,7 +100,7 @@ func (h *Host) kill(ctx context.Context, p pidRecord) error {
 	if err := errors.Join(waitGone(ctx, p.first), waitGone(ctx, p.outer)); err != nil {
 		return fmt.Errorf("lab: host %q does not die: %w", h.Name, err)
 	}
-	os.Remove(h.file("pid")) // its start time tells that it is stale anyway
+	_ = os.Remove(h.file("pid")) // its start time tells that it is stale anyway
 	h.lab.log.Info("host is down", "host", h.Name)
 	return nil
 }

@@ -106,6 +106,9 @@ func logger(l *slog.Logger) *slog.Logger {
 	return l
 }
 
+// LogTo sets who hears of hosts that come and go.
+func (l *Lab) LogTo(log *slog.Logger) { l.log = logger(log) }
+
 // Dir is the folder of the lab.
 func (l *Lab) Dir() string { return l.dir }
 
@@ -212,7 +215,7 @@ func (l *Lab) Down(ctx context.Context) error {
 	for _, name := range []string{"hosts", "hosts.txt", stateFile, stateFile + ".new"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(l.dir, name)))
 	}
-	os.Remove(l.dir) // only when nobody else put something there
+	_ = os.Remove(l.dir) // only when nobody else put something there
 	l.log.Info("lab is down", "dir", l.dir)
 	return errors.Join(errs...)
 }

@@ -87,7 +87,7 @@ func (h *Host) mac() string { return fmt.Sprintf("02:4e:43:4d:%02x:%02x", h.lab.
 func (h *Host) unplug(ctx context.Context) error {
 	// The cable first: the kernel frees a namespace some time after its name is gone, and the port's name must be free at once.
 	if _, err := os.Stat(filepath.Join(netnsDir, h.lab.switchNS())); err == nil {
-		run(ctx, "", "ip", "-n", h.lab.switchNS(), "link", "del", h.port()) // gone already is fine
+		_, _ = run(ctx, "", "ip", "-n", h.lab.switchNS(), "link", "del", h.port()) // gone already is fine
 	}
 	return removeNamespace(ctx, h.netns())
 }

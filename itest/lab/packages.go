@@ -141,7 +141,7 @@ func (t tree) addPackage(ctx context.Context, deb string, keep func(string) bool
 		return err
 	}
 	err = t.addTar(tar.NewReader(out), keep)
-	io.Copy(io.Discard, out) // the rest, lest the program waits for a reader
+	_, _ = io.Copy(io.Discard, out) // the rest, lest the program waits for a reader
 	return errors.Join(err, cmd.Wait())
 }
 

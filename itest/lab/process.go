@@ -73,7 +73,7 @@ func killAll(file string) {
 		return
 	}
 	for _, pid := range pids(string(b)) {
-		syscall.Kill(pid, syscall.SIGKILL) // one that is gone already is fine
+		_ = syscall.Kill(pid, syscall.SIGKILL) // one that is gone already is fine
 	}
 }
 
@@ -86,7 +86,7 @@ func waitGone(ctx context.Context, pid int) error {
 	if err != nil {
 		return fmt.Errorf("lab: watch process %d: %w", pid, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	return retry(ctx, func() error {
 		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int((5 * pollEvery).Milliseconds()))
 		if n > 0 {

@@ -125,8 +125,8 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 	// Not the blocking call: that would not hear of the context.
 	if err := retry(ctx, func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("lab: lock %s, which another process holds: %w", dir, err)
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil
 }
