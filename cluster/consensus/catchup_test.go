@@ -8,6 +8,9 @@ import (
 )
 
 func TestFarBehindFollowerCatchesUpByLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	c := newCluster(t, 3, nil)
 	lead := c.leader()
 	behind := c.others(lead)[0]

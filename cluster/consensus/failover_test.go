@@ -13,6 +13,9 @@ import (
 )
 
 func TestLeaderKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, n := range []int{3, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			c := newCluster(t, n, func(_ string, cfg *Config) { cfg.Timing = Timing{} })
@@ -148,6 +151,54 @@ func TestHangingDiskOfAFollowerHarmsNobody(t *testing.T) {
 	c.set("a", "2")
 	require.Zero(t, stalls.Load())
 	require.True(t, lead.IsLeader())
+}
+
+// failingLog is a disk that refuses some appends.
+type failingLog struct {
+	raft.LogStore
+	fail *atomic.Int32
+}
+
+func (f *failingLog) StoreLogs(logs []*raft.Log) error {
+	if f.fail.Load() > 0 && f.fail.Add(-1) >= 0 {
+		return errors.New("no space left on device")
+	}
+	return f.LogStore.StoreLogs(logs)
+}
+
+// TestFollowerRecoversFromRefusedAppends guards against the lock-up that pipeline.go prevents.
+func TestFollowerRecoversFromRefusedAppends(t *testing.T) {
+	fails := map[string]*atomic.Int32{}
+	c := newCluster(t, 3, func(id string, cfg *Config) {
+		fails[id] = new(atomic.Int32)
+		cfg.wrapLog = func(s raft.LogStore) raft.LogStore { return &failingLog{s, fails[id]} }
+	})
+	lead := c.leader()
+	full := c.others(lead)[0]
+	for range 20 {
+		fails[full.id].Store(1)
+		c.fill(lead, 200)
+		index := c.set("a", "1")
+		require.NoError(t, full.WaitApplied(short(t, 10*time.Second), index))
+	}
+}
+
+func TestHandOverThatNeverEndsIsAStall(t *testing.T) {
+	stalls := make(chan string, 1)
+	c := newCluster(t, 1, func(_ string, cfg *Config) {
+		cfg.StallLimit, cfg.Timing.IO = 50*time.Millisecond, 50*time.Millisecond
+		cfg.OnStall = func(op string, _ time.Duration) { stalls <- op }
+	})
+	m := c.leader()
+	require.ErrorIs(t, m.translate(raft.ErrLeadershipTransferInProgress), ErrNotLeader)
+	require.NoError(t, m.translate(nil))
+	require.Eventually(t, func() bool {
+		require.ErrorIs(t, m.translate(raft.ErrLeadershipTransferInProgress), ErrNotLeader)
+		return len(stalls) == 1
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, "leadership hand-over", <-stalls)
+	_, _, err := m.Propose(context.Background(), setCmd("a", "1"))
+	require.ErrorIs(t, err, ErrStalled)
 }
 
 func TestCloseOfAHungNodeHonoursItsContext(t *testing.T) {

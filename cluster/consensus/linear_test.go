@@ -153,6 +153,9 @@ func disturb(c *testCluster, rng *rand.Rand, mu *sync.RWMutex) {
 func hold(d time.Duration) { <-time.After(d) }
 
 func TestLinearizableUnderFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	length := 12 * time.Second
 	if v := os.Getenv("NOVACRON_LINEAR"); v != "" {
 		var err error

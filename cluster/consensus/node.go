@@ -27,7 +27,9 @@ type Node struct {
 	gone      *gone // the node does no more work
 	fatalOnce sync.Once
 	inflight  *semaphore.Weighted
+	proposals chan *proposal
 	reads     readBatcher
+	handover  handover
 	leaders   *leadershipHub
 	observed  sync.WaitGroup
 	settled   atomic.Uint64 // term in which this node leads with a current state machine, or 0
@@ -57,14 +59,15 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 func newNode(cfg Config, sm StateMachine) *Node {
 	return &Node{
 		cfg: cfg, sm: sm, log: cfg.Logger.With("node", cfg.ID),
-		applied:  newAppliedIndex(),
-		watch:    newWatchdog(cfg.StallLimit),
-		streams:  newStreams(cfg.Listener, cfg.AdvertiseAddr, cfg.Dial),
-		gone:     newGone(),
-		inflight: semaphore.NewWeighted(int64(cfg.MaxInFlight)),
-		leaders:  newLeadershipHub(),
-		closing:  make(chan struct{}),
-		closed:   make(chan struct{}),
+		applied:   newAppliedIndex(),
+		watch:     newWatchdog(cfg.StallLimit),
+		streams:   newStreams(cfg.Listener, cfg.AdvertiseAddr, cfg.Dial),
+		gone:      newGone(),
+		inflight:  semaphore.NewWeighted(int64(cfg.MaxInFlight)),
+		proposals: make(chan *proposal, cfg.MaxInFlight),
+		leaders:   newLeadershipHub(),
+		closing:   make(chan struct{}),
+		closed:    make(chan struct{}),
 	}
 }
 
@@ -76,9 +79,9 @@ func (n *Node) open() (err error) {
 	rc := n.cfg.raftConfig(n.watch)
 	notify := make(chan bool, 16)
 	rc.NotifyCh = notify
-	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	trans := transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.streams, MaxPool: 3, Timeout: n.cfg.Timing.IO, Logger: rc.Logger,
-	})
+	})}
 	f := &fsm{sm: n.sm, applied: n.applied, watch: n.watch, onHalt: n.fatal}
 	if n.raft, err = startRaft(rc, f, n.stores, trans); err != nil {
 		trans.Close()
@@ -87,6 +90,7 @@ func (n *Node) open() (err error) {
 	n.opening.Store(false)
 	n.watch.start(func() bool { return n.raft.State() == raft.Leader }, n.stalled)
 	n.observed.Go(func() { n.observeLeadership(notify) })
+	go n.finish() // not waited for: the library leaves some futures unanswered when it stops
 	return nil
 }
 
@@ -106,10 +110,10 @@ func startRaft(rc *raft.Config, f *fsm, s *stores, trans raft.Transport) (r *raf
 
 // stalled isolates the node, so that the others elect even if the process takes long to end.
 func (n *Node) stalled(op string, d time.Duration) {
-	n.gone.set(fmt.Errorf("%w: %s took %v, the limit is %v; restart the process", ErrStalled, op, d.Round(time.Millisecond), n.cfg.StallLimit))
+	first := n.gone.set(fmt.Errorf("%w: %s took %v, the limit is %v; restart the process", ErrStalled, op, d.Round(time.Millisecond), n.cfg.StallLimit))
 	n.settled.Store(0)
 	n.streams.Close()
-	if n.cfg.OnStall != nil {
+	if first && n.cfg.OnStall != nil {
 		n.cfg.OnStall(op, d)
 	}
 }

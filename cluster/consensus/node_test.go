@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -129,6 +130,49 @@ func TestCloseIsIdempotentAndEndsEverything(t *testing.T) {
 	require.ErrorIs(t, m.ReadIndex(context.Background()), ErrClosed)
 	require.ErrorIs(t, m.WaitApplied(context.Background(), 1<<40), ErrClosed)
 	require.Equal(t, "Shutdown", m.Stats().State)
+}
+
+func TestNoGoroutineOrDescriptorIsLeft(t *testing.T) {
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(entries)
+	}
+	goroutines, files := runtime.NumGoroutine(), descriptors()
+	for range 3 {
+		c := newCluster(t, 3, nil)
+		c.fill(c.leader(), 200)
+		for _, m := range c.members {
+			c.stop(m)
+		}
+	}
+	require.Eventually(t, func() bool {
+		return runtime.NumGoroutine() <= goroutines+5 && descriptors() <= files+5
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestConcurrentReadersShareRounds(t *testing.T) {
+	var b readBatcher
+	first, run := b.join()
+	require.True(t, run)
+	started, release, rounds := make(chan struct{}), make(chan struct{}), 0
+	go b.run(func() (uint64, error) {
+		if rounds++; rounds == 1 {
+			close(started)
+			<-release
+		}
+		return uint64(rounds), nil
+	})
+	<-started
+	second, run := b.join()
+	require.False(t, run)
+	third, run := b.join()
+	require.False(t, run)
+	require.NotSame(t, first, second, "a round that has begun may miss what came after")
+	require.Same(t, second, third)
+	close(release)
+	<-second.done
+	require.Equal(t, [2]uint64{1, 2}, [2]uint64{first.index, second.index})
 }
 
 func TestMembersComeAndGo(t *testing.T) {

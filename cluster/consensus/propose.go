@@ -21,24 +21,78 @@ func (n *Node) Propose(ctx context.Context, cmd []byte) (result any, index uint6
 
 // append commits one entry of the given kind.
 func (n *Node) append(ctx context.Context, kind byte, payload []byte) (any, uint64, error) {
+	entry := encodeEntry(kind, payload)
+	for {
+		p, err := n.enqueue(ctx, entry)
+		if err == nil {
+			err = n.answer(ctx, p)
+		}
+		switch {
+		case errors.Is(err, raft.ErrEnqueueTimeout):
+			continue
+		case err != nil:
+			return nil, 0, fmt.Errorf("propose: %w", err)
+		}
+		if err, ok := p.future.Response().(error); ok && errors.Is(err, ErrHalted) {
+			return nil, p.future.Index(), err
+		}
+		return p.future.Response(), p.future.Index(), nil
+	}
+}
+
+// enqueueSlice is how long a proposal waits for Raft's main loop before it looks at its context again; the library
+// looks only at time.
+const enqueueSlice = 50 * time.Millisecond
+
+// proposal is an entry that was offered to Raft.
+type proposal struct {
+	future raft.ApplyFuture
+	err    error
+	done   chan struct{} // closed once err is set
+}
+
+// enqueue offers an entry to Raft. It runs on the caller's goroutine: all that wait are then taken as one batch.
+func (n *Node) enqueue(ctx context.Context, entry []byte) (*proposal, error) {
 	if err := n.ready(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if err := n.inflight.Acquire(ctx, 1); err != nil {
-		return nil, 0, fmt.Errorf("propose: wait for one of %d places: %w", n.cfg.MaxInFlight, err)
+		return nil, fmt.Errorf("not started, %d proposals are in flight: %w", n.cfg.MaxInFlight, err)
 	}
-	entry := encodeEntry(kind, payload)
-	f, err := n.await(ctx, func(enqueue time.Duration) raft.Future {
-		return n.raft.Apply(entry, enqueue)
-	}, func() { n.inflight.Release(1) })
-	if err != nil {
-		return nil, 0, fmt.Errorf("propose: %w", err)
+	p := &proposal{future: n.raft.Apply(entry, enqueueSlice), done: make(chan struct{})}
+	n.proposals <- p // never full: each holds a place in flight
+	return p, nil
+}
+
+// finish collects the answers in the order of the proposals, which is nearly that of the log; one goroutine for all
+// costs less than one for each. It ends with the node.
+func (n *Node) finish() {
+	for {
+		select {
+		case p := <-n.proposals:
+			p.err = p.future.Error()
+			close(p.done)
+			n.inflight.Release(1)
+		case <-n.closing:
+			return
+		}
 	}
-	applied := f.(raft.ApplyFuture)
-	if err, ok := applied.Response().(error); ok && errors.Is(err, ErrHalted) {
-		return nil, applied.Index(), err
+}
+
+// answer waits for the answer to p, for ctx or for the end of the node. raft.ErrEnqueueTimeout is passed on: the
+// entry was not taken.
+func (n *Node) answer(ctx context.Context, p *proposal) error {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
+	case <-n.gone.done:
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, n.gone.err())
 	}
-	return applied.Response(), applied.Index(), nil
+	if errors.Is(p.err, raft.ErrEnqueueTimeout) {
+		return p.err
+	}
+	return n.translate(p.err)
 }
 
 // ready says quickly what would fail anyway, also while Raft's main loop hangs.
@@ -96,9 +150,13 @@ func (n *Node) await(ctx context.Context, start func(enqueue time.Duration) raft
 func (n *Node) translate(err error) error {
 	switch {
 	case err == nil:
+		n.handover.accepted()
 		return nil
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, raft.ErrNotLeader):
+		n.handover.accepted()
 		return n.notLeader()
+	case errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return n.handingOver()
 	case errors.Is(err, raft.ErrEnqueueTimeout):
 		return fmt.Errorf("not started: %w", context.DeadlineExceeded)
 	case errors.Is(err, raft.ErrLeadershipLost):

@@ -2,6 +2,8 @@ package consensus
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"testing"
 	"testing/iotest"
@@ -84,6 +86,24 @@ func FuzzEntry(f *testing.F) {
 			require.Equal(t, b, encodeEntry(kind, payload))
 		}
 	})
+}
+
+// TestStreamOfVersion1 reads what the first release wrote; it never changes.
+func TestStreamOfVersion1(t *testing.T) {
+	const golden = "4e4f5641534e41500001000000000000000000000000002a0000000568656c6c6f00000000"
+	head, err := hex.DecodeString(golden)
+	require.NoError(t, err)
+	sum := sha256.Sum256(head)
+	b := append(head, sum[:]...)
+	require.Equal(t, writeStream(t, 42, []byte("hello")), b)
+	index, err := verifyStream(bytes.NewReader(b))
+	require.NoError(t, err)
+	require.Equal(t, uint64(42), index)
+}
+
+// TestEntryOfVersion1 likewise for a log entry.
+func TestEntryOfVersion1(t *testing.T) {
+	require.Equal(t, "016719daea68656c6c6f", hex.EncodeToString(encodeEntry(kindCommand, []byte("hello"))))
 }
 
 func TestEntryErrors(t *testing.T) {
