@@ -63,7 +63,7 @@ func (t *Template) domain(def *VMDefinition) *libvirtxml.Domain {
 		VCPU:       &libvirtxml.DomainVCPU{Value: uint(def.CPUs)},
 		OS:         t.os(def),
 		Features:   t.features(def),
-		CPU:        t.cpu(),
+		CPU:        GuestCPU(t.Accelerator),
 		Clock:      clock(def),
 		OnPoweroff: "destroy",
 		OnReboot:   "restart",
@@ -114,9 +114,9 @@ func (t *Template) features(def *VMDefinition) *libvirtxml.DomainFeatureList {
 	return f
 }
 
-// cpu is the host's own where the accelerator passes it through, else all that emulation offers.
-func (t *Template) cpu() *libvirtxml.DomainCPU {
-	switch t.Accelerator {
+// GuestCPU is the host's own processor where the accelerator passes it through, else all that emulation offers.
+func GuestCPU(accelerator string) *libvirtxml.DomainCPU {
+	switch accelerator {
 	case AcceleratorKVM:
 		return &libvirtxml.DomainCPU{Mode: "host-passthrough", Check: "none", Migratable: "on"}
 	case AcceleratorQEMU:

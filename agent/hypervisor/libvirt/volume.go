@@ -90,11 +90,22 @@ func (d *Driver) CreateVolume(ctx context.Context, spec hypervisor.VolumeSpec) (
 	return withPool(ctx, d, spec.Pool, func(_ *lv.Connect, p *lv.StoragePool) (hypervisor.VolumeInfo, error) {
 		v, err := p.StorageVolCreateXML(text, 0)
 		if err != nil {
-			return hypervisor.VolumeInfo{}, err
+			return hypervisor.VolumeInfo{}, existsOr(p, spec.Name, err)
 		}
 		defer v.Free()
 		return describe(spec.Pool, v)
 	})
+}
+
+// existsOr finds out whether a volume could not be made because there is one: not every libvirt driver says so in its
+// error code.
+func existsOr(p *lv.StoragePool, name string, err error) error {
+	v, lookErr := p.LookupStorageVolByName(name)
+	if lookErr != nil {
+		return err
+	}
+	defer v.Free()
+	return fmt.Errorf("volume %s: %w", name, hypervisor.ErrExists)
 }
 
 func volumeXML(spec hypervisor.VolumeSpec) (string, error) {
