@@ -48,7 +48,7 @@ func plain(args []any) []any {
 	return out
 }
 
-// slogLevel lowers the library's chatter by nothing: levels map one to one, trace below debug.
+// slogLevel maps levels one to one, trace below debug.
 func slogLevel(l hclog.Level) slog.Level {
 	switch l {
 	case hclog.Trace:
