@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+const (
+	firstPause = 100 * time.Millisecond
+	maxPause   = 2 * time.Second
+)
+
+// retrier repeats calls that the cluster could not take just now, such as while it elects a leader: after a pause, on the
+// next controller, until the timeout. Every call of the API may be repeated: reads are harmless, creations carry a
+// request id, and the others ask for a state that they reach once.
+type retrier struct {
+	timeout   time.Duration
+	endpoints *failover
+}
+
+// WrapUnary implements connect.Interceptor.
+func (r *retrier) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (resp connect.AnyResponse, err error) {
+		ctx, cancel := context.WithTimeout(ctx, r.timeout)
+		defer cancel()
+		err = r.do(ctx, func(ctx context.Context, _ func()) error {
+			resp, err = next(ctx, req)
+			return err
+		})
+		return resp, err
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor. Streams are repeated by their callers, who know where to go on.
+func (r *retrier) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (r *retrier) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
+}
+
+// do calls until the answer is something else than «unavailable» or the timeout has passed without news.
+// The call tells news, such as a message received, by its second argument.
+func (r *retrier) do(ctx context.Context, call func(ctx context.Context, news func()) error) error {
+	track := new(trail)
+	last := time.Now()
+	failures := 0
+	news := func() {
+		last, failures = time.Now(), 0
+		track.clear()
+	}
+	for {
+		err := call(withTrail(ctx, track), news)
+		if err == nil || !temporary(err) {
+			return r.late(ctx, err, track)
+		}
+		if !errors.Is(err, errNoConnection) {
+			track.fail(reason(err))
+			r.endpoints.leave(track.last())
+		}
+		if pause := backoff(failures); time.Since(last)+pause > r.timeout || !sleep(ctx, pause) {
+			return r.late(ctx, r.unreachable(err, track), track)
+		}
+		failures++
+	}
+}
+
+// unreachable tells which endpoints were tried and why each failed.
+func (r *retrier) unreachable(err error, track *trail) error {
+	return &fault{
+		what:    fmt.Sprintf("the cluster did not answer within %s", r.timeout),
+		details: track.lines(),
+		hint:    "check the controllers and the endpoints (`novacron config show`), or raise --timeout",
+		cause:   err,
+	}
+}
+
+// late tells a call that ran out of time from one that the user stopped.
+func (r *retrier) late(ctx context.Context, err error, track *trail) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	if err == nil || connect.CodeOf(err) != connect.CodeDeadlineExceeded {
+		return err
+	}
+	if track.last() != "" {
+		track.fail(errors.New("no answer yet"))
+	}
+	return r.unreachable(err, track)
+}
+
+// temporary reports whether the call may do better later or elsewhere.
+func temporary(err error) bool { return connect.CodeOf(err) == connect.CodeUnavailable }
+
+// reason is an answer without the code that everybody can guess.
+func reason(err error) error {
+	if answer, ok := errors.AsType[*connect.Error](err); ok {
+		return errors.New(answer.Message())
+	}
+	return err
+}
+
+// backoff doubles from failure to failure; half of it is chance, so that clients do not come back all at once.
+func backoff(failures int) time.Duration {
+	pause := min(maxPause, firstPause<<min(failures, 10))
+	return pause/2 + rand.N(pause/2)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

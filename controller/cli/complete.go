@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"connectrpc.com/connect"
+	pb "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/spf13/cobra"
+)
+
+// completionTimeout is short: nobody waits longer for a key press.
+const completionTimeout = 500 * time.Millisecond
+
+// names lists what a word may be completed to; errors just mean that nothing is offered.
+type names func(ctx context.Context) ([]string, error)
+
+// completeOnce completes the first argument.
+func (a *app) completeOnce(list names) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return a.offer(cmd, list, nil)
+	}
+}
+
+// completeMany completes every argument to a name that is not there yet.
+func (a *app) completeMany(list names) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return a.offer(cmd, list, args)
+	}
+}
+
+// completeFlag completes a flag's value.
+func (a *app) completeFlag(cmd *cobra.Command, flag string, list names) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, a.completeMany(list)) // fails for a flag that does not exist
+}
+
+// completeFileAt completes the argument at a position to a file.
+func completeFileAt(position int) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == position {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func (a *app) offer(cmd *cobra.Command, list names, taken []string) ([]string, cobra.ShellCompDirective) {
+	ctx := cmd.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	defer cancel()
+	a.timeout = completionTimeout
+	a.consistency.value = "stale"
+	found, err := list(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	found = slices.DeleteFunc(found, func(name string) bool { return slices.Contains(taken, name) })
+	slices.Sort(found)
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) contextNames(context.Context) ([]string, error) {
+	_, cfg, err := a.loadConfig()
+	return cfg.names(), err
+}
+
+func (a *app) vmNames(ctx context.Context) ([]string, error) {
+	return liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.VM, error) {
+		return c.listVMs(ctx, &pb.ListVMsRequest{Project: a.project})
+	}, func(v *pb.VM) string { return v.GetSpec().GetName() })
+}
+
+func (a *app) hostNames(ctx context.Context) ([]string, error) {
+	return liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.Host, error) { return c.listHosts(ctx) }, (*pb.Host).GetName)
+}
+
+func (a *app) imageNames(ctx context.Context) ([]string, error) {
+	return liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.Image, error) { return c.listImages(ctx) }, (*pb.Image).GetName)
+}
+
+func (a *app) memberNames(ctx context.Context) ([]string, error) { return a.membersNamed(ctx, false) }
+
+func (a *app) controllerNames(ctx context.Context) ([]string, error) {
+	return a.membersNamed(ctx, true)
+}
+
+func (a *app) membersNamed(ctx context.Context, controllersOnly bool) ([]string, error) {
+	return liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.MemberStatus, error) {
+		members, err := c.listMembers(ctx)
+		return slices.DeleteFunc(members, func(m *pb.MemberStatus) bool {
+			return controllersOnly && m.GetMember().GetRole() != pb.Role_ROLE_CONTROLLER
+		}), err
+	}, func(m *pb.MemberStatus) string { return m.GetMember().GetName() })
+}
+
+func (a *app) tokenIDs(ctx context.Context) ([]string, error) {
+	return liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.Token, error) {
+		answer, err := c.cluster.ListTokens(ctx, connect.NewRequest(&pb.ListTokensRequest{}))
+		if err != nil {
+			return nil, err
+		}
+		return answer.Msg.GetTokens(), nil
+	}, (*pb.Token).GetId)
+}
+
+// liveNames asks the cluster.
+func liveNames[T any](ctx context.Context, a *app, list func(context.Context, *client) ([]T, error), name func(T) string) ([]string, error) {
+	c, err := a.dial()
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	items, err := list(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(items))
+	for i, item := range items {
+		out[i] = name(item)
+	}
+	return out, nil
+}
+
+// completeGlobals offers values for the global flags; the nouns share them with the root.
+func (a *app) completeGlobals(root *cobra.Command) {
+	a.completeFlag(root, "context", a.contextNames)
+	for flag, words := range map[string][]string{"output": a.output.allowed, "consistency": a.consistency.allowed} {
+		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// completeDefinition offers values for the flags of a definition that name something of the cluster.
+func (a *app) completeDefinition(cmd *cobra.Command) {
+	a.completeFlag(cmd, "host", a.hostNames)
+	for _, flag := range []string{"image", "kernel", "initrd"} {
+		a.completeFlag(cmd, flag, a.imageNames)
+	}
+}

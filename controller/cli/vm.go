@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	pb "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) vmCommand() *cobra.Command {
+	return a.group("vm", "Run virtual machines", `Virtual machines are asked for and then watched until they are what was asked.
+
+  novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
+  novacron vm console web-1`,
+		a.vmCreate(), a.vmList(), a.vmShow(), a.vmStart(), a.vmStop(), a.vmDelete(), a.vmConsole(), a.vmWatch())
+}
+
+func (a *app) vmList() *cobra.Command {
+	var labels pairs
+	var host string
+	var watch bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the virtual machines", Args: cobra.NoArgs,
+		Long: "List the virtual machines of the project, and with --watch every change from then on.\n\n  novacron vm list -l tier=web --host kvm-1 -o wide",
+		RunE: a.withClient(func(ctx context.Context, c *client, _ []string) error {
+			if watch {
+				return a.listAndWatch(ctx, c, &vmFilter{labels: labels, host: host})
+			}
+			vms, err := c.listVMs(ctx, &pb.ListVMsRequest{Project: a.project, Labels: labels, Host: host})
+			if err != nil {
+				return err
+			}
+			return list(a, a.vmTable(), vms)
+		}),
+	}
+	cmd.Flags().VarP(&labels, "label", "l", "only machines with these labels")
+	cmd.Flags().StringVar(&host, "host", "", "only machines of this `host`, by name or id")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on with every change")
+	a.completeFlag(cmd, "host", a.hostNames)
+	return cmd
+}
+
+func (a *app) vmShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show VM", Short: "Show a virtual machine", Args: cobra.ExactArgs(1),
+		Long: `Show a virtual machine, by name or id: what was asked for, where it runs, how it is and, where it failed, the way out.
+
+  novacron vm show web-1
+  novacron vm show web-1 -o yaml`,
+		ValidArgsFunction: a.completeOnce(a.vmNames),
+		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
+			vm, err := c.getVM(ctx, args[0], a.project)
+			if err != nil {
+				return err
+			}
+			return show(a, a.vmTable(), vm, a.vmDetails(vm))
+		}),
+	}
+}
+
+func (c *client) getVM(ctx context.Context, name, project string) (*pb.VM, error) {
+	answer, err := c.vms.GetVM(ctx, connect.NewRequest(&pb.GetVMRequest{Vm: name, Project: project}))
+	if err != nil {
+		return nil, err
+	}
+	return answer.Msg.GetVm(), nil
+}
+
+func (c *client) listVMs(ctx context.Context, req *pb.ListVMsRequest) ([]*pb.VM, error) {
+	req.PageSize = pageSize
+	return pages(func(token string) ([]*pb.VM, string, error) {
+		req.PageToken = token
+		answer, err := c.vms.ListVMs(ctx, connect.NewRequest(req))
+		if err != nil {
+			return nil, "", err
+		}
+		return answer.Msg.GetVms(), answer.Msg.GetNextPageToken(), nil
+	})
+}
+
+func (a *app) vmTable() table[*pb.VM] {
+	type vm = *pb.VM
+	return table[vm]{plural: "virtual machines", columns: []column[vm]{
+		{name: "NAME", text: func(v vm) string { return v.GetSpec().GetName() }},
+		{name: "STATE", text: phaseOf},
+		{name: "HOST", text: func(v vm) string { return v.GetHostName() }},
+		{name: "CPUS", text: func(v vm) string { return fmt.Sprint(v.GetSpec().GetCpus()) }},
+		{name: "MEMORY", text: func(v vm) string { return formatMiB(uint64(v.GetSpec().GetMemoryMb())) },
+			raw: func(v vm) string { return fmt.Sprint(v.GetSpec().GetMemoryMb()) }, rawName: "memory_mib"},
+		{name: "DISK", where: wideAndCSV, text: func(v vm) string { return formatGiB(uint64(v.GetSpec().GetDiskGb())) },
+			raw: func(v vm) string { return fmt.Sprint(v.GetSpec().GetDiskGb()) }, rawName: "disk_gib"},
+		{name: "IMAGE", where: wideAndCSV, text: func(v vm) string { return v.GetSpec().GetImage() }},
+		{name: "AGE", text: func(v vm) string { return a.age(v.GetCreateTime()) },
+			raw: func(v vm) string { return moment(v.GetCreateTime()) }, rawName: "created"},
+		{name: "PROJECT", where: wideAndCSV, text: func(v vm) string { return v.GetSpec().GetProject() }},
+		{name: "LABELS", where: wideAndCSV, text: func(v vm) string { return joinPairs(v.GetSpec().GetLabels()) }},
+		{name: "ID", where: wideAndCSV, text: func(v vm) string { return v.GetId() }},
+		{name: "MESSAGE", where: wideAndCSV, text: func(v vm) string { return firstOf(v.GetStatus().GetMessage(), v.GetStatus().GetStep()) }},
+	}}
+}
+
+// phaseOf is the machine's phase as people read it.
+func phaseOf(v *pb.VM) string { return word(v.GetStatus().GetPhase(), "VM_PHASE_") }
+
+// firstOf is the first text that says something, on one line.
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return strings.ReplaceAll(text, "\n", "; ")
+		}
+	}
+	return ""
+}
+
+func (a *app) vmDetails(v *pb.VM) (d details) {
+	d.add("Name", v.GetSpec().GetName())
+	d.add("ID", v.GetId())
+	d.add("Project", v.GetSpec().GetProject())
+	d.add("State", phaseOf(v))
+	d.add("Wanted", word(v.GetDesiredPower(), "POWER_STATE_"))
+	d.add("Host", v.GetHostName())
+	d.add("Message", v.GetStatus().GetMessage())
+	d.add("Step", v.GetStatus().GetStep())
+	if t := v.GetCreateTime(); t != nil {
+		d.add("Created", fmt.Sprintf("%s (%s ago)", t.AsTime().UTC().Format(time.RFC3339), a.age(t)))
+	}
+	if v.GetDeleteTime() != nil {
+		d.add("Deletion asked", a.age(v.GetDeleteTime())+" ago")
+	}
+	d.addSpec(v.GetSpec())
+	d.addPlacement(v)
+	a.addOperation(&d, v.GetOperation())
+	d.add("Way out", vmWayOut(v))
+	return d
+}
+
+func (d *details) addSpec(s *pb.VMSpec) {
+	d.section("Spec")
+	d.sub("CPUs", fmt.Sprint(s.GetCpus()))
+	d.sub("Memory", formatMiB(uint64(s.GetMemoryMb())))
+	if s.GetDiskGb() > 0 {
+		d.sub("Disk", listed(formatGiB(uint64(s.GetDiskGb())), from("image", s.GetImage()), from("pool", s.GetPool())))
+	}
+	for _, v := range s.GetVolumes() {
+		d.sub("Volume "+v.GetName(), listed(formatGiB(uint64(v.GetSizeGb())), v.GetFormat(), v.GetBus(), from("image", v.GetImage()), from("pool", v.GetPool())))
+	}
+	for i, n := range s.GetNetworkInterfaces() {
+		d.sub(fmt.Sprintf("NIC %d", i), listed(from("network", n.GetNetwork()), from("bridge", n.GetBridge()), n.GetModel(), n.GetMac()))
+	}
+	d.sub("Kernel", s.GetBoot().GetKernel())
+	d.sub("Initrd", s.GetBoot().GetInitrd())
+	d.sub("Command line", s.GetBoot().GetCmdline())
+	d.sub("System", listed(s.GetOsType(), s.GetOsVersion(), s.GetArch(), s.GetMachine(), s.GetFirmware()))
+	d.sub("Labels", joinPairs(s.GetLabels()))
+	d.sub("Annotations", joinPairs(s.GetAnnotations()))
+}
+
+func (d *details) addPlacement(v *pb.VM) {
+	d.section("Placement")
+	d.sub("Only host", v.GetSpec().GetPlacement().GetHost())
+	d.sub("Host labels", joinPairs(v.GetSpec().GetPlacement().GetHostLabels()))
+	d.sub("Owner", listed(v.GetHostName(), from("id", v.GetHostId())))
+	if v.GetEpoch() > 0 {
+		d.sub("Epoch", fmt.Sprint(v.GetEpoch()))
+	}
+	d.sub("Generation", fmt.Sprintf("%d, seen by the host: %d", v.GetGeneration(), v.GetStatus().GetObservedGeneration()))
+}
+
+func (a *app) addOperation(d *details, op *pb.Operation) {
+	if op == nil {
+		return
+	}
+	d.section("Operation")
+	d.sub("ID", op.GetId())
+	d.sub("Kind", op.GetKind())
+	d.sub("State", word(op.GetState(), "OPERATION_STATE_"))
+	d.sub("Message", op.GetMessage())
+	if op.GetCreateTime() != nil {
+		d.sub("Asked", a.age(op.GetCreateTime())+" ago")
+	}
+}
+
+// vmWayOut says what a user can do next, besides what the message says.
+func vmWayOut(v *pb.VM) string {
+	name := v.GetSpec().GetName()
+	switch v.GetStatus().GetPhase() {
+	case pb.VMPhase_VM_PHASE_FAILED:
+		return fmt.Sprintf("mend what the message names, then `novacron vm start %s`, or give up with `novacron vm delete %s`", name, name)
+	case pb.VMPhase_VM_PHASE_PENDING:
+		return fmt.Sprintf("it is placed as soon as a host fits; see `novacron host list -o wide`, or give up with `novacron vm delete %s`", name)
+	case pb.VMPhase_VM_PHASE_UNKNOWN:
+		return fmt.Sprintf("see `novacron host show %s`; the machine may well run", v.GetHostName())
+	}
+	return ""
+}
+
+// from writes "label value", and nothing for no value.
+func from(label, value string) string {
+	if value == "" {
+		return ""
+	}
+	return label + " " + value
+}
+
+// listed joins what is not empty.
+func listed(parts ...string) string {
+	var kept []string
+	for _, part := range parts {
+		if part != "" {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(kept, ", ")
+}
