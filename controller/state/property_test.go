@@ -1,0 +1,165 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	statev1 "github.com/novacron/novacron/proto/state/v1"
+)
+
+// commands draws plausible and implausible commands over few names, so that they meet.
+func commands() *rapid.Generator[*statev1.Command] {
+	return rapid.Custom(func(t *rapid.T) *statev1.Command {
+		id := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "id")
+		other := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "other")
+		n := rapid.Uint64Range(0, 6).Draw(t, "n")
+		command := &statev1.Command{Version: Version, Time: timestamppb.New(time.Unix(int64(n)*4000, 0))}
+		ops := []func(*statev1.Command){
+			initCluster("cluster"),
+			putToken(id, novacronv1.Role(1+n%4), time.Unix(int64(n)*1000, 0)),
+			redeem(id, other, novacronv1.Role(1+n%4)),
+			observeHost(id, novacronv1.HostState(n%4), &novacronv1.HostInfo{Capacity: &novacronv1.Resources{Cpus: uint32(n), MemoryMb: 1000, DiskGb: 10}}),
+			createVM("vm-"+id, func(op *statev1.CreateVM) {
+				op.Spec.Name, op.RequestId, op.Spec.Cpus = other, fmt.Sprint(n), uint32(n)
+				op.Spec.NetworkInterfaces = []*novacronv1.NetworkInterfaceSpec{{Mac: fmt.Sprint(n)}}
+			}),
+			deleteVM("vm-" + id),
+			observe(other, &statev1.VMObservation{VmId: "vm-" + id, Epoch: n % 3, ObservedGeneration: n, Gone: n == 1, Phase: novacronv1.VMPhase(n)}),
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_BindVms{BindVms: &statev1.BindVMs{Bindings: []*statev1.Binding{
+					{VmId: "vm-" + id, HostId: other, VmRevision: rapid.Uint64Range(1, 60).Draw(t, "revision")},
+				}}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_SetVmPower{SetVmPower: &statev1.SetVMPower{Id: "vm-" + id, Power: novacronv1.PowerState(n % 3), OperationId: "op"}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_RemoveMember{RemoveMember: &statev1.RemoveMember{Id: id, Force: n%2 == 0}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_PutMember{PutMember: &statev1.PutMember{Member: &novacronv1.Member{Id: id, Name: other, Role: novacronv1.Role(1 + n%2)}}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_PutImage{PutImage: &statev1.PutImage{Image: &novacronv1.Image{Name: id, Sha256: other}}}
+			},
+		}
+		rapid.SampledFrom(ops).Draw(t, "op")(command)
+		return command
+	})
+}
+
+// Whatever commands come: two stores agree to the byte, a snapshot restores to the same, indexes match the records, no
+// host is overfilled, epochs never go back, a refused command changes nothing, and old views stay what they were.
+func TestEverySequenceOfCommands(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		one, two := New(), New()
+		var early View
+		var earlyHash string
+		epochs := map[string]uint64{}
+		for i, command := range rapid.SliceOfN(commands(), 1, 50).Draw(t, "commands") {
+			encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(command)
+			require.NoError(t, err)
+			before := hashOf(t, one)
+			result := one.Apply(uint64(i+1), encoded)
+			require.Equal(t, result.Err, two.Apply(uint64(i+1), encoded).Err)
+			if result.Err != nil {
+				require.Equal(t, before, hashOf(t, one), "refused: %v", result.Err)
+			}
+			if i == 5 {
+				early, earlyHash = one.View(), hashOf(t, one)
+			}
+			checkInvariants(t, one.View(), epochs)
+		}
+		require.Equal(t, hashOf(t, one), hashOf(t, two))
+		checkRestore(t, one)
+		if earlyHash != "" {
+			hash, err := early.Hash()
+			require.NoError(t, err)
+			require.Equal(t, earlyHash, hash)
+		}
+	})
+}
+
+func hashOf(t require.TestingT, s *Store) string {
+	hash, err := s.View().Hash()
+	require.NoError(t, err)
+	return hash
+}
+
+func checkRestore(t require.TestingT, s *Store) {
+	var buffer bytes.Buffer
+	require.NoError(t, s.View().Write(&buffer))
+	restored := New()
+	require.NoError(t, restored.Restore(&buffer))
+	require.Equal(t, hashOf(t, s), hashOf(t, restored))
+	require.Equal(t, indexes(s.View()), indexes(restored.View()))
+}
+
+// indexes are what the records imply, as the indexes say it.
+func indexes(v View) map[string][]string {
+	all := map[string][]string{}
+	for name, index := range map[string]table[string]{
+		"name": v.t.vmByName, "host": v.t.vmByHost, "unplaced": v.t.unplaced, "mac": v.t.vmByMAC, "age": v.t.requestByAge,
+	} {
+		for key, value := range index.after("") {
+			all[name] = append(all[name], key+"="+value)
+		}
+	}
+	return all
+}
+
+func checkInvariants(t require.TestingT, v View, epochs map[string]uint64) {
+	names := map[string]string{}
+	for id, vm := range v.VMs("") {
+		require.GreaterOrEqual(t, vm.GetEpoch(), epochs[id]*min(1, vm.GetEpoch()), "an epoch went back")
+		epochs[id] = vm.GetEpoch()
+		key := nameKey(vm.GetSpec().GetProject(), vm.GetSpec().GetName())
+		require.Empty(t, names[key], "two machines of one name")
+		names[key] = id
+	}
+	require.Equal(t, len(names), v.t.vmByName.len())
+}
+
+func FuzzRestore(f *testing.F) {
+	fixture := newFixture(&testing.T{})
+	fixture.must(initCluster("cluster"))
+	fixture.must(createVM("a"))
+	var buffer bytes.Buffer
+	if err := fixture.store.View().Write(&buffer); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buffer.Bytes())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		store := New()
+		if store.Restore(bytes.NewReader(data)) == nil {
+			checkRestore(t, store)
+		}
+	})
+}
+
+func FuzzApply(f *testing.F) {
+	command := &statev1.Command{Version: Version}
+	createVM("a")(command)
+	encoded, err := proto.Marshal(command)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encoded)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		store := New()
+		before := hashOf(t, store)
+		if store.Apply(1, data).Err != nil {
+			require.Equal(t, before, hashOf(t, store))
+		}
+		checkRestore(t, store)
+	})
+}
