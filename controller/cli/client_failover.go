@@ -25,6 +25,7 @@ type failover struct {
 // Do implements connect.HTTPClient.
 func (f *failover) Do(req *http.Request) (*http.Response, error) {
 	body := &heldBody{ReadCloser: req.Body}
+	closeWithContext(req)
 	trail := trailOf(req.Context())
 	var err error
 	for range f.endpoints {
@@ -40,6 +41,14 @@ func (f *failover) Do(req *http.Request) (*http.Response, error) {
 	}
 	_ = body.release()
 	return nil, fmt.Errorf("%w: %w", errNoConnection, err)
+}
+
+// closeWithContext ends the sending side of a stream together with its context. net/http would wait for something to send
+// before it looks at the context, and the reader of the answer with it.
+func closeWithContext(req *http.Request) {
+	if req.ContentLength < 0 && req.Body != nil {
+		context.AfterFunc(req.Context(), func() { _ = req.Body.Close() })
+	}
 }
 
 // errNoConnection marks requests that no endpoint has seen.
