@@ -1,9 +1,14 @@
 package vm
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Fault is one thing that is wrong with a definition.
 type Fault struct {
+	// Line is where in the text the field stands, from 1; 0 where there was no text.
+	Line int `json:"line,omitempty"`
 	// Path is the field, such as volumes[1].sizeGB.
 	Path string `json:"path"`
 	// Value is what was given.
@@ -15,7 +20,11 @@ type Fault struct {
 }
 
 func (f Fault) Error() string {
-	return f.Path + " is " + f.Value + "; allowed is " + f.Limit + "; " + f.WayOut
+	where := ""
+	if f.Line > 0 {
+		where = "line " + strconv.Itoa(f.Line) + ": "
+	}
+	return where + f.Path + " is " + f.Value + "; allowed is " + f.Limit + "; " + f.WayOut
 }
 
 // Faults is everything that is wrong with a definition, as one error.
