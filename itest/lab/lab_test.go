@@ -85,7 +85,7 @@ func TestLabComesUpAndLeavesNothing(t *testing.T) {
 		assert.Contains(t, out, "Id")
 		pools, err := h.Output(ctx, "virsh", "-q", "pool-list")
 		require.NoError(t, err)
-		assert.Contains(t, pools, "images")
+		assert.Contains(t, pools, "default")
 		nets, err := h.Output(ctx, "virsh", "-q", "net-list")
 		require.NoError(t, err)
 		assert.Contains(t, nets, "default")

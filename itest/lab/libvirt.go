@@ -51,7 +51,7 @@ func (h *Host) prepare() error {
 	if h.Libvirt {
 		files["etc/qemu.conf"] = fmt.Appendf(nil, qemuConf, h.IP)
 		files["etc/libvirtd.conf"] = fmt.Appendf(nil, libvirtdConf, h.IP, hostUUID(h.lab.id, h.Name))
-		files["etc/storage/images.xml"] = poolXML
+		files["etc/storage/default.xml"] = poolXML
 		files["etc/qemu/networks/default.xml"] = networkXML
 	}
 	for name, data := range files {
@@ -79,7 +79,7 @@ func (h *Host) prepareLibvirt() error {
 		}
 	}
 	return errors.Join(
-		os.Symlink("/etc/libvirt/storage/images.xml", h.file("etc/storage/autostart/images.xml")),
+		os.Symlink("/etc/libvirt/storage/default.xml", h.file("etc/storage/autostart/default.xml")),
 		os.Symlink("/etc/libvirt/qemu/networks/default.xml", h.file("etc/qemu/networks/autostart/default.xml")),
 		h.copyFilters())
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/novacron/novacron/vm"
 )
 
-const labPool = "images"
+const labPool = "default"
 
 // labHost is a host with a real libvirt and QEMU, and a guest to boot there.
 func labHost(t *testing.T) (*lab.Host, lab.Guest) {
