@@ -111,6 +111,9 @@ func (s *imageService) inspect(r *novacronv1.CreateImageRequest) (*novacronv1.Im
 		return nil, err
 	}
 	info, err := diskimage.Inspect(file, stat.Size())
+	if errors.Is(err, diskimage.ErrCompressed) && r.GetFormat() == string(diskimage.Raw) { // an initial RAM disk
+		info, err = diskimage.Info{Format: diskimage.Raw, VirtualSize: uint64(stat.Size())}, nil
+	}
 	if err != nil {
 		return nil, invalid(fmt.Errorf("image %q: %w", r.GetName(), err))
 	}

@@ -15,6 +15,9 @@ var (
 	ErrExternalData = errors.New("the image keeps its data in another file")
 	// ErrFormat is a format that hosts do not open.
 	ErrFormat = errors.New("the format is neither qcow2 nor raw")
+	// ErrCompressed is a file that may be a compressed disk, which hosts do not open, or an initial RAM disk, which is
+	// raw to them: only who declares it knows. It wraps ErrFormat.
+	ErrCompressed = fmt.Errorf("%w", ErrFormat)
 	// ErrEncrypted is an image that nobody here has the key of.
 	ErrEncrypted = errors.New("the image is encrypted")
 	// ErrTooLarge is an image whose disk is larger than MaxVirtualSize.
@@ -59,8 +62,8 @@ func Inspect(r io.ReaderAt, size int64) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("read the image's end: %w", err)
 	}
-	if name, wayOut := foreign(head, tail); name != "" {
-		return Info{}, fmt.Errorf("%w but %s; %s", ErrFormat, name, wayOut)
+	if err := foreign(head, tail); err != nil {
+		return Info{}, err
 	}
 	return checkSize(Info{Format: Raw, VirtualSize: uint64(size)})
 }

@@ -51,29 +51,29 @@ func footSignatures() []signature {
 	}
 }
 
-// foreign names the format of a file that is neither qcow2 nor raw, and what to do about it.
-func foreign(head, tail []byte) (name, wayOut string) {
-	if name, wayOut := match(head, headSignatures()); name != "" {
-		return name, wayOut
+// foreign refuses a file that is neither qcow2 nor raw, naming its format and what to do about it.
+func foreign(head, tail []byte) error {
+	if err := match(head, headSignatures()); err != nil {
+		return err
 	}
 	if len(tail) == footLength {
 		return match(tail, footSignatures())
 	}
-	return "", ""
+	return nil
 }
 
-func match(data []byte, signatures []signature) (name, wayOut string) {
+func match(data []byte, signatures []signature) error {
 	for _, s := range signatures {
 		if len(data) > s.offset && bytes.HasPrefix(data[s.offset:], []byte(s.magic)) {
-			return s.name, s.wayOut()
+			return s.refusal()
 		}
 	}
-	return "", ""
+	return nil
 }
 
-func (s signature) wayOut() string {
+func (s signature) refusal() error {
 	if s.convert == "" {
-		return "unpack it first"
+		return fmt.Errorf("%w: it is %s; unpack a disk first, declare an initial RAM disk to be raw", ErrCompressed, s.name)
 	}
-	return fmt.Sprintf("convert it with `qemu-img convert -f %s -O qcow2 OLD NEW.qcow2`", s.convert)
+	return fmt.Errorf("%w but %s; convert it with `qemu-img convert -f %s -O qcow2 OLD NEW.qcow2`", ErrFormat, s.name, s.convert)
 }
