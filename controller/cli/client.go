@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -64,6 +65,12 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 	credentials, err := ctx.credentials()
 	if err != nil {
 		return nil, err
+	}
+	if end := credentials.Expires(); a.io.Now().After(end) {
+		return nil, &fault{
+			what: fmt.Sprintf("the certificate of context %q ended on %s", ctx.Name, end.UTC().Format(time.RFC3339)),
+			hint: "ask an administrator for a token and run `novacron cluster join` again",
+		}
 	}
 	transport := newTransport(credentials)
 	endpoints := &failover{next: transport, endpoints: ctx.Endpoints}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -46,26 +47,33 @@ func (r *retrier) WrapStreamingHandler(next connect.StreamingHandlerFunc) connec
 	return next
 }
 
-// do calls until the answer is something else than «unavailable» or the timeout has passed without news.
+// do calls until the answer is something else than «unavailable», or the timeout has passed since the first of a row of
+// failures without news between.
 // The call tells news, such as a message received, by its second argument.
 func (r *retrier) do(ctx context.Context, call func(ctx context.Context, news func()) error) error {
 	track := new(trail)
-	last := time.Now()
+	var failing time.Time // since when
 	failures := 0
 	news := func() {
-		last, failures = time.Now(), 0
+		failures = 0
 		track.clear()
 	}
 	for {
 		err := call(withTrail(ctx, track), news)
-		if err == nil || !temporary(err) {
+		switch {
+		case refused(err):
+			return unaccepted(err, track)
+		case err == nil || !temporary(ctx, err):
 			return r.late(ctx, err, track)
 		}
 		if !errors.Is(err, errNoConnection) {
 			track.fail(reason(err))
 			r.endpoints.leave(track.last())
 		}
-		if pause := backoff(failures); time.Since(last)+pause > r.timeout || !sleep(ctx, pause) {
+		if failures == 0 {
+			failing = time.Now()
+		}
+		if pause := backoff(failures); time.Since(failing)+pause > r.timeout || !sleep(ctx, pause) {
 			return r.late(ctx, r.unreachable(err, track), track)
 		}
 		failures++
@@ -79,6 +87,15 @@ func (r *retrier) unreachable(err error, track *trail) error {
 		details: track.lines(),
 		hint:    "check the controllers and the endpoints (`novacron config show`), or raise --timeout",
 		cause:   err,
+	}
+}
+
+// unaccepted tells that a controller was there and did not want us.
+func unaccepted(err error, track *trail) error {
+	return &fault{
+		what:  fmt.Sprintf("%s does not accept this certificate: %s", track.last(), reason(err)),
+		hint:  wayOut(connect.CodeUnauthenticated),
+		cause: err,
 	}
 }
 
@@ -96,8 +113,18 @@ func (r *retrier) late(ctx context.Context, err error, track *trail) error {
 	return r.unreachable(err, track)
 }
 
-// temporary reports whether the call may do better later or elsewhere.
-func temporary(err error) bool { return connect.CodeOf(err) == connect.CodeUnavailable }
+// temporary reports whether the call may do better later or elsewhere. A connection that breaks while we write to it
+// comes as «canceled», though nobody has.
+func temporary(ctx context.Context, err error) bool {
+	code := connect.CodeOf(err)
+	return code == connect.CodeUnavailable || code == connect.CodeCanceled && ctx.Err() == nil
+}
+
+// refused reports whether a controller ended the handshake: it does not want this certificate, and no other one will.
+func refused(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
+}
 
 // reason is an answer without the code that everybody can guess.
 func reason(err error) error {

@@ -102,7 +102,7 @@ func (a *app) clusterJoin() *cobra.Command {
 		Long: `Join the cluster of the controllers named, host:port. The token decides as what: for a controller or an agent this machine's
 data directory is prepared and nothing is started; for an admin or a viewer a context is written into the client configuration.
 
-  novacron cluster token create --role agent | ssh kvm-4 novacron cluster join 10.0.0.1:7750 --token -
+  novacron cluster join 10.0.0.1:7750 --token - <token.txt
   novacron agent --data-dir /var/lib/novacron`,
 		RunE: func(cmd *cobra.Command, controllers []string) error {
 			secret, err := a.joinToken(token)

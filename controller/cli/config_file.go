@@ -37,11 +37,11 @@ func (a *app) configPath() (string, error) {
 	if a.config != "" {
 		return a.config, nil
 	}
-	return DefaultConfigPath(a.io)
+	return ConfigPath(a.io)
 }
 
-// DefaultConfigPath is $NOVACRON_CONFIG, else ~/.config/novacron/config.yaml.
-func DefaultConfigPath(s IO) (string, error) {
+// ConfigPath is where the client configuration lives: $NOVACRON_CONFIG, else ~/.config/novacron/config.yaml.
+func ConfigPath(s IO) (string, error) {
 	if s.Env != nil && s.Env("NOVACRON_CONFIG") != "" {
 		return s.Env("NOVACRON_CONFIG"), nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"github.com/novacron/novacron/vm"
 	"github.com/spf13/cobra"
 )
 
@@ -132,6 +133,9 @@ func explain(err error) *fault {
 	if answer, ok := errors.AsType[*connect.Error](err); ok {
 		return explainAnswer(err, answer)
 	}
+	if faults, ok := errors.AsType[vm.Faults](err); ok {
+		return splitFaults(err, faults)
+	}
 	if errors.Is(err, context.Canceled) {
 		return &fault{what: "interrupted", cause: err}
 	}
@@ -167,6 +171,13 @@ func splitRefusal(text string) *fault {
 		return &fault{what: text}
 	}
 	return &fault{what: fmt.Sprintf("refused for %d reasons", len(lines)), details: trimmed(lines)}
+}
+
+// splitFaults lists the faults of a definition that was read or checked here.
+func splitFaults(err error, faults vm.Faults) *fault {
+	f := splitRefusal(faults.Error())
+	f.what = strings.TrimSuffix(err.Error(), faults.Error()) + f.what
+	return f
 }
 
 // split makes the first line of a text the headline and the others its particulars.

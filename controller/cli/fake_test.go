@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -53,7 +55,7 @@ type fake struct {
 
 	// Faults, counted down.
 	unavailable, loseAnswer, cutWatch, forget int
-	// until lets the console refuse that many sessions, as of a machine that does not run yet.
+	// Console sessions that are refused, as of a machine that does not run yet.
 	notRunning int
 }
 
@@ -91,13 +93,18 @@ func startFake(t *testing.T, a *authority, role pki.Role) *fake {
 	mux.Handle(api.NewClusterServiceHandler(f, gate))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
 	f.address = listener.Addr().String()
-	f.server = &http.Server{Handler: mux, TLSConfig: credentials.ServerTLS(), Protocols: protocols}
+	f.server = quietServer(mux, credentials)
 	go func() { _ = f.server.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() { _ = f.server.Close() })
 	return f
+}
+
+// quietServer does not log the handshakes that tests let fail.
+func quietServer(handler http.Handler, credentials *pki.Credentials) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	return &http.Server{Handler: handler, TLSConfig: credentials.ServerTLS(), Protocols: protocols, ErrorLog: log.New(io.Discard, "", 0)}
 }
 
 func newFake() *fake {

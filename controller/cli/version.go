@@ -33,6 +33,9 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
+// Version is the version of this program, or "devel" for one that was built from a tree without a tag.
+func Version() string { return thisVersion().Version }
+
 func thisVersion() versionView {
 	v := versionView{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

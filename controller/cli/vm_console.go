@@ -69,7 +69,7 @@ func (s *console) run(ctx context.Context) error {
 	defer leave(nil)
 	if s.limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.limit, errTimeUp)
+		ctx, cancel = withLimit(ctx, s.limit, errTimeUp)
 		defer cancel()
 	}
 	restore, err := s.openKeys(ctx, leave)

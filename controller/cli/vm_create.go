@@ -11,7 +11,6 @@ import (
 	pb "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/vm"
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 )
 
 type vmCreateFlags struct {
@@ -47,7 +46,7 @@ Waits until the machine runs.
 	}
 	cmd.Flags().StringVarP(&f.file, "file", "f", "", "definition to start from; - reads standard input")
 	cmd.Flags().BoolVar(&f.stopped, "stopped", false, "create the machine without starting it")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the definition and create nothing")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check and print the definition and create nothing")
 	f.def.register(cmd.Flags())
 	f.wait.register(cmd.Flags())
 	f.wait.registerGrace(cmd.Flags())
@@ -88,9 +87,6 @@ func (a *app) readDefinition(path string) (vm.Definition, error) {
 	return def, nil
 }
 
-// maxDefinition bounds what is read as a definition: nobody writes one of a megabyte.
-const maxDefinition = 1 << 20
-
 func (a *app) readInput(path string) ([]byte, error) {
 	in := a.io.In
 	if path != "-" {
@@ -101,19 +97,19 @@ func (a *app) readInput(path string) ([]byte, error) {
 		defer file.Close()
 		in = file
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxDefinition+1))
-	if err == nil && len(data) > maxDefinition {
-		err = fmt.Errorf("%s is longer than the limit of %s: is it a definition?", path, formatBytes(maxDefinition))
-	}
-	return data, err
+	return io.ReadAll(io.LimitReader(in, vm.MaxTextBytes+1)) // one byte more is refused as too long
 }
 
-// printDefinition prints YAML where people read it, and what --output says elsewhere.
+// printDefinition prints YAML where people read it, and what --output says elsewhere. Only what the server would accept
+// is printed; the defaults that it would fill in are left to it.
 func (a *app) printDefinition(def vm.Definition) error {
+	if err := vm.Validate(vm.Normalise(def, vm.Defaults{})); err != nil {
+		return err
+	}
 	if a.output.value == outJSON {
 		return a.writeObject(def)
 	}
-	text, err := yaml.Marshal(def)
+	text, err := vm.Marshal(def)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (a *app) printSettled(vms []*pb.VM) error {
 func (a *app) wait(ctx context.Context, c *client, g *goal, vm *pb.VM, limit time.Duration) (*pb.VM, error) {
 	p := a.newProgress()
 	defer p.stop()
-	waiting, cancel := context.WithTimeoutCause(ctx, limit, errWaited)
+	waiting, cancel := withLimit(ctx, limit, errWaited)
 	defer cancel()
 	changes := c.follow(waiting, &pb.WatchVMsRequest{Vm: vm.GetId(), Project: vm.GetSpec().GetProject(), SinceRevision: vm.GetRevision()})
 	for {
@@ -96,6 +96,17 @@ func (a *app) wait(ctx context.Context, c *client, g *goal, vm *pb.VM, limit tim
 		case <-waiting.Done():
 			return vm, g.interrupted(waiting, vm, limit, waiting.Err())
 		}
+	}
+}
+
+// withLimit ends a context with a cause. Unlike a deadline, the limit is not told to the servers, which might end a stream
+// a moment before we know why.
+func withLimit(ctx context.Context, limit time.Duration, cause error) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(limit, func() { cancel(cause) })
+	return ctx, func() {
+		timer.Stop()
+		cancel(context.Canceled)
 	}
 }
 
