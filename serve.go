@@ -130,7 +130,11 @@ func openDriver(ctx context.Context, member node.Config, logger *slog.Logger) (h
 	case driverLibvirt:
 		return libvirt.Open(ctx, libvirt.Options{URI: cmp.Or(member.Agent.LibvirtURI, defaultLibvirtURI), Logger: logger})
 	case driverFake:
-		return fake.New(fake.Options{Dir: filepath.Join(member.DataDir, "fake")})
+		dir := filepath.Join(member.DataDir, "fake")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		return fake.New(fake.Options{Dir: dir})
 	default:
 		return nil, fmt.Errorf("agent.driver %q in %s: must be %s or %s", name, node.FileConfig, driverLibvirt, driverFake)
 	}

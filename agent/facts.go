@@ -3,7 +3,9 @@ package agent
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/novacron/novacron/agent/hypervisor"
 	"github.com/novacron/novacron/cluster/node"
@@ -31,12 +33,19 @@ func hostInfo(facts hypervisor.HostFacts, cfg Config) *novacronv1.HostInfo {
 	info := &novacronv1.HostInfo{
 		ApiAddress: cfg.Node.API, Version: cfg.Version, Arch: facts.Arch, Capacity: capacity(facts, cfg.Node.Agent), Labels: cfg.Node.Agent.Labels,
 		Driver: facts.Driver, HypervisorVersion: facts.HypervisorVersion, LibvirtVersion: facts.LibvirtVersion, Accelerator: facts.Accelerator,
-		MachineTypes: facts.MachineTypes, Networks: facts.Networks, Bridges: facts.Bridges, CpuModel: facts.CPUModel, Firmwares: facts.Firmwares,
+		MachineTypes: machineTypes(facts), Networks: facts.Networks, Bridges: facts.Bridges, CpuModel: facts.CPUModel, Firmwares: facts.Firmwares,
 	}
 	for _, pool := range facts.Pools {
 		info.Pools = append(info.Pools, pool.Name)
 	}
 	return info
+}
+
+// machineTypes are the types that a machine may ask for: versioned ones and aliases.
+func machineTypes(facts hypervisor.HostFacts) []string {
+	types := slices.AppendSeq(slices.Clone(facts.MachineTypes), maps.Keys(facts.MachineAliases))
+	slices.Sort(types)
+	return slices.Compact(types)
 }
 
 // capacity is what may be promised to machines: CPUs times overcommit, memory less what the host needs, and the pools.

@@ -37,8 +37,11 @@ type Config struct {
 	Ready func(address string)
 }
 
-// shutdownTimeout bounds the orderly end.
-const shutdownTimeout = 15 * time.Second
+// shutdownTimeout bounds the orderly end, leaveTimeout the good-bye to the other members in it.
+const (
+	shutdownTimeout = 15 * time.Second
+	leaveTimeout    = 2 * time.Second
+)
 
 // Run runs a controller until its context ends, then hands leadership over and stops in order.
 func Run(ctx context.Context, cfg Config) error {
@@ -94,7 +97,9 @@ func (d *daemon) close() error {
 	defer cancel()
 	var errs []error
 	for i := len(d.closers) - 1; i >= 0; i-- {
+		began := time.Now()
 		errs = append(errs, d.closers[i](ctx))
+		d.logger.Debug("closed", "part", i, "took", time.Since(began))
 	}
 	return errors.Join(errs...)
 }
@@ -135,7 +140,14 @@ func (d *daemon) openGossip(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.onClose(func(ctx context.Context) error { return errors.Join(d.gossip.Leave(ctx), d.gossip.Close()) })
+	d.onClose(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+		defer cancel()
+		if err := d.gossip.Leave(ctx); err != nil { // the others see a failure instead, which ends the same
+			d.logger.Debug("the good-bye was not heard", "error", err)
+		}
+		return d.gossip.Close()
+	})
 	return nil
 }
 

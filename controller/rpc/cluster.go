@@ -3,7 +3,6 @@ package rpc
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -169,7 +168,7 @@ func (s *clusterService) Restore(ctx context.Context, stream *connect.ClientStre
 				return // the reading side has given up and says why
 			}
 		}
-		_ = writer.CloseWithError(errors.Join(stream.Err(), io.EOF)) // never fails
+		_ = writer.CloseWithError(stream.Err()) // never fails; without an error the reader sees the end
 	}()
 	defer reader.Close()
 	if err := s.Consensus.Restore(ctx, reader); err != nil {

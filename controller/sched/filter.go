@@ -1,33 +1,70 @@
 package sched
 
-import "slices"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // filter turns hosts down for one reason. The order is from the cheapest and most telling to the rest.
 type filter struct {
 	reason string
 	passes func(*Host, Resources, *Request) bool
+	// needs is what the request asks for, in words; nil where the reason says it all.
+	needs func(*Request) string
 }
 
 func filters() [11]filter {
 	return [...]filter{
-		{"down", func(h *Host, _ Resources, _ *Request) bool { return h.Up }},
+		{"down", func(h *Host, _ Resources, _ *Request) bool { return h.Up }, nil},
 		{"not the host asked for", func(h *Host, _ Resources, r *Request) bool {
 			return r.Host == "" || r.Host == h.ID || r.Host == h.Name
-		}},
-		{"architecture", func(h *Host, _ Resources, r *Request) bool { return r.Arch == "" || r.Arch == h.Arch }},
-		{"label", func(h *Host, _ Resources, r *Request) bool { return hasLabels(h.Labels, r.Labels) }},
-		{"machine type", func(h *Host, _ Resources, r *Request) bool { return offers(h.Machines, r.Machine) }},
-		{"firmware", func(h *Host, _ Resources, r *Request) bool { return offers(h.Firmware, r.Firmware) }},
-		{"storage pool", func(h *Host, _ Resources, r *Request) bool { return hasAll(h.Pools, r.Pools) }},
+		}, func(r *Request) string { return r.Host }},
+		{"architecture", func(h *Host, _ Resources, r *Request) bool { return r.Arch == "" || r.Arch == h.Arch },
+			func(r *Request) string { return r.Arch }},
+		{"label", func(h *Host, _ Resources, r *Request) bool { return hasLabels(h.Labels, r.Labels) },
+			func(r *Request) string { return pairs(r.Labels) }},
+		{"machine type", func(h *Host, _ Resources, r *Request) bool { return offers(h.Machines, r.Machine) },
+			func(r *Request) string { return r.Machine }},
+		{"firmware", func(h *Host, _ Resources, r *Request) bool { return offers(h.Firmware, r.Firmware) },
+			func(r *Request) string { return r.Firmware }},
+		{"storage pool", func(h *Host, _ Resources, r *Request) bool { return hasAll(h.Pools, r.Pools) },
+			func(r *Request) string { return unique(r.Pools) }},
 		{"network", func(h *Host, _ Resources, r *Request) bool {
 			return hasAll(h.Networks, r.Networks) && hasAll(h.Bridges, r.Bridges)
-		}},
-		{"CPU", func(h *Host, used Resources, r *Request) bool { return used.CPUs+r.Need.CPUs <= h.Capacity.CPUs }},
+		}, func(r *Request) string { return unique(slices.Concat(r.Networks, r.Bridges)) }},
+		{"CPU", func(h *Host, used Resources, r *Request) bool { return used.CPUs+r.Need.CPUs <= h.Capacity.CPUs },
+			func(r *Request) string { return fmt.Sprintf("%d", r.Need.CPUs) }},
 		{"memory", func(h *Host, used Resources, r *Request) bool {
 			return used.MemoryMB+r.Need.MemoryMB <= h.Capacity.MemoryMB
-		}},
-		{"disk", func(h *Host, used Resources, r *Request) bool { return used.DiskGB+r.Need.DiskGB <= h.Capacity.DiskGB }},
+		}, func(r *Request) string { return fmt.Sprintf("%d MiB", r.Need.MemoryMB) }},
+		{"disk", func(h *Host, used Resources, r *Request) bool { return used.DiskGB+r.Need.DiskGB <= h.Capacity.DiskGB },
+			func(r *Request) string { return fmt.Sprintf("%d GiB", r.Need.DiskGB) }},
 	}
+}
+
+// asked gives what the request asks for, by the reason of the filter that cares about it.
+func asked(request *Request) map[string]string {
+	needs := map[string]string{}
+	for _, f := range filters() {
+		if f.needs != nil {
+			needs[f.reason] = f.needs(request)
+		}
+	}
+	return needs
+}
+
+func pairs(labels map[string]string) string {
+	var text []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		text = append(text, key+"="+labels[key])
+	}
+	return strings.Join(text, ",")
+}
+
+func unique(names []string) string {
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(names))), ",")
 }
 
 // refuse names the first filter that the host fails, or "".

@@ -3,7 +3,8 @@ package sched
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -51,19 +52,24 @@ type Decision struct {
 type Refusal struct {
 	Hosts  int
 	Counts map[string]int
+	// Needs is what was asked for, by the same reasons.
+	Needs map[string]string
 }
 
-// String is such as «no host fits: 3 hosts: 2 memory (needs 64 MiB), 1 label».
+// String is such as «no host fits: of 3 hosts, 2 refused by memory (64 MiB asked for), 1 by label (disk=ssd asked for)».
 func (r Refusal) String() string {
 	if r.Hosts == 0 {
 		return "no host fits: the cluster has no hosts: join one with a token of role agent"
 	}
-	reasons := make([]string, 0, len(r.Counts))
-	for name, n := range r.Counts {
-		reasons = append(reasons, fmt.Sprintf("%d %s", n, name))
+	var reasons []string
+	for _, name := range slices.Sorted(maps.Keys(r.Counts)) {
+		reason := fmt.Sprintf("%d by %s", r.Counts[name], name)
+		if need := r.Needs[name]; need != "" {
+			reason += fmt.Sprintf(" (%s asked for)", need)
+		}
+		reasons = append(reasons, reason)
 	}
-	sort.Strings(reasons)
-	return fmt.Sprintf("no host fits: of %d hosts, refused by: %s", r.Hosts, strings.Join(reasons, ", "))
+	return fmt.Sprintf("no host fits: of %d hosts, refused %s", r.Hosts, strings.Join(reasons, ", "))
 }
 
 // Place decides for all requests in order. What it places counts as used for those that follow, in its own copy of the
@@ -98,6 +104,9 @@ func pick(hosts []Host, used []Resources, request *Request) (int, Refusal) {
 		if best < 0 || score > bestScore || score == bestScore && hosts[i].Name < hosts[best].Name {
 			best, bestScore = i, score
 		}
+	}
+	if best < 0 {
+		refusal.Needs = asked(request)
 	}
 	return best, refusal
 }

@@ -54,7 +54,7 @@ func TestRefusalNamesEachFilter(t *testing.T) {
 			decision := Place([]Host{h}, []Request{r})[0]
 			require.Empty(t, decision.Host)
 			require.Equal(t, map[string]int{c.reason: 1}, decision.Refusal.Counts)
-			require.Contains(t, decision.Refusal.String(), "1 "+c.reason)
+			require.Contains(t, decision.Refusal.String(), "1 by "+c.reason)
 		})
 	}
 }
