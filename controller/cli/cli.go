@@ -29,12 +29,18 @@ type app struct {
 	output      choice
 	project     string
 	noHeaders   bool
+
+	// completionTimeout bounds what a key press may cost.
+	completionTimeout time.Duration
 }
 
 // New makes the command `novacron` with every client command and the extra ones, which the global client flags leave
 // alone. Errors of the command go to PrintError and ExitCode; it prints none itself.
 func New(io IO, extra ...*cobra.Command) *cobra.Command {
-	a := newApp(io.withDefaults())
+	return newApp(io.withDefaults()).root(extra)
+}
+
+func (a *app) root(extra []*cobra.Command) *cobra.Command {
 	root := a.group(rootName, "Run virtual machines on a cluster of Linux hosts", `NovaCron turns Linux hosts with KVM into one cluster that runs virtual machines.
 
   novacron controller     on three or five machines, novacron agent on every hypervisor
@@ -63,7 +69,7 @@ Exit status: 0 done, 1 failed, 2 bad usage, 3 accepted but not yet placed.`)
 
 func newApp(io IO) *app {
 	return &app{
-		io:          io,
+		io: io, completionTimeout: completionTimeout,
 		consistency: choice{allowed: []string{"linearizable", "leader", "stale"}},
 		output:      choice{value: outTable, allowed: []string{outTable, outWide, outJSON, outYAML, outCSV}},
 	}

@@ -53,9 +53,9 @@ func (a *app) offer(cmd *cobra.Command, list names, taken []string) ([]string, c
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.completionTimeout)
 	defer cancel()
-	a.timeout = completionTimeout
+	a.timeout = a.completionTimeout
 	a.consistency.value = "stale"
 	found, err := list(ctx)
 	if err != nil {

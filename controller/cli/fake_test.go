@@ -376,7 +376,7 @@ func (f *fake) Console(_ context.Context, stream *connect.BidiStream[pb.ConsoleR
 	if _, err := stream.Receive(); err != nil {
 		return err
 	}
-	for _, part := range []string{"booting\r\nlog", "in: "} {
+	for _, part := range []string{"booting\nlog", "in: "} {
 		if err := stream.Send(&pb.ConsoleResponse{Data: []byte(part)}); err != nil {
 			return err
 		}

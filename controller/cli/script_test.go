@@ -82,7 +82,12 @@ func runNovacron(ts *testscript.TestScript, args []string) int {
 		time.AfterFunc(after, cancel)
 	}
 	s := scriptIO(ts)
-	root := New(s)
+	a := newApp(s.withDefaults())
+	a.completionTimeout = 10 * time.Second // a busy machine proves nothing
+	if short, err := time.ParseDuration(ts.Getenv("COMPLETION")); err == nil {
+		a.completionTimeout = short
+	}
+	root := a.root(nil)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	PrintError(s, err)
