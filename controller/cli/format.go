@@ -123,6 +123,9 @@ func (a *app) until(t *timestamppb.Timestamp) string {
 	if left <= 0 {
 		return "expired"
 	}
+	if left > 2*time.Minute {
+		left = left.Round(time.Minute)
+	}
 	return formatSpan(left)
 }
 

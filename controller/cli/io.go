@@ -23,22 +23,18 @@ type IO struct {
 	Now func() time.Time
 	// Width is the number of columns of the terminal behind Err; nil or 0 means unknown.
 	Width func() int
-	// MakeRaw passes keys on as they are typed until restore is called; nil where In is no terminal.
+	// MakeRaw passes keys on as they are typed until restore is called; nil does so where In is a terminal's file.
 	MakeRaw func() (restore func() error, err error)
 }
 
 // SystemIO is the IO of this process.
 func SystemIO() IO {
 	home, _ := os.UserHomeDir() // without one, --config or NOVACRON_CONFIG must say where
-	s := IO{
+	return IO{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		InTTY: isTTY(os.Stdin), OutTTY: isTTY(os.Stdout), ErrTTY: isTTY(os.Stderr),
 		Env: os.Getenv, Home: home, Width: stderrWidth,
-	}
-	if s.InTTY {
-		s.MakeRaw = rawStdin
-	}
-	return s.withDefaults()
+	}.withDefaults()
 }
 
 func (s IO) withDefaults() IO {
@@ -50,6 +46,9 @@ func (s IO) withDefaults() IO {
 	}
 	if s.Width == nil {
 		s.Width = func() int { return 0 }
+	}
+	if file, ok := s.In.(*os.File); ok && s.InTTY && s.MakeRaw == nil {
+		s.MakeRaw = func() (func() error, error) { return makeRaw(file) }
 	}
 	return s
 }
@@ -64,8 +63,8 @@ func stderrWidth() int {
 	return width
 }
 
-func rawStdin() (func() error, error) {
-	fd := int(os.Stdin.Fd())
+func makeRaw(terminal *os.File) (restore func() error, err error) {
+	fd := int(terminal.Fd())
 	old, err := term.MakeRaw(fd)
 	if err != nil {
 		return nil, err

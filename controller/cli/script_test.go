@@ -20,7 +20,8 @@ import (
 
 // TestScripts runs the scripts of testdata. Besides testscript's own commands they have
 //
-//	novacron ARGS...       run the command line; env STDIN=FILE gives it an input, env TTY=1 terminals
+//	novacron ARGS...       run the command line; env STDIN=FILE gives it an input, env TTY=1 terminals,
+//	                       env INTERRUPT=TEXT interrupts it when it has written that
 //	exits STATUS ARGS...   the same, ending with that status
 //	cluster FAULT N        the cluster shows a fault N times: unavailable, lose-answer, cut-watch, forget, not-running
 //	consistency WORD       the cluster's last call had to be that fresh
@@ -78,10 +79,11 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 func runNovacron(ts *testscript.TestScript, args []string) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if after, err := time.ParseDuration(ts.Getenv("INTERRUPT")); err == nil {
-		time.AfterFunc(after, cancel)
-	}
 	s := scriptIO(ts)
+	if text := ts.Getenv("INTERRUPT"); text != "" {
+		s.Out = &trigger{Writer: s.Out, until: newFinder(text), pull: cancel}
+		s.Err = &trigger{Writer: s.Err, until: newFinder(text), pull: cancel}
+	}
 	a := newApp(s.withDefaults())
 	a.completionTimeout = 10 * time.Second // a busy machine proves nothing
 	if short, err := time.ParseDuration(ts.Getenv("COMPLETION")); err == nil {
@@ -92,6 +94,20 @@ func runNovacron(ts *testscript.TestScript, args []string) int {
 	err := root.ExecuteContext(ctx)
 	PrintError(s, err)
 	return ExitCode(err)
+}
+
+// trigger interrupts a command that has written a text.
+type trigger struct {
+	io.Writer
+	until *finder
+	pull  func()
+}
+
+func (w *trigger) Write(p []byte) (int, error) {
+	if _, found := w.until.feed(p); found {
+		defer w.pull()
+	}
+	return w.Writer.Write(p)
 }
 
 func scriptIO(ts *testscript.TestScript) IO {

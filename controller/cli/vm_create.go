@@ -44,7 +44,7 @@ Waits until the machine runs.
 			return a.createVM(ctx, c, def, f)
 		})(cmd, args)
 	}
-	cmd.Flags().StringVarP(&f.file, "file", "f", "", "definition to start from; - reads standard input")
+	cmd.Flags().StringVarP(&f.file, "file", "f", "", "definition in a `file` to start from; - reads standard input")
 	cmd.Flags().BoolVar(&f.stopped, "stopped", false, "create the machine without starting it")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check and print the definition and create nothing")
 	f.def.register(cmd.Flags())

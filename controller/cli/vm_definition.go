@@ -54,7 +54,7 @@ func textFlags() []textFlag {
 		{"os-version", "`version` of the guest operating system", func(d *vm.Definition) *string { return &d.OSVersion }},
 		{"arch", "guest `architecture`, such as x86_64", func(d *vm.Definition) *string { return &d.Arch }},
 		{"machine", "machine `type`, such as q35", func(d *vm.Definition) *string { return &d.Machine }},
-		{"firmware", "`bios` or uefi", func(d *vm.Definition) *string { return &d.Firmware }},
+		{"firmware", "`firmware`: bios or uefi", func(d *vm.Definition) *string { return &d.Firmware }},
 		{"uuid", "`uuid` that the machine shall have", func(d *vm.Definition) *string { return &d.UUID }},
 	}
 }

@@ -23,6 +23,11 @@ func (a *app) vmWatch() *cobra.Command {
 		ValidArgsFunction: a.completeOnce(a.vmNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
 			req := &pb.WatchVMsRequest{Vm: strings.Join(args, ""), Project: a.project}
+			if req.GetVm() != "" {
+				if _, err := c.getVM(ctx, req.GetVm(), a.project); err != nil {
+					return err
+				}
+			}
 			return stopped(ctx, c.watch(ctx, req, a.eventPrinter(req.GetVm())))
 		}),
 	}
