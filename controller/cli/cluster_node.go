@@ -159,7 +159,7 @@ func (a *app) joinCluster(ctx context.Context, options node.JoinOptions) error {
 	defer cancel()
 	joined, err := node.Join(ctx, options)
 	if err != nil {
-		return err
+		return notJoined(err)
 	}
 	if role := joined.Material.Role; role.IsNode() {
 		a.tell("%s is %s of cluster %s", options.Name, withArticle(string(role)), joined.Material.ClusterID)
@@ -176,6 +176,13 @@ func (a *app) joinCluster(ctx context.Context, options node.JoinOptions) error {
 	}
 	a.tell("context %q in %s is yours, as %s", name, path, withArticle(string(joined.Material.Role)))
 	return nil
+}
+
+// notJoined leaves out the usual ways out, which are about a certificate that a joiner does not have yet.
+func notJoined(err error) error {
+	f := explain(err)
+	f.hint = ""
+	return f
 }
 
 func (a *app) clusterLeave() *cobra.Command {
