@@ -29,15 +29,16 @@ var _ agentv1connect.DesiredServiceHandler = (*desiredService)(nil)
 func (s *desiredService) Watch(ctx context.Context, _ *connect.Request[agentv1.WatchRequest], stream *connect.ServerStream[agentv1.WatchResponse]) error {
 	hostID := callerOf(ctx).NodeID
 	cursor, err := s.sendDesired(stream, hostID)
-	for err == nil {
+	for pulse := newPulse(); err == nil; {
 		var changes []state.Change
 		var next state.Cursor
-		changes, next, err = s.next(ctx, cursor)
+		changes, next, err = s.next(ctx, cursor, pulse)
 		switch {
 		case errors.Is(err, state.ErrCompacted), err == nil && concerns(changes, hostID):
 			next, err = s.sendDesired(stream, hostID)
-		case err == nil && len(changes) == 0:
-			err = stream.Send(&agentv1.WatchResponse{Revision: next.Revision()})
+			err = pulse.beat(err)
+		case err == nil && pulse.due():
+			err = pulse.beat(stream.Send(&agentv1.WatchResponse{Revision: next.Revision()}))
 		}
 		cursor = next
 	}

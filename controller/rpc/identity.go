@@ -10,11 +10,15 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/novacron/novacron/cluster/pki"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
 
 // HeaderCaller carries the caller's identity from the controller that was called to the leader. Only controllers are
 // believed.
 const HeaderCaller = "Novacron-Caller"
+
+// HeaderControllers tells clients the API addresses of all controllers, so that they outlive the one they were told of.
+const HeaderControllers = "Novacron-Controllers"
 
 // RoleJoiner is the role of a connection that came in by the joining door: it has a token at most.
 const RoleJoiner = pki.Role("joiner")
@@ -47,8 +51,21 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			return
 		}
 		r.Header.Del(HeaderCaller)
+		if !caller.Role.IsNode() && caller.Role != RoleJoiner {
+			w.Header().Set(HeaderControllers, strings.Join(s.controllers(), ","))
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	})
+}
+
+// controllers are the API addresses of all controllers.
+func (s *Server) controllers() (addresses []string) {
+	for _, member := range s.Store.View().Members() {
+		if member.GetRole() == novacronv1.Role_ROLE_CONTROLLER {
+			addresses = append(addresses, member.GetApiAddress())
+		}
+	}
+	return addresses
 }
 
 func identityOf(r *http.Request) (Caller, error) {

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"connectrpc.com/connect"
 
-	"github.com/novacron/novacron/cluster/blob/peer"
 	"github.com/novacron/novacron/controller/state"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
@@ -21,9 +19,6 @@ import (
 type imageService struct{ *Server }
 
 var _ novacronv1connect.ImageServiceHandler = (*imageService)(nil)
-
-// fetchTimeout bounds the copy of an uploaded image from another controller to the leader.
-const fetchTimeout = 10 * time.Minute
 
 // UploadImage stores bytes under their hash.
 func (s *imageService) UploadImage(ctx context.Context, stream *connect.ClientStream[novacronv1.UploadImageRequest]) (*connect.Response[novacronv1.UploadImageResponse], error) {
@@ -59,8 +54,8 @@ func (u *uploadReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// CreateImage names bytes that were uploaded to any controller, after a look at what they are. The leader takes its own
-// copy first, so an acknowledged image outlives the controller that took the upload.
+// CreateImage names bytes that were uploaded to any controller, after a look at what they are. A majority of the
+// controllers hold a copy before it answers: an image outlives whatever the cluster outlives.
 func (s *imageService) CreateImage(ctx context.Context, r *connect.Request[novacronv1.CreateImageRequest]) (*connect.Response[novacronv1.CreateImageResponse], error) {
 	if err := vm.CheckImageName("name", r.Msg.GetName()); err != nil {
 		return nil, invalid(err)
@@ -72,6 +67,9 @@ func (s *imageService) CreateImage(ctx context.Context, r *connect.Request[novac
 	if err != nil {
 		return nil, err
 	}
+	if err := s.spread(ctx, image); err != nil {
+		return nil, err
+	}
 	value, err := s.propose(ctx, func(c *statev1.Command) {
 		c.Op = &statev1.Command_PutImage{PutImage: &statev1.PutImage{Image: image}}
 	})
@@ -79,25 +77,6 @@ func (s *imageService) CreateImage(ctx context.Context, r *connect.Request[novac
 		return nil, err
 	}
 	return connect.NewResponse(&novacronv1.CreateImageResponse{Image: value.(*novacronv1.Image)}), nil
-}
-
-// hold makes sure that the bytes are in this controller's store.
-func (s *imageService) hold(ctx context.Context, hash string) error {
-	if _, err := s.Blobs.Stat(hash); err == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	var controllers []string
-	for _, member := range s.Store.View().Members() {
-		if member.GetRole() == novacronv1.Role_ROLE_CONTROLLER && member.GetId() != s.Self.NodeID {
-			controllers = append(controllers, member.GetApiAddress())
-		}
-	}
-	if err := s.Blobs.Fetch(ctx, hash, 0, peer.Sources(s.Peers, controllers, "")); err != nil {
-		return connect.NewError(connect.CodeNotFound, fmt.Errorf("sha256: no controller holds an upload with hash %s: upload it first: %w", hash, err))
-	}
-	return nil
 }
 
 func (s *imageService) inspect(r *novacronv1.CreateImageRequest) (*novacronv1.Image, error) {

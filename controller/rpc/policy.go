@@ -35,13 +35,14 @@ func (r rule) admits(role pki.Role) bool { return slices.Contains(r.roles, role)
 // rules is the whole authority of the cluster, on one page.
 func rules() map[string]rule {
 	var (
-		admins   = []pki.Role{pki.RoleAdmin}
-		viewers  = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController}
-		nodes    = []pki.Role{pki.RoleController, pki.RoleAgent}
-		agents   = []pki.Role{pki.RoleAgent}
-		everyone = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController, pki.RoleAgent}
-		joiners  = []pki.Role{RoleJoiner}
-		leavers  = []pki.Role{pki.RoleAdmin, pki.RoleController, pki.RoleAgent}
+		admins      = []pki.Role{pki.RoleAdmin}
+		viewers     = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController}
+		nodes       = []pki.Role{pki.RoleController, pki.RoleAgent}
+		agents      = []pki.Role{pki.RoleAgent}
+		controllers = []pki.Role{pki.RoleController}
+		everyone    = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController, pki.RoleAgent}
+		joiners     = []pki.Role{RoleJoiner}
+		leavers     = []pki.Role{pki.RoleAdmin, pki.RoleController, pki.RoleAgent}
 	)
 	return map[string]rule{
 		novacronv1connect.VMServiceCreateVMProcedure:   {leader, admins},
@@ -80,6 +81,7 @@ func rules() map[string]rule {
 		agentv1connect.DesiredServiceReportProcedure: {leader, agents},
 		agentv1connect.BlobServiceStatBlobProcedure:  {here, nodes},
 		agentv1connect.BlobServiceGetBlobProcedure:   {here, nodes},
+		agentv1connect.BlobServicePullBlobProcedure:  {here, controllers},
 	}
 }
 

@@ -94,7 +94,7 @@ func (s *Server) Handler() http.Handler {
 			return agentv1connect.NewDesiredServiceHandler(&desiredService{s}, options)
 		},
 		func() (string, http.Handler) {
-			return agentv1connect.NewBlobServiceHandler(peer.Service{Store: s.Blobs}, options)
+			return agentv1connect.NewBlobServiceHandler(peer.Service{Store: s.Blobs, HTTP: s.Peers}, options)
 		},
 	} {
 		mux.Handle(mount())

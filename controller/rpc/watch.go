@@ -26,13 +26,16 @@ func (s *vmService) WatchVMs(ctx context.Context, r *connect.Request[novacronv1.
 			return err
 		}
 	}
-	for {
-		changes, next, err := s.next(ctx, cursor)
+	for pulse := newPulse(); ; {
+		changes, next, err := s.next(ctx, cursor, pulse)
 		switch {
 		case errors.Is(err, state.ErrCompacted):
 			next, err = s.sendAll(stream, wanted)
 		case err == nil:
-			err = sendChanges(stream, changes, next, wanted)
+			err = sendChanges(stream, changes, wanted, pulse)
+		}
+		if err == nil && pulse.due() {
+			err = pulse.beat(stream.Send(&novacronv1.WatchVMsResponse{Revision: next.Revision()}))
 		}
 		if err != nil {
 			return err
@@ -41,11 +44,25 @@ func (s *vmService) WatchVMs(ctx context.Context, r *connect.Request[novacronv1.
 	}
 }
 
-// next waits for changes, at most until a heartbeat is due.
-func (s *Server) next(ctx context.Context, cursor state.Cursor) ([]state.Change, state.Cursor, error) {
-	beat, cancel := context.WithTimeout(ctx, heartbeatInterval)
+// pulse knows when a stream was last heard of.
+type pulse struct{ last time.Time }
+
+func newPulse() *pulse { return &pulse{last: time.Now()} }
+
+func (p *pulse) wait() time.Duration { return max(0, heartbeatInterval-time.Since(p.last)) }
+func (p *pulse) due() bool           { return p.wait() == 0 }
+
+// beat notes that something was sent, and passes on whether it worked.
+func (p *pulse) beat(err error) error {
+	p.last = time.Now()
+	return err
+}
+
+// next waits for changes, at most until the stream must be heard of again.
+func (s *Server) next(ctx context.Context, cursor state.Cursor, p *pulse) ([]state.Change, state.Cursor, error) {
+	wait, cancel := context.WithTimeout(ctx, p.wait())
 	defer cancel()
-	changes, next, err := s.Store.Next(beat, cursor)
+	changes, next, err := s.Store.Next(wait, cursor)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil, cursor, nil
 	}
@@ -78,21 +95,16 @@ func (s *vmService) sendAll(stream *connect.ServerStream[novacronv1.WatchVMsResp
 	return view.Cursor(), stream.Send(&novacronv1.WatchVMsResponse{Synced: true, Revision: view.Revision()})
 }
 
-// sendChanges sends those that are wanted and, where none is, a heartbeat with the revision to continue from.
-func sendChanges(stream *connect.ServerStream[novacronv1.WatchVMsResponse], changes []state.Change, next state.Cursor, wanted func(*novacronv1.VM) bool) error {
-	sent := false
+// sendChanges sends those that are wanted.
+func sendChanges(stream *connect.ServerStream[novacronv1.WatchVMsResponse], changes []state.Change, wanted func(*novacronv1.VM) bool, p *pulse) error {
 	for _, change := range changes {
 		record, ok := change.Record().(*novacronv1.VM)
 		if !ok || !wanted(record) {
 			continue
 		}
-		sent = true
-		if err := stream.Send(&novacronv1.WatchVMsResponse{Vm: record, Deleted: change.After == nil, Revision: change.Revision}); err != nil {
+		if err := p.beat(stream.Send(&novacronv1.WatchVMsResponse{Vm: record, Deleted: change.After == nil, Revision: change.Revision})); err != nil {
 			return err
 		}
 	}
-	if sent {
-		return nil
-	}
-	return stream.Send(&novacronv1.WatchVMsResponse{Revision: next.Revision()})
+	return nil
 }

@@ -21,7 +21,11 @@ import (
 const chunkBytes = 256 << 10
 
 // Service offers a store to other members.
-type Service struct{ Store *blob.Store }
+type Service struct {
+	Store *blob.Store
+	// HTTP dials members to pull from; nil refuses to pull.
+	HTTP *http.Client
+}
 
 var _ agentv1connect.BlobServiceHandler = Service{}
 
@@ -60,6 +64,18 @@ func (s Service) GetBlob(ctx context.Context, r *connect.Request[agentv1.GetBlob
 		}
 	}
 	return ctx.Err()
+}
+
+// PullBlob copies a file from another member.
+func (s Service) PullBlob(ctx context.Context, r *connect.Request[agentv1.PullBlobRequest]) (*connect.Response[agentv1.PullBlobResponse], error) {
+	if s.HTTP == nil {
+		return nil, connect.NewError(connect.CodePermissionDenied, errors.New("this member fetches what it needs by itself: ask a controller"))
+	}
+	source := Source{Address: r.Msg.GetSource(), HTTP: s.HTTP}
+	if err := s.Store.Fetch(ctx, r.Msg.GetSha256(), int64(r.Msg.GetSizeBytes()), []blob.Source{source}); err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&agentv1.PullBlobResponse{}), nil
 }
 
 func toConnect(err error) error {

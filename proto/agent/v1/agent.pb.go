@@ -666,6 +666,103 @@ func (x *GetBlobResponse) GetData() []byte {
 	return nil
 }
 
+type PullBlobRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Sha256    string                 `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	SizeBytes uint64                 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// API address, host:port, of the node that has it.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PullBlobRequest) Reset() {
+	*x = PullBlobRequest{}
+	mi := &file_agent_v1_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PullBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PullBlobRequest) ProtoMessage() {}
+
+func (x *PullBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PullBlobRequest.ProtoReflect.Descriptor instead.
+func (*PullBlobRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PullBlobRequest) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *PullBlobRequest) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *PullBlobRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type PullBlobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PullBlobResponse) Reset() {
+	*x = PullBlobResponse{}
+	mi := &file_agent_v1_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PullBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PullBlobResponse) ProtoMessage() {}
+
+func (x *PullBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PullBlobResponse.ProtoReflect.Descriptor instead.
+func (*PullBlobResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+}
+
 var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
@@ -709,15 +806,22 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\"%\n" +
 	"\x0fGetBlobResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\x8e\x01\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"`\n" +
+	"\x0fPullBlobRequest\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x02 \x01(\x04R\tsizeBytes\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"\x12\n" +
+	"\x10PullBlobResponse2\x8e\x01\n" +
 	"\x0eDesiredService\x12?\n" +
 	"\x05Watch\x12\x16.agent.v1.WatchRequest\x1a\x17.agent.v1.WatchResponse\"\x03\x90\x02\x010\x01\x12;\n" +
 	"\x06Report\x12\x17.agent.v1.ReportRequest\x1a\x18.agent.v1.ReportResponse2V\n" +
 	"\x10HostAgentService\x12B\n" +
-	"\aConsole\x12\x18.agent.v1.ConsoleRequest\x1a\x19.agent.v1.ConsoleResponse(\x010\x012\x9c\x01\n" +
+	"\aConsole\x12\x18.agent.v1.ConsoleRequest\x1a\x19.agent.v1.ConsoleResponse(\x010\x012\xdf\x01\n" +
 	"\vBlobService\x12F\n" +
 	"\bStatBlob\x12\x19.agent.v1.StatBlobRequest\x1a\x1a.agent.v1.StatBlobResponse\"\x03\x90\x02\x01\x12E\n" +
-	"\aGetBlob\x12\x18.agent.v1.GetBlobRequest\x1a\x19.agent.v1.GetBlobResponse\"\x03\x90\x02\x010\x01B5Z3github.com/novacron/novacron/proto/agent/v1;agentv1b\x06proto3"
+	"\aGetBlob\x12\x18.agent.v1.GetBlobRequest\x1a\x19.agent.v1.GetBlobResponse\"\x03\x90\x02\x010\x01\x12A\n" +
+	"\bPullBlob\x12\x19.agent.v1.PullBlobRequest\x1a\x1a.agent.v1.PullBlobResponseB5Z3github.com/novacron/novacron/proto/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_agent_v1_agent_proto_rawDescOnce sync.Once
@@ -731,7 +835,7 @@ func file_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_agent_v1_agent_proto_rawDescData
 }
 
-var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_agent_v1_agent_proto_goTypes = []any{
 	(*WatchRequest)(nil),        // 0: agent.v1.WatchRequest
 	(*WatchResponse)(nil),       // 1: agent.v1.WatchResponse
@@ -745,30 +849,34 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*StatBlobResponse)(nil),    // 9: agent.v1.StatBlobResponse
 	(*GetBlobRequest)(nil),      // 10: agent.v1.GetBlobRequest
 	(*GetBlobResponse)(nil),     // 11: agent.v1.GetBlobResponse
-	(*v1.VM)(nil),               // 12: novacron.v1.VM
-	(v1.VMPhase)(0),             // 13: novacron.v1.VMPhase
-	(*v1.HostInfo)(nil),         // 14: novacron.v1.HostInfo
-	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
+	(*PullBlobRequest)(nil),     // 12: agent.v1.PullBlobRequest
+	(*PullBlobResponse)(nil),    // 13: agent.v1.PullBlobResponse
+	(*v1.VM)(nil),               // 14: novacron.v1.VM
+	(v1.VMPhase)(0),             // 15: novacron.v1.VMPhase
+	(*v1.HostInfo)(nil),         // 16: novacron.v1.HostInfo
+	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
-	12, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
-	13, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	14, // 3: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	14, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
+	15, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	16, // 3: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
 	3,  // 4: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
-	15, // 5: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	17, // 5: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
 	0,  // 6: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
 	4,  // 7: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
 	6,  // 8: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
 	8,  // 9: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
 	10, // 10: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	1,  // 11: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	5,  // 12: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	7,  // 13: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	9,  // 14: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	11, // 15: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
+	12, // 11: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 12: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	5,  // 13: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	7,  // 14: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	9,  // 15: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	11, // 16: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	13, // 17: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	12, // [12:18] is the sub-list for method output_type
+	6,  // [6:12] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -785,7 +893,7 @@ func file_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_v1_agent_proto_rawDesc), len(file_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -49,6 +49,8 @@ const (
 	BlobServiceStatBlobProcedure = "/agent.v1.BlobService/StatBlob"
 	// BlobServiceGetBlobProcedure is the fully-qualified name of the BlobService's GetBlob RPC.
 	BlobServiceGetBlobProcedure = "/agent.v1.BlobService/GetBlob"
+	// BlobServicePullBlobProcedure is the fully-qualified name of the BlobService's PullBlob RPC.
+	BlobServicePullBlobProcedure = "/agent.v1.BlobService/PullBlob"
 )
 
 // DesiredServiceClient is a client for the agent.v1.DesiredService service.
@@ -229,6 +231,8 @@ func (UnimplementedHostAgentServiceHandler) Console(context.Context, *connect.Bi
 type BlobServiceClient interface {
 	StatBlob(context.Context, *connect.Request[v1.StatBlobRequest]) (*connect.Response[v1.StatBlobResponse], error)
 	GetBlob(context.Context, *connect.Request[v1.GetBlobRequest]) (*connect.ServerStreamForClient[v1.GetBlobResponse], error)
+	// PullBlob has the callee copy a blob from another node. Controllers ask controllers.
+	PullBlob(context.Context, *connect.Request[v1.PullBlobRequest]) (*connect.Response[v1.PullBlobResponse], error)
 }
 
 // NewBlobServiceClient constructs a client for the agent.v1.BlobService service. By default, it
@@ -256,6 +260,12 @@ func NewBlobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		pullBlob: connect.NewClient[v1.PullBlobRequest, v1.PullBlobResponse](
+			httpClient,
+			baseURL+BlobServicePullBlobProcedure,
+			connect.WithSchema(blobServiceMethods.ByName("PullBlob")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -263,6 +273,7 @@ func NewBlobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 type blobServiceClient struct {
 	statBlob *connect.Client[v1.StatBlobRequest, v1.StatBlobResponse]
 	getBlob  *connect.Client[v1.GetBlobRequest, v1.GetBlobResponse]
+	pullBlob *connect.Client[v1.PullBlobRequest, v1.PullBlobResponse]
 }
 
 // StatBlob calls agent.v1.BlobService.StatBlob.
@@ -275,10 +286,17 @@ func (c *blobServiceClient) GetBlob(ctx context.Context, req *connect.Request[v1
 	return c.getBlob.CallServerStream(ctx, req)
 }
 
+// PullBlob calls agent.v1.BlobService.PullBlob.
+func (c *blobServiceClient) PullBlob(ctx context.Context, req *connect.Request[v1.PullBlobRequest]) (*connect.Response[v1.PullBlobResponse], error) {
+	return c.pullBlob.CallUnary(ctx, req)
+}
+
 // BlobServiceHandler is an implementation of the agent.v1.BlobService service.
 type BlobServiceHandler interface {
 	StatBlob(context.Context, *connect.Request[v1.StatBlobRequest]) (*connect.Response[v1.StatBlobResponse], error)
 	GetBlob(context.Context, *connect.Request[v1.GetBlobRequest], *connect.ServerStream[v1.GetBlobResponse]) error
+	// PullBlob has the callee copy a blob from another node. Controllers ask controllers.
+	PullBlob(context.Context, *connect.Request[v1.PullBlobRequest]) (*connect.Response[v1.PullBlobResponse], error)
 }
 
 // NewBlobServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -302,12 +320,20 @@ func NewBlobServiceHandler(svc BlobServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	blobServicePullBlobHandler := connect.NewUnaryHandler(
+		BlobServicePullBlobProcedure,
+		svc.PullBlob,
+		connect.WithSchema(blobServiceMethods.ByName("PullBlob")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agent.v1.BlobService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case BlobServiceStatBlobProcedure:
 			blobServiceStatBlobHandler.ServeHTTP(w, r)
 		case BlobServiceGetBlobProcedure:
 			blobServiceGetBlobHandler.ServeHTTP(w, r)
+		case BlobServicePullBlobProcedure:
+			blobServicePullBlobHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -323,4 +349,8 @@ func (UnimplementedBlobServiceHandler) StatBlob(context.Context, *connect.Reques
 
 func (UnimplementedBlobServiceHandler) GetBlob(context.Context, *connect.Request[v1.GetBlobRequest], *connect.ServerStream[v1.GetBlobResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.BlobService.GetBlob is not implemented"))
+}
+
+func (UnimplementedBlobServiceHandler) PullBlob(context.Context, *connect.Request[v1.PullBlobRequest]) (*connect.Response[v1.PullBlobResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.BlobService.PullBlob is not implemented"))
 }
