@@ -16,8 +16,7 @@ type Config struct {
 	ClusterID string
 	// JournalDir is a folder of this manager alone, on a disk that survives a crash. It is made where missing.
 	JournalDir string
-	// ConsoleLogDir is where the hypervisor keeps serial console output, in its own view of the file system;
-	// empty means no logs.
+	// ConsoleLogDir is where the hypervisor keeps serial console output; empty means nowhere. It is made where missing.
 	ConsoleLogDir string
 	// Defaults fill in definitions that reach CreateVM.
 	Defaults vm.Defaults

@@ -191,7 +191,20 @@ func parseJournal(id, text string) (JournalEntry, error) {
 	if e.ID != id {
 		return e, fmt.Errorf("journal of %s: the header names %q; remove the file once you know that nothing of %s is left", id, e.ID, id)
 	}
+	if !e.sound() {
+		return e, fmt.Errorf("journal of %s: the header is incomplete; remove the file once you know that nothing of %s is left", id, id)
+	}
 	return e, lines.Err()
+}
+
+// sound tells whether the entry has what its kind needs.
+func (e *JournalEntry) sound() bool {
+	switch e.Kind {
+	case KindCreate, KindDelete:
+		return e.Definition != nil
+	default:
+		return e.Kind == KindImport
+	}
 }
 
 // apply takes one record into the entry.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -48,6 +49,11 @@ func New(config Config) (*Manager, error) {
 	j, err := openJournal(config.JournalDir)
 	if err != nil {
 		return nil, err
+	}
+	if config.ConsoleLogDir != "" {
+		if err := os.MkdirAll(config.ConsoleLogDir, 0o700); err != nil {
+			return nil, fmt.Errorf("folder of the console logs: %w", err)
+		}
 	}
 	return &Manager{driver: config.Driver, config: config, log: config.Logger, journal: j}, nil
 }

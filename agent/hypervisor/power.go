@@ -9,6 +9,8 @@ import (
 
 const (
 	pollInterval = 100 * time.Millisecond
+	// askTimeout is how long a guest agent may take to hear a request.
+	askTimeout = 5 * time.Second
 	// startBase is how long a start may take at least.
 	startBase = 30 * time.Second
 	startNIC  = 5 * time.Second
@@ -127,6 +129,8 @@ func (m *Manager) askGuest(ctx context.Context, id string, timeout time.Duration
 
 // ask sends one request. A guest that cannot be asked is stopped by force in the end, so failing is worth a note only.
 func (m *Manager) ask(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	if err := m.driver.Shutdown(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
 		m.log.Info("guest could not be asked to stop", "id", id, "error", err)
 	}

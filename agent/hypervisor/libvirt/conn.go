@@ -17,14 +17,10 @@ import (
 // Available tells whether this program was built with libvirt.
 const Available = true
 
-const (
-	keepAliveSeconds = 2
-	keepAliveCount   = 2
-	firstBackoff     = 200 * time.Millisecond
-	lastBackoff      = 10 * time.Second
+var (
+	errClosed = errors.New("the driver is closed")
+	errAway   = errors.New("there is no connection at present; it is tried again")
 )
-
-var errClosed = errors.New("the driver is closed")
 
 // eventLoop starts libvirt's own event loop, which the C library has one of per process: hence a variable of the package.
 var eventLoop = sync.OnceValue(func() error {
@@ -42,19 +38,18 @@ var eventLoop = sync.OnceValue(func() error {
 	return nil
 })
 
-// Driver is a connection to libvirt that is made again whenever it breaks. It is safe for concurrent use.
+// Driver is a handful of connections to libvirt that are made again whenever they break. It is safe for concurrent use.
 type Driver struct {
 	hypervisor.EventHub
 	opts  Options
-	slots chan struct{}
 	stop  context.CancelFunc
-	done  chan struct{}
-
-	mu     sync.Mutex
-	conn   *lv.Connect
-	closed bool
-
-	facts factsCache
+	links []*link
+	// slots holds a token for each call in flight.
+	slots chan struct{}
+	// pick guards the choice of a link.
+	pick   sync.Mutex
+	closed sync.Once
+	facts  factsCache
 }
 
 var _ hypervisor.Driver = (*Driver)(nil)
@@ -69,14 +64,29 @@ func Open(ctx context.Context, opts Options) (hypervisor.Driver, error) {
 		return nil, unavailable(fmt.Errorf("libvirt's event loop: %w", err))
 	}
 	running, stop := context.WithCancel(context.Background())
-	d := &Driver{opts: opts, slots: make(chan struct{}, opts.MaxCalls), stop: stop, done: make(chan struct{})}
-	lost := make(chan struct{}, 1)
-	if err := await(ctx, func() error { return d.connect(lost) }); err != nil {
-		stop()
+	d := &Driver{opts: opts, stop: stop, slots: make(chan struct{}, opts.Connections*opts.MaxCalls)}
+	for n := range opts.Connections {
+		d.links = append(d.links, newLink(d, n == 0))
+	}
+	err := await(ctx, d.connect)
+	for _, l := range d.links {
+		go l.supervise(running)
+	}
+	if err != nil {
+		// A connection that is made too late must not stay.
+		go d.Close()
 		return nil, unavailable(fmt.Errorf("connect to %s: %w", opts.URI, err))
 	}
-	go d.supervise(running, lost)
 	return d, nil
+}
+
+func (d *Driver) connect() error {
+	for _, l := range d.links {
+		if err := l.connect(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // await runs a call that knows no context, and gives up waiting when the context ends.
@@ -91,117 +101,37 @@ func await(ctx context.Context, call func() error) error {
 	}
 }
 
-// connect makes a connection with its callbacks. lost hears when it breaks.
-func (d *Driver) connect(lost chan struct{}) error {
-	conn, err := lv.NewConnect(d.opts.URI)
-	if err != nil {
-		return err
-	}
-	notify := func(*lv.Connect, lv.ConnectCloseReason) {
-		select {
-		case lost <- struct{}{}:
-		default:
-		}
-	}
-	if err := conn.RegisterCloseCallback(notify); err != nil {
-		d.opts.Logger.Debug("connection without close callback", "uri", d.opts.URI, "error", err)
-	}
-	if err := conn.SetKeepAlive(keepAliveSeconds, keepAliveCount); err != nil {
-		d.opts.Logger.Debug("connection without keep-alive", "uri", d.opts.URI, "error", err)
-	}
-	if _, err := conn.DomainEventLifecycleRegister(nil, d.lifecycle); err != nil {
-		d.opts.Logger.Warn("connection without events", "uri", d.opts.URI, "error", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		_, _ = conn.Close()
-		return errClosed
-	}
-	d.conn = conn
-	return nil
-}
-
-// supervise replaces broken connections until the driver is closed.
-func (d *Driver) supervise(ctx context.Context, lost chan struct{}) {
-	defer close(d.done)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-lost:
-		}
-		d.opts.Logger.Warn("connection to libvirt lost", "uri", d.opts.URI)
-		d.drop()
-		d.Publish(hypervisor.Event{Kind: "disconnected"})
-		if !d.reconnect(ctx, lost) {
-			return
-		}
-		d.opts.Logger.Info("connection to libvirt is back", "uri", d.opts.URI)
-		d.Publish(hypervisor.Event{Kind: "connected"})
-	}
-}
-
-// reconnect tries until it has a connection, more and more slowly, or the context ends.
-func (d *Driver) reconnect(ctx context.Context, lost chan struct{}) bool {
-	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
-		timer := time.NewTimer(backoff)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return false
-		case <-timer.C:
-		}
-		err := d.connect(lost)
-		if err == nil {
-			return true
-		}
-		d.opts.Logger.Debug("libvirt is still away", "uri", d.opts.URI, "error", err)
-	}
-}
-
-// drop closes a broken connection. Calls in flight hold references of their own.
-func (d *Driver) drop() {
-	d.mu.Lock()
-	conn := d.conn
-	d.conn = nil
-	d.mu.Unlock()
-	d.facts.forget()
-	if conn != nil {
-		_ = conn.UnregisterCloseCallback()
-		_, _ = conn.Close()
-	}
-}
-
-// Close ends the connection. Guests run on.
+// Close ends the connections. Guests run on.
 func (d *Driver) Close() error {
-	d.mu.Lock()
-	closed := d.closed
-	d.closed = true
-	d.mu.Unlock()
-	if closed {
-		return nil
-	}
-	d.stop()
-	<-d.done
-	d.drop()
+	d.closed.Do(func() {
+		d.stop()
+		for _, l := range d.links {
+			l.close()
+		}
+	})
 	return nil
 }
 
-// borrow takes a reference to the connection, which the caller closes.
-func (d *Driver) borrow() (*lv.Connect, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case d.closed:
-		return nil, unavailable(errClosed)
-	case d.conn == nil:
-		return nil, unavailable(fmt.Errorf("no connection to %s at present; it is tried again", d.opts.URI))
+// idlest takes the link with the fewest calls in flight.
+func (d *Driver) idlest() *link {
+	d.pick.Lock()
+	defer d.pick.Unlock()
+	best := d.links[0]
+	for _, l := range d.links {
+		if l.busy < best.busy {
+			best = l
+		}
 	}
-	if err := d.conn.Ref(); err != nil {
-		return nil, unavailable(err)
-	}
-	return d.conn, nil
+	best.busy++
+	return best
+}
+
+// release gives back what a call has taken.
+func (d *Driver) release(l *link) {
+	d.pick.Lock()
+	l.busy--
+	d.pick.Unlock()
+	<-d.slots
 }
 
 // result is what a call came to.
@@ -211,7 +141,7 @@ type result[T any] struct {
 }
 
 // call runs a libvirt call, which knows no context, and gives up waiting for it when the context ends. Few calls are
-// in flight at a time: libvirtd stops reading from a client that has more, keep-alives included.
+// in flight on each connection: libvirtd stops reading from a client that has more, keep-alives included.
 func call[T any](ctx context.Context, d *Driver, do func(*lv.Connect) (T, error)) (T, error) {
 	var none T
 	select {
@@ -219,14 +149,15 @@ func call[T any](ctx context.Context, d *Driver, do func(*lv.Connect) (T, error)
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
-	conn, err := d.borrow()
+	l := d.idlest()
+	conn, err := l.borrow()
 	if err != nil {
-		<-d.slots
+		d.release(l)
 		return none, err
 	}
 	done := make(chan result[T], 1)
 	go func() {
-		defer func() { <-d.slots }()
+		defer d.release(l)
 		defer conn.Close()
 		value, err := do(conn)
 		done <- result[T]{value, classify(conn, err)}

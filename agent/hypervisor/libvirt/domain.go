@@ -90,7 +90,7 @@ func (d *Driver) Domain(ctx context.Context, id string) (hypervisor.Domain, erro
 
 // DomainXML is the complete description, of the running instance where there is one.
 func (d *Driver) DomainXML(ctx context.Context, id string) (string, error) {
-	return with(ctx, d, id, func(dom *lv.Domain) (string, error) { return dom.GetXMLDesc(lv.DOMAIN_XML_SECURE) })
+	return with(ctx, d, id, func(dom *lv.Domain) (string, error) { return dom.GetXMLDesc(0) })
 }
 
 // Define makes or replaces a persistent domain.

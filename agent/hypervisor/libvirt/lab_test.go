@@ -106,10 +106,11 @@ func imageFile(t *testing.T, path, format string) hypervisor.ImageFile {
 	return hypervisor.ImageFile{Path: path, SHA256: hex.EncodeToString(sum[:]), Format: format}
 }
 
-func labManager(t *testing.T, d hypervisor.Driver, journal string, faults *fault.Registry) *hypervisor.Manager {
+// labManager keeps the journal and, beside it, the console logs in dir.
+func labManager(t *testing.T, d hypervisor.Driver, dir string, faults *fault.Registry) *hypervisor.Manager {
 	t.Helper()
 	m, err := hypervisor.New(hypervisor.Config{
-		Driver: d, ClusterID: "lab", JournalDir: journal, ConsoleLogDir: "/var/log/libvirt/qemu", Faults: faults,
+		Driver: d, ClusterID: "lab", JournalDir: filepath.Join(dir, "journal"), ConsoleLogDir: filepath.Join(dir, "console"), Faults: faults,
 	})
 	require.NoError(t, err)
 	return m
@@ -143,7 +144,8 @@ func leftovers(t *testing.T, d hypervisor.Driver) []string {
 func TestLifeOfARealGuest(t *testing.T) {
 	host, guest := labHost(t)
 	d := openHost(t, host, Options{})
-	m := labManager(t, d, t.TempDir(), nil)
+	dir := t.TempDir()
+	m := labManager(t, d, dir, nil)
 	order := labOrder(newLabImages(t, guest))
 	id, err := m.Create(t.Context(), order)
 	require.NoError(t, err)
@@ -155,12 +157,19 @@ func TestLifeOfARealGuest(t *testing.T) {
 	require.Len(t, seen, 1)
 	require.Equal(t, order.Definition, seen[0].Definition, "what went into the XML comes back equal")
 	require.Regexp(t, `^pc-q35-\d`, seen[0].Machine)
+	logs, err := filepath.Glob(filepath.Join(dir, "console", "*"))
+	require.NoError(t, err)
+	require.Len(t, logs, 1)
+	recorded, err := os.ReadFile(logs[0])
+	require.NoError(t, err)
+	require.Contains(t, string(recorded), lab.UpMark, "the console is recorded too")
 	start := time.Now()
 	require.NoError(t, m.Stop(t.Context(), id, hypervisor.StopOptions{Timeout: time.Minute}))
 	t.Logf("graceful stop took %v", time.Since(start))
 	require.NoError(t, m.Start(t.Context(), id))
 	require.NoError(t, m.Delete(t.Context(), id, hypervisor.DeleteOptions{Force: true}))
 	require.Empty(t, leftovers(t, d))
+	require.NoFileExists(t, logs[0])
 }
 
 func requireGreeting(t *testing.T, console hypervisor.Console) {

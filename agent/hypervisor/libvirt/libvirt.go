@@ -3,6 +3,7 @@ package libvirt
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/novacron/novacron/agent/hypervisor"
@@ -19,7 +20,9 @@ type Options struct {
 	Accelerator string
 	// ProbeTimeout bounds that guest's life; 0 means 10 s.
 	ProbeTimeout time.Duration
-	// MaxCalls bounds the calls in flight; 0 means 4, one less than libvirtd serves of one client by default.
+	// Connections share the calls; 0 means 4, and 1 for libvirt's test driver, whose connections are hosts of their own.
+	Connections int
+	// MaxCalls bounds the calls in flight on each; 0 means 4, one less than libvirtd serves of one client by default.
 	MaxCalls int
 	Logger   *slog.Logger
 }
@@ -30,6 +33,13 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ProbeTimeout == 0 {
 		o.ProbeTimeout = 10 * time.Second
+	}
+	switch {
+	case o.Connections != 0:
+	case strings.HasPrefix(o.URI, "test:"):
+		o.Connections = 1
+	default:
+		o.Connections = 4
 	}
 	if o.MaxCalls == 0 {
 		o.MaxCalls = 4
