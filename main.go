@@ -7,8 +7,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"golang.org/x/term"
-
 	"github.com/novacron/novacron/controller/cli"
 )
 
@@ -18,26 +16,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	terminal := terminalIO()
+	terminal := cli.SystemIO()
 	root := cli.New(terminal, controllerCommand(), agentCommand(), devCommand(terminal))
 	err := root.ExecuteContext(ctx)
 	cli.PrintError(terminal, err)
 	return cli.ExitCode(err)
 }
-
-func terminalIO() cli.IO {
-	home, _ := os.UserHomeDir() // without one, the configuration's path must be given
-	return cli.IO{
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Home: home, Env: os.Getenv,
-		InTTY: isTerminal(os.Stdin), OutTTY: isTerminal(os.Stdout), ErrTTY: isTerminal(os.Stderr),
-		Width: func() int {
-			width, _, err := term.GetSize(int(os.Stderr.Fd()))
-			if err != nil {
-				return 0
-			}
-			return width
-		},
-	}
-}
-
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -143,6 +143,7 @@ func (a *app) withClient(f func(ctx context.Context, c *client, args []string) e
 			return err
 		}
 		defer c.close()
+		defer a.remember(c)
 		return f(cmd.Context(), c, args)
 	}
 }

@@ -34,6 +34,7 @@ type client struct {
 	cluster api.ClusterServiceClient
 
 	calls     *retrier
+	endpoints *failover
 	transport *http.Transport
 }
 
@@ -85,6 +86,7 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		hosts:     api.NewHostServiceClient(endpoints, virtualHost, options...),
 		cluster:   api.NewClusterServiceClient(endpoints, virtualHost, options...),
 		calls:     calls,
+		endpoints: endpoints,
 		transport: transport,
 	}, nil
 }

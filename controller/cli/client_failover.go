@@ -15,6 +15,7 @@ import (
 // failover sends every request to one of several controllers. It goes on to the next one only while no connection
 // stands, so nothing is ever sent twice here; answers are retrier's matter.
 type failover struct {
+	learner
 	next      http.RoundTripper
 	endpoints []string
 
@@ -33,6 +34,9 @@ func (f *failover) Do(req *http.Request) (*http.Response, error) {
 		trail.ask(endpoint)
 		var resp *http.Response
 		resp, err = f.next.RoundTrip(addressed(req, endpoint, body))
+		if err == nil {
+			f.hear(resp.Header)
+		}
 		if err == nil || body.released.Load() || req.Context().Err() != nil {
 			return resp, err
 		}
@@ -150,6 +154,17 @@ func (t *trail) fail(err error) {
 		t.order = append(t.order, t.asked)
 	}
 	t.why[t.asked] = strings.TrimSpace(strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// failSilent notes why the endpoint asked last did not do, unless it has said so itself: what it said tells more.
+func (t *trail) failSilent(err error) {
+	t.mu.Lock()
+	_, known := t.why[t.asked]
+	asked := t.asked
+	t.mu.Unlock()
+	if asked != "" && !known {
+		t.fail(err)
+	}
 }
 
 // clear forgets the failures: the call got on since.

@@ -107,9 +107,7 @@ func (r *retrier) late(ctx context.Context, err error, track *trail) error {
 	if err == nil || connect.CodeOf(err) != connect.CodeDeadlineExceeded {
 		return err
 	}
-	if track.last() != "" {
-		track.fail(errors.New("no answer yet"))
-	}
+	track.failSilent(errors.New("no answer yet"))
 	return r.unreachable(err, track)
 }
 

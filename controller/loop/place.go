@@ -3,7 +3,6 @@ package loop
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/novacron/novacron/controller/sched"
@@ -109,7 +108,6 @@ func (p *Placer) place(ctx context.Context, view state.View) error {
 
 // refuse records why a machine fits nowhere, once.
 func (p *Placer) refuse(ctx context.Context, vm *novacronv1.VM, why string) error {
-	why = fmt.Sprintf("%s: it is placed as soon as one does; delete it if that is not wanted", why)
 	if vm.GetStatus().GetMessage() == why {
 		return nil
 	}

@@ -38,6 +38,8 @@ func (s *vmService) Console(ctx context.Context, stream *consoleStream) error {
 	defer cancel()
 	client := agentv1connect.NewHostAgentServiceClient(s.Peers, memberURL(host.GetApiAddress()), connect.WithReadMaxBytes(node.MaxMessageBytes))
 	console := client.Console(ctx)
+	// net/http looks at the context of a stream that sends nothing only once its sending side is closed.
+	defer context.AfterFunc(ctx, func() { _ = console.CloseRequest() })()
 	if err := console.Send(&agentv1.ConsoleRequest{VmId: record.GetId(), Data: first.GetData()}); err != nil {
 		return unreachable(host, err)
 	}

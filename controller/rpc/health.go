@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ func (s *clusterService) GetControllerStatus(_ context.Context, r *connect.Reque
 	leaderID, _ = s.Consensus.Leader()
 	member, _ := s.Store.View().Member(s.Self.NodeID)
 	status := &novacronv1.ControllerStatus{
-		Id: s.Self.NodeID, Name: s.Self.Name, Version: s.Version, State: string(stats.State), Term: stats.Term,
+		Id: s.Self.NodeID, Name: s.Self.Name, Version: s.Version, State: strings.ToLower(string(stats.State)), Term: stats.Term,
 		CommitIndex: stats.CommitIndex, AppliedIndex: stats.AppliedIndex, LastContact: durationpb.New(stats.LastContact),
 		LeaderId: leaderID, CertificateExpiry: timestamppb.New(s.Credentials.Expires()), Voter: member.GetVoter(),
 	}

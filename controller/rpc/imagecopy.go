@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/novacron/novacron/cluster/blob"
 	"github.com/novacron/novacron/cluster/blob/peer"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
@@ -29,19 +30,38 @@ func (s *Server) otherControllers() (others []*novacronv1.Member) {
 
 // hold makes sure that the bytes are in this controller's store.
 func (s *imageService) hold(ctx context.Context, hash string) error {
+	if err := blob.CheckHash(hash); err != nil {
+		return invalid(fmt.Errorf("sha256: %w", err))
+	}
 	if _, err := s.Blobs.Stat(hash); err == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	var controllers []string
-	for _, member := range s.otherControllers() {
-		controllers = append(controllers, member.GetApiAddress())
+	var failures []error
+	for _, other := range s.otherControllers() {
+		size, err := s.stat(ctx, other, hash)
+		if err == nil {
+			err = s.Blobs.Fetch(ctx, hash, size, peer.Sources(s.Peers, []string{other.GetApiAddress()}, ""))
+		}
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, fmt.Errorf("controller %s: %w", other.GetName(), err))
 	}
-	if err := s.Blobs.Fetch(ctx, hash, 0, peer.Sources(s.Peers, controllers, "")); err != nil {
-		return connect.NewError(connect.CodeNotFound, fmt.Errorf("sha256: no controller holds an upload with hash %s: upload it first: %w", hash, err))
+	return connect.NewError(connect.CodeNotFound, errors.Join(append([]error{
+		fmt.Errorf("sha256: no controller holds an upload with hash %s: upload it first", hash)}, failures...)...))
+}
+
+func (s *imageService) stat(ctx context.Context, at *novacronv1.Member, hash string) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	client := agentv1connect.NewBlobServiceClient(s.Peers, memberURL(at.GetApiAddress()))
+	answer, err := client.StatBlob(ctx, connect.NewRequest(&agentv1.StatBlobRequest{Sha256: hash}))
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	return int64(answer.Msg.GetSizeBytes()), nil
 }
 
 // spread has the other controllers copy an image from here, and returns once a majority of all hold it. The rest copy it
