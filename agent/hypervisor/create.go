@@ -19,6 +19,8 @@ type creation struct {
 	spec  CreateSpec
 	def   *VMDefinition
 	entry JournalEntry
+	// ended is the step that is over and not yet in the journal: it goes there with the beginning of the next.
+	ended string
 	// bases are the imported images, kept from collection until the create is over.
 	bases []BaseRef
 }
@@ -158,7 +160,7 @@ func (c *creation) steps(ctx context.Context, journaled bool) error {
 	if err := c.step(ctx, opCreate, stepVerify, func() error { return c.verify(ctx) }); err != nil {
 		return err
 	}
-	return c.step(ctx, opCreate, stepCommit, func() error { return c.journal.end(c.def.UUID) })
+	return c.step(ctx, opCreate, stepCommit, func() error { return c.journal.forget(c.def.UUID) })
 }
 
 // begin checks the definition against the host and opens the journal.
@@ -177,8 +179,8 @@ func (c *creation) begin(ctx context.Context) error {
 	return c.step(ctx, opCreate, stepJournal, func() error { return c.journal.begin(c.entry) })
 }
 
-// do is a step with its intent in the journal before it and its end after it. A step that ended before a crash is
-// not done again.
+// do is a step with its intent in the journal before it. Its end is recorded with the next one's intent, to wait for
+// the disk once: a step that a crash cut off from that is done again, which is harmless until the next has begun.
 func (c *creation) do(ctx context.Context, step, detail string, work func() error) error {
 	name := step
 	if detail != "" {
@@ -187,13 +189,11 @@ func (c *creation) do(ctx context.Context, step, detail string, work func() erro
 	if c.entry.finished(name) {
 		return nil
 	}
-	if err := c.note(record{Begin: name}); err != nil {
+	if err := c.note(record{Begin: name, Done: c.ended}); err != nil {
 		return err
 	}
-	if err := c.step(ctx, opCreate, step, work); err != nil {
-		return err
-	}
-	return c.note(record{Done: name})
+	c.ended = name
+	return c.step(ctx, opCreate, step, work)
 }
 
 // note adds a record to the journal and to what we know of it.

@@ -23,8 +23,6 @@ type DomainDriver interface {
 	// Domains lists every domain of the host, foreign ones too.
 	Domains(ctx context.Context) ([]Domain, error)
 	Domain(ctx context.Context, id string) (Domain, error)
-	// DomainXML is the complete description: of the running instance where there is one.
-	DomainXML(ctx context.Context, id string) (string, error)
 	// Define makes a persistent domain. A name or UUID that a different domain has is ErrExists.
 	Define(ctx context.Context, xml string) error
 	// Undefine forgets a stopped domain with its managed save, NVRAM, TPM state and snapshot metadata.
@@ -63,6 +61,8 @@ type Domain struct {
 	Machine string
 	// Metadata is what the domain's metadata element contains, of us and of others.
 	Metadata string
+	// XML is the complete description: of the running instance where there is one.
+	XML string
 }
 
 // VolumeSpec is a volume to be made.

@@ -115,12 +115,21 @@ func (j *journal) add(id string, r record) error {
 	return nil
 }
 
-// end forgets a piece of work; none is fine.
+// end forgets a piece of work, for good when it returns; none is fine.
 func (j *journal) end(id string) error {
+	if err := j.forget(id); err != nil {
+		return err
+	}
+	return j.syncDir()
+}
+
+// forget is end without waiting for the disk. After a power cut the entry may be back, so it is for creates alone:
+// to continue a complete one changes nothing.
+func (j *journal) forget(id string) error {
 	if err := os.Remove(j.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("journal of %s: %w", id, err)
 	}
-	return j.syncDir()
+	return nil
 }
 
 // load reads one entry; ErrNotFound where there is none.

@@ -126,5 +126,5 @@ func ParseDomain(text string) (Domain, error) {
 	if err := xml.Unmarshal([]byte(text), &x); err != nil {
 		return Domain{}, fmt.Errorf("domain XML: %w", err)
 	}
-	return Domain{ID: x.UUID, Name: x.Name, Machine: x.OS.Type.Machine, Metadata: x.Metadata.Inner}, nil
+	return Domain{ID: x.UUID, Name: x.Name, Machine: x.OS.Type.Machine, Metadata: x.Metadata.Inner, XML: text}, nil
 }

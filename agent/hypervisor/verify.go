@@ -19,12 +19,8 @@ func (c *creation) verify(ctx context.Context) error {
 	if c.spec.Start && d.State != StateRunning {
 		differences = append(differences, fmt.Sprintf("it is %s, not running; see its console log", d.State))
 	}
-	text, err := c.driver.DomainXML(ctx, c.def.UUID)
-	if err != nil {
-		return err
-	}
 	var actual libvirtxml.Domain
-	if err := actual.Unmarshal(text); err != nil {
+	if err := actual.Unmarshal(d.XML); err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
 	differences = append(differences, compare(c.def, &actual)...)

@@ -63,20 +63,6 @@ func (d *Driver) find(id string) (*domain, error) {
 	return dom, nil
 }
 
-// DomainXML is the XML that the domain was defined with, its machine type resolved.
-func (d *Driver) DomainXML(ctx context.Context, id string) (string, error) {
-	if err := d.begin(ctx, "DomainXML", id); err != nil {
-		return "", err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	dom, err := d.find(id)
-	if err != nil {
-		return "", err
-	}
-	return dom.XML, nil
-}
-
 // Define makes or replaces a domain.
 func (d *Driver) Define(ctx context.Context, text string) error {
 	var parsed libvirtxml.Domain

@@ -88,11 +88,6 @@ func (d *Driver) Domain(ctx context.Context, id string) (hypervisor.Domain, erro
 	return with(ctx, d, id, seen)
 }
 
-// DomainXML is the complete description, of the running instance where there is one.
-func (d *Driver) DomainXML(ctx context.Context, id string) (string, error) {
-	return with(ctx, d, id, func(dom *lv.Domain) (string, error) { return dom.GetXMLDesc(0) })
-}
-
 // Define makes or replaces a persistent domain.
 func (d *Driver) Define(ctx context.Context, text string) error {
 	want, err := hypervisor.ParseDomain(text)
