@@ -47,7 +47,7 @@ func talk(guest net.Conn, name string) {
 // hangUp ends the consoles of a domain. The caller holds the lock.
 func (d *Driver) hangUp(id string) {
 	for _, c := range d.consoles[id] {
-		c.guest.Close()
+		_ = c.guest.Close()
 	}
 	delete(d.consoles, id)
 }

@@ -263,7 +263,7 @@ func withoutElement(text, namespace string) string {
 	for {
 		from := decoder.InputOffset()
 		token, err := decoder.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return kept.String()
 		}
 		if start, ok := token.(xml.StartElement); ok {

@@ -74,7 +74,7 @@ func Open(ctx context.Context, opts Options) (hypervisor.Driver, error) {
 	}
 	if err != nil {
 		// A connection that is made too late must not stay.
-		go d.Close()
+		go func() { _ = d.Close() }()
 		return nil, unavailable(fmt.Errorf("connect to %s: %w", opts.URI, err))
 	}
 	return d, nil

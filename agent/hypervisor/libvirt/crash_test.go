@@ -64,7 +64,7 @@ func dieAt(t *testing.T, uri, point string, work childWork) {
 	child.Env = append(os.Environ(), fault.Environment+"="+point+"=exit", childURI+"="+uri, childOrder+"="+file)
 	out, err := child.CombinedOutput()
 	var exit *exec.ExitError
-	require.True(t, errors.As(err, &exit), "%s", out)
+	require.ErrorAs(t, err, &exit, "%s", out)
 	require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal(), "%s", out)
 }
 
