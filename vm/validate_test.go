@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,7 +21,7 @@ func faultsOf(t *testing.T, def Definition) Faults {
 	t.Helper()
 	err := Validate(def)
 	var faults Faults
-	require.True(t, errors.As(err, &faults), "%v", err)
+	require.ErrorAs(t, err, &faults)
 	for _, f := range faults {
 		require.NotEmpty(t, f.Path)
 		require.NotEmpty(t, f.Value, f.Path)

@@ -328,8 +328,8 @@ func (g Target) console(t *testing.T) {
 	case <-time.After(g.Patience):
 		require.Fail(t, "the guest does not greet")
 	}
-	ended := make(chan error, 1)
-	go func() { _, err := io.Copy(io.Discard, console); ended <- err }()
+	ended := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, console); close(ended) }()
 	_, err = console.Write([]byte("\n"))
 	require.NoError(t, err)
 	require.NoError(t, g.Driver.Kill(t.Context(), id, false))

@@ -4,7 +4,6 @@ package libvirt
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
