@@ -217,7 +217,7 @@ func TestLeadershipIsAnnouncedToAll(t *testing.T) {
 	for _, ch := range subs {
 		require.False(t, (<-ch).Leader)
 	}
-	require.Greater(t, c.leader(lead).Stats().Term, uint64(0))
+	require.Positive(t, c.leader(lead).Stats().Term)
 }
 
 func TestCommandOfANewerReleaseHaltsTheNode(t *testing.T) {

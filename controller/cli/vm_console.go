@@ -114,7 +114,7 @@ func (s *console) session(ctx context.Context, news func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream := s.client.vms.Console(ctx)
-	defer stream.CloseResponse()
+	defer func() { _ = stream.CloseResponse() }()
 	if err := stream.Send(&pb.ConsoleRequest{Vm: s.vm, Project: s.project}); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

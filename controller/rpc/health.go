@@ -25,11 +25,11 @@ const (
 
 // GetControllerStatus tells about this controller.
 func (s *clusterService) GetControllerStatus(_ context.Context, r *connect.Request[novacronv1.GetControllerStatusRequest]) (*connect.Response[novacronv1.GetControllerStatusResponse], error) {
-	stats, leaderID := s.Consensus.Stats(), ""
-	leaderID, _ = s.Consensus.Leader()
+	stats := s.Consensus.Stats()
+	leaderID, _ := s.Consensus.Leader()
 	member, _ := s.Store.View().Member(s.Self.NodeID)
 	status := &novacronv1.ControllerStatus{
-		Id: s.Self.NodeID, Name: s.Self.Name, Version: s.Version, State: strings.ToLower(string(stats.State)), Term: stats.Term,
+		Id: s.Self.NodeID, Name: s.Self.Name, Version: s.Version, State: strings.ToLower(stats.State), Term: stats.Term,
 		CommitIndex: stats.CommitIndex, AppliedIndex: stats.AppliedIndex, LastContact: durationpb.New(stats.LastContact),
 		LeaderId: leaderID, CertificateExpiry: timestamppb.New(s.Credentials.Expires()), Voter: member.GetVoter(),
 	}

@@ -100,7 +100,7 @@ func (s *imageService) inspect(r *novacronv1.CreateImageRequest) (*novacronv1.Im
 		return nil, invalid(fmt.Errorf("format: image %q was declared %s and is %s: leave the format out, or convert the file", r.GetName(), r.GetFormat(), info.Format))
 	}
 	return &novacronv1.Image{
-		Name: r.GetName(), Sha256: r.GetSha256(), SizeBytes: uint64(stat.Size()), Format: string(info.Format), VirtualSizeBytes: uint64(info.VirtualSize),
+		Name: r.GetName(), Sha256: r.GetSha256(), SizeBytes: uint64(stat.Size()), Format: string(info.Format), VirtualSizeBytes: info.VirtualSize,
 	}, nil
 }
 

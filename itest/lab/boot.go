@@ -95,7 +95,7 @@ func (h *Host) bootCommand() (*exec.Cmd, error) {
 	argv = append(argv, leaves...)
 	argv = append(argv, "--", "nsenter", "--net="+filepath.Join(netnsDir, h.netns()),
 		"unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "bash", h.file("init.sh"))
-	cmd := exec.Command("bash", argv...)
+	cmd := exec.Command("bash", argv...) //nolint:noctx // a host outlives the process that starts it
 	env, err := h.bootEnv()
 	cmd.Env = env
 	// A session of its own: an interrupt typed at the creator's terminal is not for the lab.

@@ -146,7 +146,7 @@ func Supported() error {
 
 // canUnshare catches containers that show root but lack its powers.
 func canUnshare() error {
-	cmd := exec.Command("true")
+	cmd := exec.Command("true") //nolint:noctx // ends at once
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%w: creating a namespace: %w: run on the machine itself or in a privileged container", ErrUnsupported, err)

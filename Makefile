@@ -1,0 +1,121 @@
+# NovaCron's commands. `make help` lists them; `make demo` and `make test` install what they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# libvirt is opened when it is needed: the program builds and starts without it.
+TAGS := libvirt_dlopen
+GO := go
+GOTEST := $(GO) test -tags $(TAGS)
+TALLY := $(GO) run ./itest/tally
+TOOLS := $(CURDIR)/bin/tools
+# How long each fuzz target runs, the most that a package's tests may take, and the commit that the API is compared with.
+FUZZTIME ?= 10s
+TIMEOUT ?= 15m
+AGAINST ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --verify main || git rev-parse -q --verify HEAD)
+
+# Tests of these start processes of their own and share no memory with them: the race detector sees nothing there.
+PROCESSES := ./itest ./itest/lab ./itest/bench/... ./agent/hypervisor/libvirt
+# All other packages.
+MEMORY = $(filter-out $(shell $(GO) list -tags $(TAGS) $(PROCESSES)),$(shell $(GO) list -tags $(TAGS) ./...))
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup:
+	@deploy/setup.sh
+
+.PHONY: build
+build: ## leave the program in bin/novacron
+	@$(GO) build -trimpath -tags $(TAGS) -o bin/novacron .
+
+.PHONY: demo
+demo: ## show a cluster with real guests on this machine; DEMO_KEEP=1 leaves it running
+	@deploy/demo.sh
+
+.PHONY: test
+test: setup ## everything that CI runs: install, check, test
+	@$(MAKE) check
+	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) -race $(MEMORY) -- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES)
+
+.PHONY: test-short
+test-short: ## the quick tests, for the inner loop
+	@$(TALLY) -tags $(TAGS) -timeout 2m -short ./...
+
+.PHONY: race
+race: ## all tests under the race detector
+	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) -race ./...
+
+.PHONY: check
+check: fmt vet lint proto rules ## formatting, vet, linters, generated code, rules of the repository
+
+.PHONY: fmt
+fmt:
+	@files=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs -r ls -d 2>/dev/null | xargs -r gofmt -l); \
+	[ -z "$$files" ] || { printf 'not formatted, run gofmt -w on:\n%s\n' "$$files" >&2; exit 1; }
+
+.PHONY: vet
+vet:
+	@$(GO) vet -tags $(TAGS) ./...
+	@CGO_ENABLED=0 $(GO) vet ./...
+
+.PHONY: lint
+lint:
+	@deploy/setup.sh --build --tools
+	@$(TOOLS)/golangci-lint run --build-tags $(TAGS) ./...
+
+# The committed Go code must be what the sources make, and the API must stay readable for programs of the last commit.
+.PHONY: proto
+proto:
+	@deploy/setup.sh --tools
+	@export PATH=$(TOOLS):$$PATH; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; cd proto; \
+	buf lint; \
+	buf generate -o "$$tmp"; \
+	diff -r <(cd "$$tmp" && find . -name '*.go' | sort | xargs sha256sum) <(find . -name '*.go' | sort | xargs sha256sum) >&2 || \
+		{ echo "generated code differs from its sources: run make generate" >&2; exit 1; }; \
+	if [ -n "$(AGAINST)" ] && git -C .. archive "$(AGAINST)" proto 2>/dev/null | tar -x -C "$$tmp"; then \
+		buf breaking --against "$$tmp/proto"; \
+	else echo "no earlier API to compare with"; fi
+
+.PHONY: rules
+rules:
+	@$(GOTEST) -run '^TestRules' .
+
+.PHONY: generate
+generate: ## make the Go code of proto/
+	@deploy/setup.sh --tools
+	@cd proto && PATH=$(TOOLS):$$PATH buf generate
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file line name; do \
+		echo "fuzz  $${file%/*} $${name#func }"; \
+		$(GOTEST) -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: bench-raft bench-vm ## measure against others on the same work
+
+# Figures go to the screen; everything else does when it failed.
+define run_bench
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	NOVACRON_BENCH=1 $(GOTEST) -count=1 -timeout 30m -run '^TestBench' -v $(1) >"$$log" 2>&1 || { cat "$$log" >&2; exit 1; }; \
+	sed -n 's/^ *\(.*: \)\{0,1\}\(bench [a-z].*\)/\2/p' "$$log"; \
+	grep -q 'bench [a-z]' "$$log" || { cat "$$log" >&2; echo "no figure was measured" >&2; exit 1; }
+endef
+
+.PHONY: bench-raft
+bench-raft: ## commits per second, against raft and bolt alone
+	$(call run_bench,./itest/bench/raft)
+
+.PHONY: bench-vm
+bench-vm: ## creating and deleting machines, against virsh
+	@deploy/setup.sh --build --lab
+	$(call run_bench,./itest/bench/vm)
+
+.PHONY: clean
+clean: ## remove what was built, but the tools
+	@rm -f bin/novacron coverage.out
