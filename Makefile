@@ -10,10 +10,12 @@ GO := go
 GOTEST := $(GO) test -tags $(TAGS)
 TALLY := $(GO) run ./itest/tally
 TOOLS := $(CURDIR)/bin/tools
+# Without git's consent, as in a checkout of somebody else's, the program does not know its revision.
+VCS := $(if $(shell git rev-parse -q --verify HEAD 2>/dev/null),,-buildvcs=false)
 # How long each fuzz target runs, the most that a package's tests may take, and the commit that the API is compared with.
 FUZZTIME ?= 10s
 TIMEOUT ?= 15m
-AGAINST ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --verify main || git rev-parse -q --verify HEAD)
+AGAINST ?= $(shell { git rev-parse -q --verify origin/main || git rev-parse -q --verify main || git rev-parse -q --verify HEAD; } 2>/dev/null)
 
 # Tests of these start processes of their own and share no memory with them: the race detector sees nothing there.
 PROCESSES := ./itest ./itest/lab ./itest/bench/... ./agent/hypervisor/libvirt
@@ -30,7 +32,7 @@ setup:
 
 .PHONY: build
 build: ## leave the program in bin/novacron
-	@$(GO) build -trimpath -tags $(TAGS) -o bin/novacron .
+	@$(GO) build -trimpath $(VCS) -tags $(TAGS) -o bin/novacron .
 
 .PHONY: demo
 demo: ## show a cluster with real guests on this machine; DEMO_KEEP=1 leaves it running
@@ -54,7 +56,7 @@ check: fmt vet lint proto rules ## formatting, vet, linters, generated code, rul
 
 .PHONY: fmt
 fmt:
-	@files=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs -r ls -d 2>/dev/null | xargs -r gofmt -l); \
+	@files=$$(find . -name '*.go' -not -path './.*' | xargs gofmt -l); \
 	[ -z "$$files" ] || { printf 'not formatted, run gofmt -w on:\n%s\n' "$$files" >&2; exit 1; }
 
 .PHONY: vet
