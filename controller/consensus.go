@@ -42,7 +42,7 @@ func (d *daemon) openConsensus(ctx context.Context) error {
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
 		},
-		Timing: d.cfg.Timing, OnStall: d.cfg.OnStall, Logger: d.logger,
+		Timing: d.cfg.Timing, OnStall: d.stalled, Logger: d.logger,
 		OnFatal: func(err error) {
 			select {
 			case d.fatal <- err:
@@ -55,6 +55,17 @@ func (d *daemon) openConsensus(ctx context.Context) error {
 	}
 	d.onClose(d.raft.Close)
 	return nil
+}
+
+// stalled hangs up on everyone before the process is ended: threads that wait for the disk outlive the order to exit, and
+// would keep the API's port open with nobody behind it.
+func (d *daemon) stalled(op string, lasted time.Duration) {
+	if server := d.hangUp.Load(); server != nil {
+		_ = server.Close() // the process ends whatever it says
+	}
+	if d.cfg.OnStall != nil {
+		d.cfg.OnStall(op, lasted)
+	}
 }
 
 // bootstrap makes the first controller of a new cluster its only voter. It is a no-op ever after.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,6 +66,7 @@ type daemon struct {
 	peers   *http.Client
 	api     net.Listener
 	server  *http.Server
+	hangUp  atomic.Pointer[http.Server]
 	live    *loop.Liveness
 	fatal   chan error
 	closers []func(context.Context) error

@@ -37,6 +37,7 @@ func (d *daemon) openAPI(ctx context.Context) error {
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog: log.New(handshakes{d.logger}, "", 0),
 	}
+	d.hangUp.Store(d.server)
 	d.onClose(d.closeAPI)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,17 @@ type fleet struct {
 
 func startFleet(t *testing.T, controllers, agents []string) *fleet {
 	t.Helper()
+	return startFleetAt(t, fleetPlan{controllers: controllers, agents: agents})
+}
+
+// fleetPlan says which members a fleet has, and where some keep their data.
+type fleetPlan struct {
+	controllers, agents []string
+	dataDirs            map[string]string
+}
+
+func startFleetAt(t *testing.T, plan fleetPlan) *fleet {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("runs processes on hosts with a real libvirt each: not in a short run")
 	}
@@ -50,12 +62,13 @@ func startFleet(t *testing.T, controllers, agents []string) *fleet {
 	require.NoError(t, err)
 	dir := filepath.Join(t.TempDir(), "fleet")
 	f, err := env.StartFleet(ctx, env.FleetOptions{
-		Dir: dir, Binary: binary, Controllers: controllers, Agents: agents, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Dir: dir, Binary: binary, Controllers: plan.controllers, Agents: plan.agents, DataDirs: plan.dataDirs,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if f != nil {
 		t.Cleanup(func() {
 			if t.Failed() {
-				for _, member := range append(append([]string{}, controllers...), agents...) {
+				for _, member := range slices.Concat(plan.controllers, plan.agents) {
 					t.Logf("--- %s\n%s", member, tail(f.Logs(member), 40))
 				}
 			}
@@ -102,10 +115,20 @@ func (f *fleet) virsh(host string, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
+// machines lists the domains of a host, without the guest that the agent finds out with what runs guests there.
+func (f *fleet) machines(host string) (lines []string) {
+	for line := range strings.Lines(f.virsh(host, "list", "--all", "--uuid", "--name")) {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, "nc-probe-") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // domains counts the domains of the agents' hosts.
 func (f *fleet) domains(hosts ...string) (n int) {
 	for _, host := range hosts {
-		n += len(strings.Fields(f.virsh(host, "list", "--all", "--name")))
+		n += len(f.machines(host))
 	}
 	return n
 }
@@ -113,7 +136,7 @@ func (f *fleet) domains(hosts ...string) (n int) {
 // requireNothing proves that a host holds no domain and no volume.
 func (f *fleet) requireNothing(host string) {
 	f.t.Helper()
-	require.Empty(f.t, f.virsh(host, "list", "--all", "--name"))
+	require.Empty(f.t, f.machines(host))
 	require.Empty(f.t, f.virsh(host, "vol-list", "default"))
 }
 
@@ -160,7 +183,7 @@ func TestAGuestBootsAndLeavesNothing(t *testing.T) {
 	require.Equal(t, 1, f.domains("h1", "h2"))
 	f.must("vm", "stop", "web-1")
 	f.must("vm", "start", "web-1")
-	f.must("vm", "delete", "web-1", "--yes")
+	f.must("vm", "delete", "web-1", "--yes", "--force") // a guest that boots yet hears no polite request
 	f.requireNothing("h1")
 	f.requireNothing("h2")
 }
@@ -191,11 +214,5 @@ func TestACutControllerRefusesAndCatchesUp(t *testing.T) {
 	stale := f.CLIOn(f.ctx, cut, "vm", "list", "--endpoint", host.IP+":7750", "--consistency", "stale")
 	require.Zero(t, stale.Code, stale.Err)
 	require.NoError(t, host.Partition(f.ctx, false))
-	require.NoError(t, f.Await(f.ctx, "all controllers to be healthy", func(ctx context.Context) error {
-		health := f.CLI(ctx, "cluster", "health")
-		if health.Code != 0 || !strings.Contains(health.Out, "May fail:  1 of 3") {
-			return &lacking{health.Out + health.Err}
-		}
-		return nil
-	}))
+	require.NoError(t, f.Await(f.ctx, "all controllers to be healthy", f.healthy))
 }

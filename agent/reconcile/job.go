@@ -128,9 +128,21 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 		}
 		return err
 	case Undo:
-		return machines.Undo(ctx, j.step.ID)
+		return r.undo(ctx, j.step.ID)
 	}
 	return fmt.Errorf("step %q is not known", j.step.Kind)
+}
+
+// undo takes back a half-done create, and ends a half-done delete: going on is the only way back from that.
+func (r *Reconciler) undo(ctx context.Context, id string) error {
+	err := r.config.Machines.Undo(ctx, id)
+	if errors.Is(err, hypervisor.ErrHalfDone) {
+		err = r.config.Machines.Delete(ctx, id, hypervisor.DeleteOptions{})
+	}
+	if errors.Is(err, hypervisor.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (r *Reconciler) create(ctx context.Context, j *job) error {

@@ -2,6 +2,7 @@ package env
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,9 @@ type FleetOptions struct {
 	Binary string
 	// Controllers and Agents are the names of the members. Each agent's host has a libvirt of its own.
 	Controllers, Agents []string
-	Logger              *slog.Logger
+	// DataDirs are places of members' data that are not to be below Dir.
+	DataDirs map[string]string
+	Logger   *slog.Logger
 }
 
 // Fleet is a cluster of real processes, each on a host of a lab.
@@ -66,7 +69,9 @@ func StartFleet(ctx context.Context, options FleetOptions) (*Fleet, error) {
 // Close ends everything and leaves nothing.
 func (f *Fleet) Close(ctx context.Context) error { return f.Lab.Down(ctx) }
 
-func (f *Fleet) dataDir(member string) string { return filepath.Join(f.options.Dir, "data", member) }
+func (f *Fleet) dataDir(member string) string {
+	return cmp.Or(f.options.DataDirs[member], filepath.Join(f.options.Dir, "data", member))
+}
 
 // found makes the first controller.
 func (f *Fleet) found(ctx context.Context) error {
