@@ -15,6 +15,7 @@ type machine struct{ store *state.Store }
 var (
 	_ consensus.StateMachine = machine{}
 	_ consensus.Checker      = machine{}
+	_ consensus.Merger       = machine{}
 )
 
 func (m machine) Apply(index uint64, command []byte) any {
@@ -40,6 +41,11 @@ func (m machine) CheckSnapshot(r io.Reader) error {
 		return fmt.Errorf("%w: the backup is of cluster %s, this is cluster %s: restore it there", state.ErrRefused, theirs, ours)
 	}
 	return nil
+}
+
+// MergeSnapshot keeps today's facts: see state.Merge.
+func (m machine) MergeSnapshot(w io.Writer, backup io.Reader) error {
+	return state.Merge(w, backup, m.store.View())
 }
 
 type snapshot struct{ view state.View }

@@ -78,7 +78,7 @@ func (d done) Error() error { return d.err }
 
 // stage copies a backup into an unnamed file, verifies it and asks the state machine whether it would accept it.
 func (n *Node) stage(r io.Reader) (file *os.File, meta *raft.SnapshotMeta, err error) {
-	if file, err = os.CreateTemp(n.cfg.DataDir, "restore-*.tmp"); err != nil {
+	if file, err = n.unnamed(); err != nil {
 		return nil, nil, err
 	}
 	defer func() {
@@ -86,23 +86,59 @@ func (n *Node) stage(r io.Reader) (file *os.File, meta *raft.SnapshotMeta, err e
 			file.Close()
 		}
 	}()
-	// Without a name the file vanishes with its descriptor, whatever happens to the process.
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, nil, err
-	}
 	index, err := verifyStream(io.TeeReader(r, file))
 	if err != nil {
-		return nil, nil, err
+		return file, nil, err
 	}
 	if err := n.precheck(file); err != nil {
-		return nil, nil, err
+		return file, nil, err
+	}
+	if file, err = n.merge(file, index); err != nil {
+		return file, nil, err
 	}
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, nil, err
+		return file, nil, err
 	}
 	_, err = file.Seek(0, io.SeekStart)
 	return file, &raft.SnapshotMeta{Version: raft.SnapshotVersionMax, Index: index, Term: 1, Size: size}, err
+}
+
+// unnamed makes a file that vanishes with its descriptor, whatever happens to the process.
+func (n *Node) unnamed() (*os.File, error) {
+	file, err := os.CreateTemp(n.cfg.DataDir, "restore-*.tmp")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// merge lets a Merger write what shall replace the state, into a file of its own. It closes the one that it replaces.
+func (n *Node) merge(backup *os.File, index uint64) (*os.File, error) {
+	m, ok := n.sm.(Merger)
+	if !ok {
+		return backup, nil
+	}
+	if _, err := backup.Seek(0, io.SeekStart); err != nil {
+		return backup, err
+	}
+	from, err := newStreamReader(backup)
+	if err != nil {
+		return backup, err
+	}
+	merged, err := n.unnamed()
+	if err != nil {
+		return backup, err
+	}
+	defer backup.Close()
+	to, err := newStreamWriter(merged, index)
+	if err != nil {
+		return merged, err
+	}
+	return merged, errors.Join(m.MergeSnapshot(to, from), to.Close())
 }
 
 // precheck lets a Checker read the staged state: the library panics when a state machine refuses it later.

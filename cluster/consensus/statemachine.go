@@ -28,6 +28,12 @@ type Checker interface {
 	CheckSnapshot(r io.Reader) error
 }
 
+// Merger is optionally implemented by a state machine that keeps some of its present state when a backup is restored:
+// it writes what shall replace the state. It changes nothing.
+type Merger interface {
+	MergeSnapshot(w io.Writer, backup io.Reader) error
+}
+
 // Halter is implemented by a result of Apply that must stop the node, such as a command of a newer release. No later
 // entry is applied, so the state never diverges, and Config.OnFatal is called.
 type Halter interface {

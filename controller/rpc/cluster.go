@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -131,13 +132,13 @@ func (s *clusterService) TransferLeadership(ctx context.Context, r *connect.Requ
 	return s.newLeader(ctx)
 }
 
+// newLeader waits until it is known who leads, which is a moment after the old leader has stepped down.
 func (s *clusterService) newLeader(ctx context.Context) (*connect.Response[novacronv1.TransferLeadershipResponse], error) {
-	if _, err := s.awaitLeader(ctx); err != nil {
+	leads, err := s.awaitLeader(ctx)
+	if err != nil {
 		return nil, err
 	}
-	id, _ := s.Consensus.Leader()
-	member, _ := s.Store.View().Member(id)
-	return connect.NewResponse(&novacronv1.TransferLeadershipResponse{LeaderId: id, LeaderName: member.GetName()}), nil
+	return connect.NewResponse(&novacronv1.TransferLeadershipResponse{LeaderId: leads.GetId(), LeaderName: leads.GetName()}), nil
 }
 
 // Backup streams what is committed.
@@ -158,28 +159,26 @@ func (s sender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Restore replaces the state. Who is a member is a fact of today, not of the backup: the present members stay.
+// Restore replaces the intent by that of a backup; what is a fact of today stays.
 func (s *clusterService) Restore(ctx context.Context, stream *connect.ClientStream[novacronv1.RestoreRequest]) (*connect.Response[novacronv1.RestoreResponse], error) {
-	before := s.Store.View()
-	reader, writer := io.Pipe()
-	go func() {
-		for stream.Receive() {
-			if _, err := writer.Write(stream.Msg().GetData()); err != nil {
-				return // the reading side has given up and says why
+	var rest []byte
+	reader := readerFunc(func(p []byte) (int, error) {
+		for len(rest) == 0 {
+			if !stream.Receive() {
+				return 0, cmp.Or(stream.Err(), io.EOF)
 			}
+			rest = stream.Msg().GetData()
 		}
-		_ = writer.CloseWithError(stream.Err()) // never fails; without an error the reader sees the end
-	}()
-	defer reader.Close()
+		n := copy(p, rest)
+		rest = rest[n:]
+		return n, nil
+	})
 	if err := s.Consensus.Restore(ctx, reader); err != nil {
 		return nil, err
 	}
-	for _, member := range before.Members() {
-		if _, err := s.propose(ctx, func(c *statev1.Command) {
-			c.Op = &statev1.Command_PutMember{PutMember: &statev1.PutMember{Member: member}}
-		}); err != nil {
-			return nil, err
-		}
-	}
 	return connect.NewResponse(&novacronv1.RestoreResponse{Revision: s.Store.Revision()}), nil
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/novacron/novacron/cluster/node"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
 
 // HeaderConsistency chooses how fresh a read is: ConsistencyLinearizable (the default), ConsistencyLeader or
@@ -76,15 +77,15 @@ func (s *Server) route(r *http.Request, at place) (local bool, target *url.URL, 
 	if at == here || at == read && consistency == ConsistencyStale {
 		return true, nil, nil
 	}
-	address, err := s.awaitLeader(r.Context())
+	leads, err := s.awaitLeader(r.Context())
 	if err != nil {
 		return false, nil, err
 	}
-	if address != "" {
+	if leads.GetId() != s.Self.NodeID {
 		if callerOf(r.Context()).Forwarded {
-			return false, nil, connect.NewError(connect.CodeUnavailable, fmt.Errorf("leadership moved to %s meanwhile: try again", address))
+			return false, nil, connect.NewError(connect.CodeUnavailable, fmt.Errorf("leadership moved to %s meanwhile: try again", leads.GetName()))
 		}
-		return false, &url.URL{Scheme: "https", Host: address}, nil
+		return false, &url.URL{Scheme: "https", Host: leads.GetApiAddress()}, nil
 	}
 	if at == read && consistency != ConsistencyLeader {
 		err = s.Consensus.ReadIndex(r.Context())
@@ -92,24 +93,24 @@ func (s *Server) route(r *http.Request, at place) (local bool, target *url.URL, 
 	return true, nil, toConnect(err)
 }
 
-// awaitLeader gives the leader's API address, or "" when it is this controller.
-func (s *Server) awaitLeader(ctx context.Context) (string, error) {
+// awaitLeader gives the leader, waiting through an election. This controller is its own leader once it is up to date.
+func (s *Server) awaitLeader(ctx context.Context) (*novacronv1.Member, error) {
 	ctx, cancel := context.WithTimeout(ctx, electionPatience)
 	defer cancel()
 	ticker := time.NewTicker(electionPoll)
 	defer ticker.Stop()
 	for {
 		if s.Consensus.IsLeader() {
-			return "", nil
+			return &novacronv1.Member{Id: s.Self.NodeID, Name: s.Self.Name}, nil
 		}
 		if id, _ := s.Consensus.Leader(); id != "" && id != s.Self.NodeID {
 			if member, ok := s.Store.View().Member(id); ok {
-				return member.GetApiAddress(), nil
+				return member, nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return "", connect.NewError(connect.CodeUnavailable, fmt.Errorf(
+			return nil, connect.NewError(connect.CodeUnavailable, fmt.Errorf(
 				"no leader: controller %s sees no majority of the controllers, so nothing can be changed through it: reconnect the controllers or ask another one; reads work with --consistency %s",
 				s.Self.Name, ConsistencyStale))
 		case <-ticker.C:
