@@ -15,8 +15,8 @@ import (
 // heartbeatInterval is how often a quiet stream says that it is alive.
 const heartbeatInterval = 5 * time.Second
 
-// WatchVMs sends what there is, then what changes. A watcher that asks for changes that are no longer kept gets what there
-// is once more: what is missing in it was deleted.
+// WatchVMs sends what there is, then what changes. A watcher that asks for changes that are no longer kept, or that falls
+// so far behind, is told ErrCompacted: it starts over with what there is, and what is missing in that was deleted.
 func (s *vmService) WatchVMs(ctx context.Context, r *connect.Request[novacronv1.WatchVMsRequest], stream *connect.ServerStream[novacronv1.WatchVMsResponse]) error {
 	wanted := watchFilter(r.Msg)
 	cursor := s.Store.CursorAt(r.Msg.GetSinceRevision())
@@ -28,10 +28,7 @@ func (s *vmService) WatchVMs(ctx context.Context, r *connect.Request[novacronv1.
 	}
 	for pulse := newPulse(); ; {
 		changes, next, err := s.next(ctx, cursor, pulse)
-		switch {
-		case errors.Is(err, state.ErrCompacted):
-			next, err = s.sendAll(stream, wanted)
-		case err == nil:
+		if err == nil {
 			err = sendChanges(stream, changes, wanted, pulse)
 		}
 		if err == nil && pulse.due() {
@@ -97,14 +94,26 @@ func (s *vmService) sendAll(stream *connect.ServerStream[novacronv1.WatchVMsResp
 
 // sendChanges sends those that are wanted.
 func sendChanges(stream *connect.ServerStream[novacronv1.WatchVMsResponse], changes []state.Change, wanted func(*novacronv1.VM) bool, p *pulse) error {
+	for _, message := range messagesOf(changes, wanted) {
+		if err := p.beat(stream.Send(message)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// messagesOf tells of the changes that are wanted. One command can change many machines: only the last message of a
+// revision carries it, so that whoever goes on after the revision of any message misses nothing.
+func messagesOf(changes []state.Change, wanted func(*novacronv1.VM) bool) (messages []*novacronv1.WatchVMsResponse) {
 	for _, change := range changes {
 		record, ok := change.Record().(*novacronv1.VM)
 		if !ok || !wanted(record) {
 			continue
 		}
-		if err := p.beat(stream.Send(&novacronv1.WatchVMsResponse{Vm: record, Deleted: change.After == nil, Revision: change.Revision})); err != nil {
-			return err
+		if last := len(messages) - 1; last >= 0 && messages[last].GetRevision() == change.Revision {
+			messages[last].Revision--
 		}
+		messages = append(messages, &novacronv1.WatchVMsResponse{Vm: record, Deleted: change.After == nil, Revision: change.Revision})
 	}
-	return nil
+	return messages
 }
