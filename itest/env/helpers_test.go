@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,4 +144,19 @@ func dialTLS(t *testing.T, config *tls.Config, address string) (net.Conn, error)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+}
+
+// says waits until a machine is worked on and its message holds a text.
+func says(client *env.Client, name, text string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		answer, err := client.VMs.GetVM(ctx, connect.NewRequest(&novacronv1.GetVMRequest{Vm: name}))
+		if err != nil {
+			return err
+		}
+		status := answer.Msg.GetVm().GetStatus()
+		if status.GetStep() == "" && text == "" || !strings.Contains(status.GetMessage(), text) {
+			return fmt.Errorf("%s: %s", name, status)
+		}
+		return nil
+	}
 }
