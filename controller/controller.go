@@ -65,6 +65,7 @@ type daemon struct {
 	gossip  *gossip.Gossip
 	peers   *http.Client
 	api     net.Listener
+	rpc     *rpc.Server
 	server  *http.Server
 	hangUp  atomic.Pointer[http.Server]
 	live    *loop.Liveness

@@ -22,7 +22,7 @@ func (d *daemon) replicateImages(ctx context.Context) error {
 	for ctx.Err() == nil {
 		view := d.store.View()
 		d.fetchImages(ctx, view)
-		d.dropBlobs(view)
+		d.dropBlobs(ctx)
 		wait, cancel := context.WithTimeout(ctx, imageCheck)
 		d.awaitImage(wait, view.Cursor())
 		cancel()
@@ -45,10 +45,14 @@ func (d *daemon) fetchImages(ctx context.Context, view state.View) {
 	}
 }
 
-// dropBlobs deletes what no image names. Fresh uploads wait for their name.
-func (d *daemon) dropBlobs(view state.View) {
+// dropBlobs deletes what no image names. Fresh uploads wait for their name. A controller that has just started, or that is
+// cut off, does not know all names, and deletes nothing.
+func (d *daemon) dropBlobs(ctx context.Context) {
+	if err := d.rpc.Fresh(ctx); err != nil {
+		return // the next round tries again
+	}
 	named := map[string]bool{}
-	for _, image := range view.Images("") {
+	for _, image := range d.store.View().Images("") {
 		named[image.GetSha256()] = true
 	}
 	if err := d.blobs.Sweep(func(hash string) bool { return named[hash] }, uploadPatience); err != nil {

@@ -32,8 +32,9 @@ func (d *daemon) openAPI(ctx context.Context) error {
 		return err
 	}
 	d.api = tls.NewListener(listener, d.creds.ServerTLS())
+	d.rpc = d.apiServer()
 	d.server = &http.Server{
-		Handler: d.apiServer().Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: d.rpc.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog: log.New(handshakes{d.logger}, "", 0),
 	}
