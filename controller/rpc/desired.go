@@ -25,9 +25,13 @@ type desiredService struct{ *Server }
 
 var _ agentv1connect.DesiredServiceHandler = (*desiredService)(nil)
 
-// Watch sends the calling host its desired set whenever the intent in it changes, and heartbeats between.
+// Watch sends the calling host its desired set whenever the intent in it changes, and heartbeats between. It begins with a
+// set that is as new as the call: an agent that has just started knows no better, and would bring back what was deleted.
 func (s *desiredService) Watch(ctx context.Context, _ *connect.Request[agentv1.WatchRequest], stream *connect.ServerStream[agentv1.WatchResponse]) error {
 	hostID := callerOf(ctx).NodeID
+	if err := s.Fresh(ctx); err != nil {
+		return err
+	}
 	cursor, err := s.sendDesired(stream, hostID)
 	for pulse := newPulse(); err == nil; {
 		var changes []state.Change
@@ -102,7 +106,7 @@ func (s *desiredService) Report(ctx context.Context, r *connect.Request[agentv1.
 	if err := s.reportHost(ctx, view, hostID, r.Msg.GetInfo()); err != nil {
 		return nil, err
 	}
-	if err := s.reportVMs(ctx, view, hostID, r.Msg.GetVms()); err != nil {
+	if err := s.reportVMs(ctx, view, hostID, r.Msg); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&agentv1.ReportResponse{Interval: durationpb.New(reportInterval)}), nil
@@ -119,9 +123,9 @@ func (s *desiredService) reportHost(ctx context.Context, view state.View, hostID
 	return err
 }
 
-func (s *desiredService) reportVMs(ctx context.Context, view state.View, hostID string, seen []*agentv1.VMObservation) error {
+func (s *desiredService) reportVMs(ctx context.Context, view state.View, hostID string, report *agentv1.ReportRequest) error {
 	news := &statev1.ObserveVMs{HostId: hostID}
-	for _, o := range seen {
+	for _, o := range report.GetVms() {
 		if known, ok := view.VM(o.GetVmId(), ""); ok && known.GetHostId() == hostID && isNews(known, o) {
 			news.Vms = append(news.Vms, &statev1.VMObservation{
 				VmId: o.GetVmId(), Epoch: o.GetEpoch(), ObservedGeneration: o.GetObservedGeneration(),
@@ -129,15 +133,24 @@ func (s *desiredService) reportVMs(ctx context.Context, view state.View, hostID 
 			})
 		}
 	}
-	if len(news.GetVms()) == 0 {
+	for _, e := range report.GetEvents() {
+		news.Events = append(news.Events, &statev1.HypervisorEvent{
+			VmId: e.GetVmId(), Kind: e.GetKind(), Time: e.GetTime(), Sequence: e.GetSequence(), BootId: report.GetBootId(),
+		})
+	}
+	if len(news.GetVms()) == 0 && len(news.GetEvents()) == 0 {
 		return nil
 	}
 	_, err := s.propose(ctx, func(c *statev1.Command) { c.Op = &statev1.Command_ObserveVms{ObserveVms: news} })
 	return err
 }
 
+// isNews tells whether an observation changes anything: one of another epoch or of an older generation is not heard.
 func isNews(known *novacronv1.VM, o *agentv1.VMObservation) bool {
 	status := known.GetStatus()
+	if o.GetEpoch() != known.GetEpoch() || o.GetObservedGeneration() < status.GetObservedGeneration() {
+		return false
+	}
 	return o.GetGone() || status.GetPhase() != o.GetPhase() || status.GetMessage() != o.GetMessage() ||
 		status.GetStep() != o.GetStep() || status.GetObservedGeneration() < o.GetObservedGeneration()
 }
