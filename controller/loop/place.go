@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/novacron/novacron/controller/sched"
@@ -60,12 +61,14 @@ func (p *Placer) await(ctx context.Context, cursor state.Cursor) error {
 	}
 }
 
-// calls tells whether changes may place a machine that was unplaced before: a new one, room that became free, or a host.
+// calls tells whether changes may place a machine that was unplaced before: a new one, a new wish, which makes a plan under
+// way stale, room that became free, or a host.
 func calls(changes []state.Change) bool {
 	for _, change := range changes {
 		switch record := change.Record().(type) {
 		case *novacronv1.VM:
-			if change.After == nil || change.Before == nil {
+			before, existed := change.Before.(*novacronv1.VM)
+			if change.After == nil || !existed || record.GetHostId() == "" && record.GetGeneration() != before.GetGeneration() {
 				return true
 			}
 		case *statev1.HostRecord:
@@ -77,18 +80,20 @@ func calls(changes []state.Change) bool {
 	return false
 }
 
+// place goes through all that wait: those that fit nowhere do not hold up the others.
 func (p *Placer) place(ctx context.Context, view state.View) error {
-	var waiting []*novacronv1.VM
-	var requests []sched.Request
-	for vm := range view.Unplaced() {
-		waiting = append(waiting, vm)
-		requests = append(requests, RequestOf(vm))
-		if len(waiting) == placeBatch {
-			break
+	for waiting := range slices.Chunk(slices.Collect(view.Unplaced()), placeBatch) {
+		if err := p.placeThese(ctx, p.Store.View(), waiting); err != nil { // with what the batch before took in account
+			return err
 		}
 	}
-	if len(waiting) == 0 {
-		return nil
+	return nil
+}
+
+func (p *Placer) placeThese(ctx context.Context, view state.View, waiting []*novacronv1.VM) error {
+	requests := make([]sched.Request, len(waiting))
+	for i, vm := range waiting {
+		requests[i] = RequestOf(vm)
 	}
 	bind := &statev1.BindVMs{}
 	for i, decision := range sched.Place(HostsOf(view), requests) {
