@@ -29,8 +29,11 @@ type job struct {
 	trouble  string
 }
 
-// outdatedBy tells whether a new wish makes the job pointless before it ends.
+// outdatedBy tells whether a new wish, or nil for none at all, makes the job pointless before it ends.
 func (j *job) outdatedBy(wish *novacronv1.VM) bool {
+	if wish == nil {
+		return j.step.Kind == Create // what is half done of it is undone then
+	}
 	making := j.step.Kind == Create || j.step.Kind == Start
 	hurry := j.step.Kind == Stop && wish.GetForce() && !j.step.VM.GetForce() || j.step.Kind == Delete && wish.GetForce() && !j.step.VM.GetForce()
 	return making && wish.GetDeleteTime() != nil || hurry
@@ -52,8 +55,9 @@ func (j *job) observation() *agentv1.VMObservation {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	// The generation is in force once the job is done, not before: an operation must not look finished while it runs.
+	// The undo of what nobody wanted knows no generation.
 	return &agentv1.VMObservation{
-		Phase: j.phase(), Step: j.progress, Message: j.trouble, ObservedGeneration: j.step.VM.GetGeneration() - 1,
+		Phase: j.phase(), Step: j.progress, Message: j.trouble, ObservedGeneration: max(j.step.VM.GetGeneration(), 1) - 1,
 	}
 }
 

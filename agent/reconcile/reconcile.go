@@ -96,7 +96,9 @@ func (r *Reconciler) SetDesired(revision uint64, vms []*novacronv1.VM) {
 	r.desired = make(map[string]*novacronv1.VM, len(vms))
 	for _, vm := range vms {
 		r.desired[vm.GetId()] = vm
-		if job := r.jobs[vm.GetId()]; job != nil && job.outdatedBy(vm) {
+	}
+	for id, job := range r.jobs {
+		if job.outdatedBy(r.desired[id]) {
 			job.cancel()
 		}
 	}
