@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"sigs.k8s.io/yaml"
 
@@ -100,7 +101,10 @@ func Load(dataDir string) (Config, error) {
 	if c.Role == pki.RoleAgent && len(c.Controllers) == 0 {
 		return Config{}, fmt.Errorf("%s: controllers: an agent needs the API address of at least one", path)
 	}
-	return c, c.Validate()
+	if err := c.Validate(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }
 
 // Validate reports the first setting that cannot work.
@@ -108,23 +112,25 @@ func (c Config) Validate() error {
 	if err := pki.ValidateNodeName(c.Name); err != nil {
 		return fmt.Errorf("name: %w", err)
 	}
-	addresses := map[string]string{"api": c.API, "gossip": c.Gossip}
 	if c.Role == pki.RoleController {
-		addresses["raft"] = c.Raft
-	}
-	for field, address := range addresses {
-		if err := checkAddress(address); err != nil {
-			return fmt.Errorf("%s: %w", field, err)
+		if err := CheckAddress(c.Raft); err != nil {
+			return fmt.Errorf("raft: %w", err)
 		}
+	}
+	if err := CheckAddress(c.API); err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	if err := CheckAddress(c.Gossip); err != nil {
+		return fmt.Errorf("gossip: %w", err)
 	}
 	return nil
 }
 
-// checkAddress wants an address that others can dial.
-func checkAddress(address string) error {
+// CheckAddress wants an address, host:port, that others can dial.
+func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || port == "" || port == "0" {
-		return fmt.Errorf("address %q is not of the form host:port", address)
+	if number, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" || number == 0 {
+		return fmt.Errorf("address %q is not of the form host:port, with a port from 1 to 65535", address)
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		return fmt.Errorf("address %q: the other members cannot dial it: give an address of this machine", address)
@@ -177,8 +183,11 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// vacant refuses a data directory that belongs to a member.
+// vacant refuses a data directory that belongs to a member. Clients have none.
 func vacant(dataDir string) error {
+	if dataDir == "" {
+		return nil
+	}
 	if _, err := os.Stat(filepath.Join(dataDir, FileConfig)); err == nil {
 		return fmt.Errorf("%w: %s belongs to a member of a cluster: choose another folder, or remove this one for good", ErrPrepared, dataDir)
 	}

@@ -13,7 +13,11 @@ import (
 	"github.com/novacron/novacron/controller/state"
 )
 
-var errPanicked = errors.New("this call met a bug; the controller goes on, and its log says more")
+var (
+	errPanicked = errors.New("this call met a bug; the controller goes on, and its log says more")
+	// errUnfit is a file that can be no image, however it is declared.
+	errUnfit = errors.New("the file cannot be an image")
+)
 
 // codes gives each error of the layers below its code on the wire. The first match counts.
 func codes() []struct {
@@ -39,6 +43,11 @@ func codes() []struct {
 		{consensus.ErrOutcomeUnknown, connect.CodeUnavailable},
 		{consensus.ErrClosed, connect.CodeUnavailable},
 		{blob.ErrHashMismatch, connect.CodeInvalidArgument},
+		{blob.ErrBadHash, connect.CodeInvalidArgument},
+		{blob.ErrTooLarge, connect.CodeInvalidArgument},
+		{blob.ErrQuota, connect.CodeResourceExhausted},
+		{blob.ErrNoSpace, connect.CodeResourceExhausted},
+		{blob.ErrNotFound, connect.CodeNotFound},
 		{pki.ErrBadName, connect.CodeInvalidArgument},
 		{pki.ErrBadCSR, connect.CodeInvalidArgument},
 		{pki.ErrTTL, connect.CodeInvalidArgument},

@@ -20,7 +20,7 @@ type imageService struct{ *Server }
 
 var _ novacronv1connect.ImageServiceHandler = (*imageService)(nil)
 
-// UploadImage stores bytes under their hash.
+// UploadImage stores bytes under their hash, unless they can never be an image.
 func (s *imageService) UploadImage(ctx context.Context, stream *connect.ClientStream[novacronv1.UploadImageRequest]) (*connect.Response[novacronv1.UploadImageResponse], error) {
 	if !stream.Receive() {
 		return nil, errors.Join(invalid(errors.New("the upload is empty")), stream.Err())
@@ -28,6 +28,9 @@ func (s *imageService) UploadImage(ctx context.Context, stream *connect.ClientSt
 	body := &uploadReader{stream: stream, rest: stream.Msg().GetData()}
 	info, err := s.Blobs.Put(ctx, body, stream.Msg().GetSha256())
 	if err != nil {
+		return nil, err
+	}
+	if _, err := s.inspect(&novacronv1.CreateImageRequest{Sha256: info.Hash, Format: string(diskimage.Raw)}); hopeless(err) {
 		return nil, err
 	}
 	return connect.NewResponse(&novacronv1.UploadImageResponse{Sha256: info.Hash, SizeBytes: uint64(info.Size)}), nil
@@ -79,7 +82,24 @@ func (s *imageService) CreateImage(ctx context.Context, r *connect.Request[novac
 	return connect.NewResponse(&novacronv1.CreateImageResponse{Image: value.(*novacronv1.Image)}), nil
 }
 
+// hopeless tells whether bytes are refused for what they are, however they are declared.
+func hopeless(err error) bool { return errors.Is(err, errUnfit) }
+
+// inspect looks at the bytes. What can never be an image is dropped, so that nothing of a refused upload stays.
 func (s *imageService) inspect(r *novacronv1.CreateImageRequest) (*novacronv1.Image, error) {
+	image, err := s.look(r)
+	if !hopeless(err) {
+		return image, err
+	}
+	for _, named := range s.Store.View().Images("") {
+		if named.GetSha256() == r.GetSha256() {
+			return nil, err
+		}
+	}
+	return nil, errors.Join(err, s.Blobs.Delete(r.GetSha256()))
+}
+
+func (s *imageService) look(r *novacronv1.CreateImageRequest) (*novacronv1.Image, error) {
 	file, err := s.Blobs.Open(r.GetSha256())
 	if err != nil {
 		return nil, err
@@ -93,8 +113,11 @@ func (s *imageService) inspect(r *novacronv1.CreateImageRequest) (*novacronv1.Im
 	if errors.Is(err, diskimage.ErrCompressed) && r.GetFormat() == string(diskimage.Raw) { // an initial RAM disk
 		info, err = diskimage.Info{Format: diskimage.Raw, VirtualSize: uint64(stat.Size())}, nil
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, diskimage.ErrCompressed):
 		return nil, invalid(fmt.Errorf("image %q: %w", r.GetName(), err))
+	case err != nil:
+		return nil, invalid(fmt.Errorf("%w: %w", errUnfit, err))
 	}
 	if r.GetFormat() != "" && r.GetFormat() != string(info.Format) {
 		return nil, invalid(fmt.Errorf("format: image %q was declared %s and is %s: leave the format out, or convert the file", r.GetName(), r.GetFormat(), info.Format))

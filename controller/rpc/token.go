@@ -1,10 +1,8 @@
 package rpc
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -139,8 +137,8 @@ func checkAddresses(role pki.Role, r *novacronv1.JoinRequest) error {
 		fields["raft_address"] = r.GetRaftAddress()
 	}
 	for field, address := range fields {
-		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || cmp.Or(port, "0") == "0" {
-			return fmt.Errorf("%s: %q is not of the form host:port", field, address)
+		if err := node.CheckAddress(address); err != nil {
+			return fmt.Errorf("%s: %w", field, err)
 		}
 	}
 	return nil
