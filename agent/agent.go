@@ -64,11 +64,12 @@ type daemon struct {
 	api        net.Listener
 	server     *http.Server
 	revoked    revocations
+	events     *eventQueue
 	closers    []func(context.Context) error
 }
 
 func open(ctx context.Context, cfg Config) (*daemon, error) {
-	d := &daemon{cfg: cfg, logger: cfg.Logger.With("node", cfg.Node.Name)}
+	d := &daemon{cfg: cfg, logger: cfg.Logger.With("node", cfg.Node.Name), events: newEventQueue()}
 	d.onClose(func(context.Context) error { return cfg.Driver.Close() })
 	for _, step := range []struct {
 		name string
@@ -144,7 +145,7 @@ func (d *daemon) openMachines(context.Context) (err error) {
 	}
 	d.link = newLink(linkConfig{
 		Controllers: d.cfg.Node.Controllers, TLS: d.creds.ClientTLS(pki.RoleController), Logger: d.logger,
-		Report: d.report, Desired: d.takeDesired, Learned: d.rememberControllers,
+		Report: d.report, Reported: d.reported, Desired: d.takeDesired, Learned: d.rememberControllers,
 	})
 	d.reconciler = reconcile.New(reconcile.Config{
 		Machines: d.machines, ClusterID: d.cfg.Node.ClusterID, Images: d.imagesOf, Changed: d.link.reportSoon, Logger: d.logger,

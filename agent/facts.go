@@ -25,8 +25,17 @@ func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &agentv1.ReportRequest{Info: hostInfo(facts, d.cfg), Vms: d.reconciler.Observations()}, nil
+	events, dropped := d.events.pending()
+	if dropped > 0 {
+		d.logger.Warn("events of the hypervisor were dropped: they came faster than they could be reported", "dropped", dropped)
+	}
+	return &agentv1.ReportRequest{
+		Info: hostInfo(facts, d.cfg), Vms: d.reconciler.Observations(), Events: events, BootId: d.events.bootID,
+	}, nil
 }
+
+// reported is told of a report that was answered.
+func (d *daemon) reported(report *agentv1.ReportRequest) { d.events.reported(report.GetEvents()) }
 
 // hostInfo is the host as the cluster sees it. It holds nothing that changes by itself, so that equal hosts report equally.
 func hostInfo(facts hypervisor.HostFacts, cfg Config) *novacronv1.HostInfo {

@@ -41,7 +41,9 @@ type linkConfig struct {
 	TLS         *tls.Config
 	Logger      *slog.Logger
 	Report      func(ctx context.Context) (*agentv1.ReportRequest, error)
-	Desired     func(revision uint64, set *agentv1.DesiredSet)
+	// Reported is told of each report that was answered.
+	Reported func(*agentv1.ReportRequest)
+	Desired  func(revision uint64, set *agentv1.DesiredSet)
 	// Learned is told when the cluster's controllers differ from what was known.
 	Learned func(controllers []string)
 }
@@ -192,6 +194,7 @@ func (l *link) send(ctx context.Context, client agentv1connect.DesiredServiceCli
 	if err != nil {
 		return 0, err
 	}
+	l.Reported(report)
 	return max(answer.Msg.GetInterval().AsDuration(), time.Second), nil
 }
 

@@ -72,6 +72,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	})
 	parts.Go(func() { _ = d.reconciler.Run(ctx) }) // ends with the context alone
 	parts.Go(func() { _ = d.link.run(ctx) })
+	parts.Go(func() {
+		if err := d.collectEvents(ctx); ctx.Err() == nil {
+			d.logger.Warn("the hypervisor tells no events; changes are still seen by looking", "error", err)
+		}
+	})
 	parts.Go(func() { _ = pki.RunRenewal(ctx, d.creds, d.renew, d.logger) })
 	if d.cfg.Ready != nil {
 		d.cfg.Ready(d.cfg.Node.API)

@@ -33,6 +33,9 @@ type client struct {
 	hosts   api.HostServiceClient
 	cluster api.ClusterServiceClient
 
+	eventService api.EventServiceClient
+	events       eventStream
+
 	calls     *retrier
 	endpoints *failover
 	transport *http.Transport
@@ -80,7 +83,7 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		connect.WithReadMaxBytes(maxAnswer),
 		connect.WithInterceptors(header{a.consistency.value}, calls),
 	}
-	return &client{
+	c := &client{
 		vms:       api.NewVMServiceClient(endpoints, virtualHost, options...),
 		images:    api.NewImageServiceClient(endpoints, virtualHost, options...),
 		hosts:     api.NewHostServiceClient(endpoints, virtualHost, options...),
@@ -88,7 +91,11 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		calls:     calls,
 		endpoints: endpoints,
 		transport: transport,
-	}, nil
+
+		eventService: api.NewEventServiceClient(endpoints, virtualHost, options...),
+	}
+	c.events = eventStream{c}
+	return c, nil
 }
 
 // newTransport speaks HTTP/2 over mutual TLS to controllers only.

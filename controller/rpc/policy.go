@@ -62,6 +62,8 @@ func rules() map[string]rule {
 		novacronv1connect.HostServiceGetHostProcedure:   {read, viewers},
 		novacronv1connect.HostServiceListHostsProcedure: {read, viewers},
 
+		novacronv1connect.EventServiceWatchEventsProcedure: {here, viewers},
+
 		novacronv1connect.ClusterServiceListMembersProcedure:         {read, everyone},
 		novacronv1connect.ClusterServiceGetHealthProcedure:           {here, viewers},
 		novacronv1connect.ClusterServiceGetControllerStatusProcedure: {here, viewers},

@@ -114,3 +114,20 @@ func (s *Store) poll(from Cursor) ([]Change, Cursor, <-chan struct{}, error) {
 	changes, err := s.feed.since(from.revision)
 	return changes, Cursor{revision: max(s.feed.head, from.revision), restores: s.restores}, s.feed.wake, err
 }
+
+// Await returns once a command has been applied after the given revision, whatever it changed.
+func (s *Store) Await(ctx context.Context, revision uint64) error {
+	for {
+		s.mu.RLock()
+		head, wake := s.feed.head, s.feed.wake
+		s.mu.RUnlock()
+		if head > revision {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 
 // Merge writes, as a snapshot, what a restore makes of a backup: intent comes from the backup, facts stay as they are
 // today. Facts are who is a member and who was removed, which tokens there are, what hosts report, which host owns a
-// machine and that its deletion has begun. Revisions go on from today's, so that no watcher takes the restore for the
+// machine, that its deletion has begun, and what has happened. Revisions go on from today's, so that no watcher takes the restore for the
 // past; generations too, so that hosts look at the restored intent again.
 func Merge(w io.Writer, backup io.Reader, today View) error {
 	merged, err := read(bufio.NewReader(backup))
@@ -22,6 +22,7 @@ func Merge(w io.Writer, backup io.Reader, today View) error {
 	facts := today.t.clone()
 	merged.clusterID, merged.revision = facts.clusterID, max(merged.revision, facts.revision)+1
 	merged.members, merged.hosts, merged.tokens = facts.members, facts.hosts, facts.tokens
+	merged.events, merged.eventsFloor = facts.events, facts.eventsFloor
 	for id, node := range facts.revoked.after("") {
 		merged.revoked.put(id, node)
 	}

@@ -22,7 +22,7 @@ func (v View) Write(w io.Writer) error {
 	out := recordWriter{marshal: protodelim.MarshalOptions{}, w: w}
 	out.marshal.Deterministic = true
 	out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Header{Header: &statev1.SnapshotHeader{
-		Version: Version, Revision: v.t.revision, ClusterId: v.t.clusterID,
+		Version: Version, Revision: v.t.revision, ClusterId: v.t.clusterID, EventsFloor: v.t.eventsFloor,
 	}}})
 	for _, r := range v.t.members.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Member{Member: r}})
@@ -44,6 +44,9 @@ func (v View) Write(w io.Writer) error {
 	}
 	for _, r := range v.t.requests.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Request{Request: r}})
+	}
+	for _, r := range v.t.events.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Event{Event: r}})
 	}
 	out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_End{End: &statev1.SnapshotEnd{Records: out.count}}})
 	return out.err
@@ -119,7 +122,7 @@ func (t *tables) load(count uint64, record *statev1.SnapshotRecord) (done bool, 
 		if r.Header.GetVersion() > Version {
 			return false, errUpgrade("snapshot version %d, known up to %d", r.Header.GetVersion(), Version)
 		}
-		t.revision, t.clusterID = r.Header.GetRevision(), r.Header.GetClusterId()
+		t.revision, t.clusterID, t.eventsFloor = r.Header.GetRevision(), r.Header.GetClusterId(), r.Header.GetEventsFloor()
 	case *statev1.SnapshotRecord_Member:
 		t.members.put(r.Member.GetId(), r.Member)
 	case *statev1.SnapshotRecord_Token:
@@ -134,6 +137,8 @@ func (t *tables) load(count uint64, record *statev1.SnapshotRecord) (done bool, 
 		t.revoked.put(r.Revoked.GetId(), r.Revoked)
 	case *statev1.SnapshotRecord_Request:
 		t.putRequest(r.Request)
+	case *statev1.SnapshotRecord_Event:
+		t.events.put(eventKey(r.Event.GetRevision(), r.Event.GetIndex()), r.Event)
 	case *statev1.SnapshotRecord_End:
 		if r.End.GetRecords() != count {
 			return false, fmt.Errorf("%w: %d records, the end record counts %d", ErrInvalid, count, r.End.GetRecords())

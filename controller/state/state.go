@@ -65,6 +65,7 @@ func (s *Store) Apply(revision uint64, encoded []byte) Result {
 	if err != nil {
 		return Result{Err: err}
 	}
+	tx.tell()
 	s.tables.revision = revision
 	s.feed.publish(revision, tx.changes)
 	return Result{Value: value}

@@ -23,6 +23,9 @@ type tables struct {
 	vms      table[*novacronv1.VM]         // by id
 	revoked  table[*statev1.RevokedNode]   // by node id
 	requests table[*statev1.RequestRecord] // by request id
+	events   table[*novacronv1.Event]      // by revision and index
+	// eventsFloor is the highest revision whose events are not all kept.
+	eventsFloor uint64
 
 	// Indexes, rebuilt on restore.
 	vmByName     table[string] // project + "\x00" + name -> id
@@ -37,7 +40,7 @@ func newTables() tables {
 		members: newTable[*novacronv1.Member](), tokens: newTable[*statev1.TokenRecord](),
 		images: newTable[*novacronv1.Image](), hosts: newTable[*statev1.HostRecord](),
 		vms: newTable[*novacronv1.VM](), revoked: newTable[*statev1.RevokedNode](),
-		requests: newTable[*statev1.RequestRecord](),
+		requests: newTable[*statev1.RequestRecord](), events: newTable[*novacronv1.Event](),
 		vmByName: newTable[string](), vmByHost: newTable[string](), unplaced: newTable[string](), vmByMAC: newTable[string](),
 		requestByAge: newTable[string](),
 	}
@@ -48,6 +51,7 @@ func (t *tables) clone() tables {
 		revision: t.revision, clusterID: t.clusterID,
 		members: t.members.clone(), tokens: t.tokens.clone(), images: t.images.clone(), hosts: t.hosts.clone(),
 		vms: t.vms.clone(), revoked: t.revoked.clone(), requests: t.requests.clone(),
+		events: t.events.clone(), eventsFloor: t.eventsFloor,
 		vmByName: t.vmByName.clone(), vmByHost: t.vmByHost.clone(), unplaced: t.unplaced.clone(), vmByMAC: t.vmByMAC.clone(),
 		requestByAge: t.requestByAge.clone(),
 	}

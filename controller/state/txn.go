@@ -17,6 +17,8 @@ type txn struct {
 	now      *timestamppb.Timestamp
 	actor    string
 	changes  []Change
+	// heard are events that hypervisors told, besides those that follow from the changes.
+	heard []*novacronv1.Event
 }
 
 func errUpgrade(format string, args ...any) error {

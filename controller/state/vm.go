@@ -226,6 +226,7 @@ func (x *txn) refuseVM(op *statev1.RefuseVM) (proto.Message, error) {
 
 // observeVMs records what a host says of its machines. Only the present owner in the present epoch is heard.
 func (x *txn) observeVMs(op *statev1.ObserveVMs) (proto.Message, error) {
+	x.hear(op)
 	for _, seen := range op.GetVms() {
 		vm, ok := x.t.vms.get(seen.GetVmId())
 		if !ok || vm.GetHostId() != op.GetHostId() || vm.GetEpoch() != seen.GetEpoch() ||

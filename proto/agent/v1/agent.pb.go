@@ -13,6 +13,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -289,17 +290,92 @@ func (x *VMObservation) GetGone() bool {
 	return false
 }
 
+// HypervisorEvent is one change that the hypervisor told.
+type HypervisorEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	// "defined", "undefined", "started", "stopped", "paused", "resumed" or "crashed".
+	Kind string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// Grows with every event of one life of the agent.
+	Sequence      uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HypervisorEvent) Reset() {
+	*x = HypervisorEvent{}
+	mi := &file_agent_v1_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HypervisorEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HypervisorEvent) ProtoMessage() {}
+
+func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
+func (*HypervisorEvent) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HypervisorEvent) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+func (x *HypervisorEvent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HypervisorEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *HypervisorEvent) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 type ReportRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Info          *v1.HostInfo           `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
-	Vms           []*VMObservation       `protobuf:"bytes,2,rep,name=vms,proto3" json:"vms,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Info  *v1.HostInfo           `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
+	Vms   []*VMObservation       `protobuf:"bytes,2,rep,name=vms,proto3" json:"vms,omitempty"`
+	// What happened since the last report that was answered, oldest first.
+	Events []*HypervisorEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	// Which life of the agent this is.
+	BootId        string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_agent_v1_agent_proto_msgTypes[4]
+	mi := &file_agent_v1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -311,7 +387,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[4]
+	mi := &file_agent_v1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -324,7 +400,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReportRequest) GetInfo() *v1.HostInfo {
@@ -341,6 +417,20 @@ func (x *ReportRequest) GetVms() []*VMObservation {
 	return nil
 }
 
+func (x *ReportRequest) GetEvents() []*HypervisorEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
 type ReportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When to report next at the latest.
@@ -351,7 +441,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_agent_v1_agent_proto_msgTypes[5]
+	mi := &file_agent_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +453,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[5]
+	mi := &file_agent_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +466,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReportResponse) GetInterval() *durationpb.Duration {
@@ -396,7 +486,7 @@ type ConsoleRequest struct {
 
 func (x *ConsoleRequest) Reset() {
 	*x = ConsoleRequest{}
-	mi := &file_agent_v1_agent_proto_msgTypes[6]
+	mi := &file_agent_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +498,7 @@ func (x *ConsoleRequest) String() string {
 func (*ConsoleRequest) ProtoMessage() {}
 
 func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[6]
+	mi := &file_agent_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +511,7 @@ func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleRequest.ProtoReflect.Descriptor instead.
 func (*ConsoleRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConsoleRequest) GetVmId() string {
@@ -447,7 +537,7 @@ type ConsoleResponse struct {
 
 func (x *ConsoleResponse) Reset() {
 	*x = ConsoleResponse{}
-	mi := &file_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_agent_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +549,7 @@ func (x *ConsoleResponse) String() string {
 func (*ConsoleResponse) ProtoMessage() {}
 
 func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_agent_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +562,7 @@ func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleResponse.ProtoReflect.Descriptor instead.
 func (*ConsoleResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ConsoleResponse) GetData() []byte {
@@ -491,7 +581,7 @@ type StatBlobRequest struct {
 
 func (x *StatBlobRequest) Reset() {
 	*x = StatBlobRequest{}
-	mi := &file_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_agent_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +593,7 @@ func (x *StatBlobRequest) String() string {
 func (*StatBlobRequest) ProtoMessage() {}
 
 func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_agent_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +606,7 @@ func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatBlobRequest.ProtoReflect.Descriptor instead.
 func (*StatBlobRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatBlobRequest) GetSha256() string {
@@ -535,7 +625,7 @@ type StatBlobResponse struct {
 
 func (x *StatBlobResponse) Reset() {
 	*x = StatBlobResponse{}
-	mi := &file_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_agent_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +637,7 @@ func (x *StatBlobResponse) String() string {
 func (*StatBlobResponse) ProtoMessage() {}
 
 func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_agent_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +650,7 @@ func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatBlobResponse.ProtoReflect.Descriptor instead.
 func (*StatBlobResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatBlobResponse) GetSizeBytes() uint64 {
@@ -580,7 +670,7 @@ type GetBlobRequest struct {
 
 func (x *GetBlobRequest) Reset() {
 	*x = GetBlobRequest{}
-	mi := &file_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_agent_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +682,7 @@ func (x *GetBlobRequest) String() string {
 func (*GetBlobRequest) ProtoMessage() {}
 
 func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_agent_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +695,7 @@ func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
 func (*GetBlobRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetBlobRequest) GetSha256() string {
@@ -631,7 +721,7 @@ type GetBlobResponse struct {
 
 func (x *GetBlobResponse) Reset() {
 	*x = GetBlobResponse{}
-	mi := &file_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_agent_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +733,7 @@ func (x *GetBlobResponse) String() string {
 func (*GetBlobResponse) ProtoMessage() {}
 
 func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_agent_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +746,7 @@ func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobResponse.ProtoReflect.Descriptor instead.
 func (*GetBlobResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetBlobResponse) GetData() []byte {
@@ -678,7 +768,7 @@ type PullBlobRequest struct {
 
 func (x *PullBlobRequest) Reset() {
 	*x = PullBlobRequest{}
-	mi := &file_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_agent_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +780,7 @@ func (x *PullBlobRequest) String() string {
 func (*PullBlobRequest) ProtoMessage() {}
 
 func (x *PullBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_agent_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +793,7 @@ func (x *PullBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullBlobRequest.ProtoReflect.Descriptor instead.
 func (*PullBlobRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PullBlobRequest) GetSha256() string {
@@ -735,7 +825,7 @@ type PullBlobResponse struct {
 
 func (x *PullBlobResponse) Reset() {
 	*x = PullBlobResponse{}
-	mi := &file_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_agent_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +837,7 @@ func (x *PullBlobResponse) String() string {
 func (*PullBlobResponse) ProtoMessage() {}
 
 func (x *PullBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_agent_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,14 +850,14 @@ func (x *PullBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullBlobResponse.ProtoReflect.Descriptor instead.
 func (*PullBlobResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16novacron/v1/host.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
+	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
 	"\fWatchRequest\x12%\n" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\"[\n" +
 	"\rWatchResponse\x12.\n" +
@@ -786,10 +876,17 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"e\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"\x86\x01\n" +
+	"\x0fHypervisorEvent\x12\x13\n" +
+	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xb1\x01\n" +
 	"\rReportRequest\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\x12)\n" +
-	"\x03vms\x18\x02 \x03(\v2\x17.agent.v1.VMObservationR\x03vms\"G\n" +
+	"\x03vms\x18\x02 \x03(\v2\x17.agent.v1.VMObservationR\x03vms\x121\n" +
+	"\x06events\x18\x03 \x03(\v2\x19.agent.v1.HypervisorEventR\x06events\x12\x17\n" +
+	"\aboot_id\x18\x04 \x01(\tR\x06bootId\"G\n" +
 	"\x0eReportResponse\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"9\n" +
 	"\x0eConsoleRequest\x12\x13\n" +
@@ -835,51 +932,55 @@ func file_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_agent_v1_agent_proto_rawDescData
 }
 
-var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_agent_v1_agent_proto_goTypes = []any{
-	(*WatchRequest)(nil),        // 0: agent.v1.WatchRequest
-	(*WatchResponse)(nil),       // 1: agent.v1.WatchResponse
-	(*DesiredSet)(nil),          // 2: agent.v1.DesiredSet
-	(*VMObservation)(nil),       // 3: agent.v1.VMObservation
-	(*ReportRequest)(nil),       // 4: agent.v1.ReportRequest
-	(*ReportResponse)(nil),      // 5: agent.v1.ReportResponse
-	(*ConsoleRequest)(nil),      // 6: agent.v1.ConsoleRequest
-	(*ConsoleResponse)(nil),     // 7: agent.v1.ConsoleResponse
-	(*StatBlobRequest)(nil),     // 8: agent.v1.StatBlobRequest
-	(*StatBlobResponse)(nil),    // 9: agent.v1.StatBlobResponse
-	(*GetBlobRequest)(nil),      // 10: agent.v1.GetBlobRequest
-	(*GetBlobResponse)(nil),     // 11: agent.v1.GetBlobResponse
-	(*PullBlobRequest)(nil),     // 12: agent.v1.PullBlobRequest
-	(*PullBlobResponse)(nil),    // 13: agent.v1.PullBlobResponse
-	(*v1.VM)(nil),               // 14: novacron.v1.VM
-	(v1.VMPhase)(0),             // 15: novacron.v1.VMPhase
-	(*v1.HostInfo)(nil),         // 16: novacron.v1.HostInfo
-	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
+	(*WatchRequest)(nil),          // 0: agent.v1.WatchRequest
+	(*WatchResponse)(nil),         // 1: agent.v1.WatchResponse
+	(*DesiredSet)(nil),            // 2: agent.v1.DesiredSet
+	(*VMObservation)(nil),         // 3: agent.v1.VMObservation
+	(*HypervisorEvent)(nil),       // 4: agent.v1.HypervisorEvent
+	(*ReportRequest)(nil),         // 5: agent.v1.ReportRequest
+	(*ReportResponse)(nil),        // 6: agent.v1.ReportResponse
+	(*ConsoleRequest)(nil),        // 7: agent.v1.ConsoleRequest
+	(*ConsoleResponse)(nil),       // 8: agent.v1.ConsoleResponse
+	(*StatBlobRequest)(nil),       // 9: agent.v1.StatBlobRequest
+	(*StatBlobResponse)(nil),      // 10: agent.v1.StatBlobResponse
+	(*GetBlobRequest)(nil),        // 11: agent.v1.GetBlobRequest
+	(*GetBlobResponse)(nil),       // 12: agent.v1.GetBlobResponse
+	(*PullBlobRequest)(nil),       // 13: agent.v1.PullBlobRequest
+	(*PullBlobResponse)(nil),      // 14: agent.v1.PullBlobResponse
+	(*v1.VM)(nil),                 // 15: novacron.v1.VM
+	(v1.VMPhase)(0),               // 16: novacron.v1.VMPhase
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 18: novacron.v1.HostInfo
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
-	14, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
-	15, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	16, // 3: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
-	3,  // 4: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
-	17, // 5: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	0,  // 6: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	4,  // 7: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	6,  // 8: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	8,  // 9: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	10, // 10: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	12, // 11: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 12: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	5,  // 13: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	7,  // 14: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	9,  // 15: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	11, // 16: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	13, // 17: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	15, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
+	16, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	17, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	18, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	3,  // 5: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
+	4,  // 6: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
+	19, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	0,  // 8: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 9: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 10: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	9,  // 11: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 12: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 13: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 14: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 15: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 16: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	10, // 17: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 18: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 19: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -893,7 +994,7 @@ func file_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_v1_agent_proto_rawDesc), len(file_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -1347,9 +1347,11 @@ func (x *RefuseVM) GetMessage() string {
 }
 
 type ObserveVMs struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	HostId        string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
-	Vms           []*VMObservation       `protobuf:"bytes,2,rep,name=vms,proto3" json:"vms,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	HostId string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	Vms    []*VMObservation       `protobuf:"bytes,2,rep,name=vms,proto3" json:"vms,omitempty"`
+	// What the hypervisor told since the last report.
+	Events        []*HypervisorEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1398,6 +1400,93 @@ func (x *ObserveVMs) GetVms() []*VMObservation {
 	return nil
 }
 
+func (x *ObserveVMs) GetEvents() []*HypervisorEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// HypervisorEvent is one change that a hypervisor told its agent.
+type HypervisorEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	// "defined", "undefined", "started", "stopped", "paused", "resumed" or "crashed".
+	Kind string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// Grows with every event of one life of the agent; a repeated one is ignored.
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Which life of the agent.
+	BootId        string `protobuf:"bytes,5,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HypervisorEvent) Reset() {
+	*x = HypervisorEvent{}
+	mi := &file_state_v1_state_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HypervisorEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HypervisorEvent) ProtoMessage() {}
+
+func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
+func (*HypervisorEvent) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *HypervisorEvent) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+func (x *HypervisorEvent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HypervisorEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *HypervisorEvent) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *HypervisorEvent) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
 type VMObservation struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	VmId               string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
@@ -1413,7 +1502,7 @@ type VMObservation struct {
 
 func (x *VMObservation) Reset() {
 	*x = VMObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1514,7 @@ func (x *VMObservation) String() string {
 func (*VMObservation) ProtoMessage() {}
 
 func (x *VMObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1527,7 @@ func (x *VMObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMObservation.ProtoReflect.Descriptor instead.
 func (*VMObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *VMObservation) GetVmId() string {
@@ -1504,6 +1593,7 @@ type SnapshotRecord struct {
 	//	*SnapshotRecord_Revoked
 	//	*SnapshotRecord_Request
 	//	*SnapshotRecord_End
+	//	*SnapshotRecord_Event
 	Record        isSnapshotRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1511,7 +1601,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1613,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1626,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -1627,6 +1717,15 @@ func (x *SnapshotRecord) GetEnd() *SnapshotEnd {
 	return nil
 }
 
+func (x *SnapshotRecord) GetEvent() *v1.Event {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_Event); ok {
+			return x.Event
+		}
+	}
+	return nil
+}
+
 type isSnapshotRecord_Record interface {
 	isSnapshotRecord_Record()
 }
@@ -1667,6 +1766,10 @@ type SnapshotRecord_End struct {
 	End *SnapshotEnd `protobuf:"bytes,9,opt,name=end,proto3,oneof"`
 }
 
+type SnapshotRecord_Event struct {
+	Event *v1.Event `protobuf:"bytes,10,opt,name=event,proto3,oneof"`
+}
+
 func (*SnapshotRecord_Header) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Member) isSnapshotRecord_Record() {}
@@ -1685,18 +1788,22 @@ func (*SnapshotRecord_Request) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_End) isSnapshotRecord_Record() {}
 
+func (*SnapshotRecord_Event) isSnapshotRecord_Record() {}
+
 type SnapshotHeader struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	ClusterId     string                 `protobuf:"bytes,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Version   uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Revision  uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	ClusterId string                 `protobuf:"bytes,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// Events up to this revision are no longer kept.
+	EventsFloor   uint64 `protobuf:"varint,4,opt,name=events_floor,json=eventsFloor,proto3" json:"events_floor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1815,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1828,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SnapshotHeader) GetVersion() uint32 {
@@ -1745,6 +1852,13 @@ func (x *SnapshotHeader) GetClusterId() string {
 	return ""
 }
 
+func (x *SnapshotHeader) GetEventsFloor() uint64 {
+	if x != nil {
+		return x.EventsFloor
+	}
+	return 0
+}
+
 type SnapshotEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
@@ -1754,7 +1868,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1880,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1893,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotEnd) GetRecords() uint64 {
@@ -1796,13 +1910,16 @@ type HostRecord struct {
 	Info           *v1.HostInfo           `protobuf:"bytes,3,opt,name=info,proto3" json:"info,omitempty"`
 	LastChangeTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_change_time,json=lastChangeTime,proto3" json:"last_change_time,omitempty"`
 	Revision       uint64                 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The last hypervisor event taken: which life of the agent, and its number there.
+	EventBootId   string `protobuf:"bytes,6,opt,name=event_boot_id,json=eventBootId,proto3" json:"event_boot_id,omitempty"`
+	EventSequence uint64 `protobuf:"varint,7,opt,name=event_sequence,json=eventSequence,proto3" json:"event_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HostRecord) Reset() {
 	*x = HostRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1931,7 @@ func (x *HostRecord) String() string {
 func (*HostRecord) ProtoMessage() {}
 
 func (x *HostRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1944,7 @@ func (x *HostRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRecord.ProtoReflect.Descriptor instead.
 func (*HostRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostRecord) GetId() string {
@@ -1865,6 +1982,20 @@ func (x *HostRecord) GetRevision() uint64 {
 	return 0
 }
 
+func (x *HostRecord) GetEventBootId() string {
+	if x != nil {
+		return x.EventBootId
+	}
+	return ""
+}
+
+func (x *HostRecord) GetEventSequence() uint64 {
+	if x != nil {
+		return x.EventSequence
+	}
+	return 0
+}
+
 // RevokedNode is a node whose certificates are refused.
 type RevokedNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1876,7 +2007,7 @@ type RevokedNode struct {
 
 func (x *RevokedNode) Reset() {
 	*x = RevokedNode{}
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +2019,7 @@ func (x *RevokedNode) String() string {
 func (*RevokedNode) ProtoMessage() {}
 
 func (x *RevokedNode) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2032,7 @@ func (x *RevokedNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedNode.ProtoReflect.Descriptor instead.
 func (*RevokedNode) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RevokedNode) GetId() string {
@@ -1930,7 +2061,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2073,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2086,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -1983,7 +2114,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\xfb\a\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\xfb\a\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -2079,11 +2210,18 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x1f\n" +
 	"\vvm_revision\x18\x02 \x01(\x04R\n" +
 	"vmRevision\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"P\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\x83\x01\n" +
 	"\n" +
 	"ObserveVMs\x12\x17\n" +
 	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12)\n" +
-	"\x03vms\x18\x02 \x03(\v2\x17.state.v1.VMObservationR\x03vms\"\xd9\x01\n" +
+	"\x03vms\x18\x02 \x03(\v2\x17.state.v1.VMObservationR\x03vms\x121\n" +
+	"\x06events\x18\x03 \x03(\v2\x19.state.v1.HypervisorEventR\x06events\"\x9f\x01\n" +
+	"\x0fHypervisorEvent\x12\x13\n" +
+	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12\x17\n" +
+	"\aboot_id\x18\x05 \x01(\tR\x06bootId\"\xd9\x01\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -2091,7 +2229,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\xba\x03\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"\xe6\x03\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -2101,22 +2239,27 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x02vm\x18\x06 \x01(\v2\x0f.novacron.v1.VMH\x00R\x02vm\x121\n" +
 	"\arevoked\x18\a \x01(\v2\x15.state.v1.RevokedNodeH\x00R\arevoked\x123\n" +
 	"\arequest\x18\b \x01(\v2\x17.state.v1.RequestRecordH\x00R\arequest\x12)\n" +
-	"\x03end\x18\t \x01(\v2\x15.state.v1.SnapshotEndH\x00R\x03endB\b\n" +
-	"\x06record\"e\n" +
+	"\x03end\x18\t \x01(\v2\x15.state.v1.SnapshotEndH\x00R\x03end\x12*\n" +
+	"\x05event\x18\n" +
+	" \x01(\v2\x12.novacron.v1.EventH\x00R\x05eventB\b\n" +
+	"\x06record\"\x88\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x03 \x01(\tR\tclusterId\"'\n" +
+	"cluster_id\x18\x03 \x01(\tR\tclusterId\x12!\n" +
+	"\fevents_floor\x18\x04 \x01(\x04R\veventsFloor\"'\n" +
 	"\vSnapshotEnd\x12\x18\n" +
-	"\arecords\x18\x01 \x01(\x04R\arecords\"\xd7\x01\n" +
+	"\arecords\x18\x01 \x01(\x04R\arecords\"\xa2\x02\n" +
 	"\n" +
 	"HostRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x16.novacron.v1.HostStateR\x05state\x12)\n" +
 	"\x04info\x18\x03 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\x12D\n" +
 	"\x10last_change_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0elastChangeTime\x12\x1a\n" +
-	"\brevision\x18\x05 \x01(\x04R\brevision\"M\n" +
+	"\brevision\x18\x05 \x01(\x04R\brevision\x12\"\n" +
+	"\revent_boot_id\x18\x06 \x01(\tR\veventBootId\x12%\n" +
+	"\x0eevent_sequence\x18\a \x01(\x04R\reventSequence\"M\n" +
 	"\vRevokedNode\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"s\n" +
@@ -2138,7 +2281,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -2159,27 +2302,29 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*Binding)(nil),               // 16: state.v1.Binding
 	(*RefuseVM)(nil),              // 17: state.v1.RefuseVM
 	(*ObserveVMs)(nil),            // 18: state.v1.ObserveVMs
-	(*VMObservation)(nil),         // 19: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 20: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 21: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 22: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 23: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 24: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 25: state.v1.RequestRecord
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*v1.Member)(nil),             // 27: novacron.v1.Member
-	(v1.Role)(0),                  // 28: novacron.v1.Role
-	(*v1.Image)(nil),              // 29: novacron.v1.Image
-	(v1.HostState)(0),             // 30: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 31: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 32: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 33: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 34: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 35: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 36: novacron.v1.VM
+	(*HypervisorEvent)(nil),       // 19: state.v1.HypervisorEvent
+	(*VMObservation)(nil),         // 20: state.v1.VMObservation
+	(*SnapshotRecord)(nil),        // 21: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),        // 22: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),           // 23: state.v1.SnapshotEnd
+	(*HostRecord)(nil),            // 24: state.v1.HostRecord
+	(*RevokedNode)(nil),           // 25: state.v1.RevokedNode
+	(*RequestRecord)(nil),         // 26: state.v1.RequestRecord
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*v1.Member)(nil),             // 28: novacron.v1.Member
+	(v1.Role)(0),                  // 29: novacron.v1.Role
+	(*v1.Image)(nil),              // 30: novacron.v1.Image
+	(v1.HostState)(0),             // 31: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 32: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 33: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 34: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 35: novacron.v1.ImageRef
+	(v1.VMPhase)(0),               // 36: novacron.v1.VMPhase
+	(*v1.VM)(nil),                 // 37: novacron.v1.VM
+	(*v1.Event)(nil),              // 38: novacron.v1.Event
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	26, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	27, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -2196,41 +2341,44 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	17, // 14: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
 	18, // 15: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
 	1,  // 16: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	27, // 17: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	27, // 18: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	28, // 19: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	26, // 20: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	28, // 17: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	28, // 18: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	29, // 19: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	27, // 20: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
 	5,  // 21: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	27, // 22: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	29, // 23: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	30, // 24: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	31, // 25: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	32, // 26: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	33, // 27: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	34, // 28: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	33, // 29: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	28, // 22: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	30, // 23: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	31, // 24: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	32, // 25: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	33, // 26: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	34, // 27: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	35, // 28: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	34, // 29: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
 	16, // 30: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	19, // 31: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	35, // 32: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	21, // 33: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	27, // 34: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 35: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	29, // 36: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	23, // 37: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	36, // 38: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	24, // 39: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	25, // 40: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	22, // 41: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	30, // 42: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	31, // 43: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	26, // 44: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	26, // 45: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	26, // 46: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	20, // 31: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	19, // 32: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	27, // 33: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	36, // 34: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	22, // 35: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	28, // 36: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 37: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	30, // 38: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	24, // 39: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	37, // 40: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	25, // 41: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	26, // 42: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	23, // 43: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	38, // 44: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	31, // 45: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	32, // 46: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	27, // 47: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	27, // 48: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	27, // 49: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	50, // [50:50] is the sub-list for method output_type
+	50, // [50:50] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -2256,7 +2404,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_ObserveVms)(nil),
 		(*Command_InitCluster)(nil),
 	}
-	file_state_v1_state_proto_msgTypes[20].OneofWrappers = []any{
+	file_state_v1_state_proto_msgTypes[21].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Member)(nil),
 		(*SnapshotRecord_Token)(nil),
@@ -2266,6 +2414,7 @@ func file_state_v1_state_proto_init() {
 		(*SnapshotRecord_Revoked)(nil),
 		(*SnapshotRecord_Request)(nil),
 		(*SnapshotRecord_End)(nil),
+		(*SnapshotRecord_Event)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2273,7 +2422,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

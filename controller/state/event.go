@@ -1,0 +1,153 @@
+package state
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	statev1 "github.com/novacron/novacron/proto/state/v1"
+)
+
+// Events are kept for eventMemory, and never more than maxEvents of them.
+const (
+	eventMemory = 24 * time.Hour
+	maxEvents   = 10000
+)
+
+func eventKey(revision uint64, index uint32) string {
+	return fmt.Sprintf("%020d/%06d", revision, index)
+}
+
+// tell turns the changes of a command into events. Watchers find them in the table: the feed need not hold them too.
+func (x *txn) tell() {
+	var events []*novacronv1.Event
+	for _, change := range x.changes {
+		events = append(events, x.eventsOf(change)...)
+	}
+	events = append(events, x.heard...)
+	for i, event := range events {
+		event.Revision, event.Index, event.Actor = x.revision, uint32(i), x.actor
+		if event.GetTime() == nil {
+			event.Time = x.now
+		}
+		x.t.events.put(eventKey(event.GetRevision(), event.GetIndex()), event)
+	}
+	x.forgetEvents()
+}
+
+// forgetEvents drops what is too old or too much, oldest first and a revision as a whole, so that what is kept after
+// eventsFloor has no gap.
+func (x *txn) forgetEvents() {
+	for key, event := range x.t.events.clone().after("") {
+		tooOld := x.now.AsTime().Sub(event.GetTime().AsTime()) > eventMemory
+		if x.t.events.len() <= maxEvents && !tooOld && event.GetRevision() > x.t.eventsFloor {
+			return
+		}
+		x.t.events.delete(key)
+		x.t.eventsFloor = event.GetRevision()
+	}
+}
+
+func (x *txn) eventsOf(change Change) []*novacronv1.Event {
+	switch record := change.Record().(type) {
+	case *novacronv1.VM:
+		before, _ := change.Before.(*novacronv1.VM)
+		after, _ := change.After.(*novacronv1.VM)
+		return vmEvents(before, after)
+	case *statev1.HostRecord:
+		before, _ := change.Before.(*statev1.HostRecord)
+		return x.hostEvents(before, record)
+	case *novacronv1.Image:
+		return []*novacronv1.Event{{Kind: "image." + fate(change), Message: "image " + record.GetName()}}
+	case *novacronv1.Member:
+		if change.Before != nil && change.After != nil {
+			return nil
+		}
+		return []*novacronv1.Event{{Kind: "member." + fate(change), Message: fmt.Sprintf("%s %s", record.GetRole(), record.GetName())}}
+	}
+	return nil
+}
+
+// fate is what became of a record.
+func fate(change Change) string {
+	switch {
+	case change.Before == nil:
+		return "created"
+	case change.After == nil:
+		return "deleted"
+	}
+	return "changed"
+}
+
+func vmEvents(before, after *novacronv1.VM) (events []*novacronv1.Event) {
+	add := func(vm *novacronv1.VM, kind, message string) {
+		events = append(events, &novacronv1.Event{
+			Kind: "vm." + kind, Message: message, VmId: vm.GetId(), VmName: vm.GetSpec().GetName(), Project: vm.GetSpec().GetProject(),
+			HostId: vm.GetHostId(), HostName: vm.GetHostName(),
+		})
+	}
+	switch {
+	case before == nil:
+		add(after, "created", "")
+		return events
+	case after == nil:
+		add(before, "deleted", "")
+		return events
+	}
+	if before.GetHostId() != after.GetHostId() {
+		add(after, "placed", "on host "+after.GetHostName())
+	}
+	if before.GetGeneration() != after.GetGeneration() {
+		add(after, "request."+after.GetOperation().GetKind(), "")
+	}
+	if was, is := before.GetStatus().GetPhase(), after.GetStatus().GetPhase(); was != is && is != novacronv1.VMPhase_VM_PHASE_SCHEDULED {
+		add(after, strings.ToLower(strings.TrimPrefix(is.String(), "VM_PHASE_")), after.GetStatus().GetMessage())
+	}
+	return events
+}
+
+func (x *txn) hostEvents(before, record *statev1.HostRecord) []*novacronv1.Event {
+	if before != nil && before.GetState() == record.GetState() {
+		return nil
+	}
+	member, _ := x.t.members.get(record.GetId())
+	kind := strings.ToLower(strings.TrimPrefix(record.GetState().String(), "HOST_STATE_"))
+	return []*novacronv1.Event{{Kind: "host." + kind, HostId: record.GetId(), HostName: member.GetName()}}
+}
+
+// hear takes what a hypervisor told, once each: a report that is sent again brings the same numbers.
+func (x *txn) hear(op *statev1.ObserveVMs) {
+	host, ok := x.t.hosts.get(op.GetHostId())
+	if !ok || len(op.GetEvents()) == 0 {
+		return
+	}
+	member, _ := x.t.members.get(op.GetHostId())
+	after := edit(host)
+	for _, told := range op.GetEvents() {
+		if told.GetBootId() == after.GetEventBootId() && told.GetSequence() <= after.GetEventSequence() {
+			continue
+		}
+		after.EventBootId, after.EventSequence = told.GetBootId(), told.GetSequence()
+		vm, _ := x.t.vms.get(told.GetVmId())
+		x.heard = append(x.heard, &novacronv1.Event{
+			Kind: "hypervisor." + told.GetKind(), Time: told.GetTime(), VmId: told.GetVmId(), VmName: vm.GetSpec().GetName(),
+			Project: vm.GetSpec().GetProject(), HostId: op.GetHostId(), HostName: member.GetName(),
+		})
+	}
+	if len(x.heard) > 0 {
+		x.t.hosts.put(after.GetId(), after)
+	}
+}
+
+// Events yields the events after a revision that are kept, in their order. Complete tells whether none is missing there.
+func (v View) Events(revision uint64) (events iter.Seq[*novacronv1.Event], complete bool) {
+	return func(yield func(*novacronv1.Event) bool) {
+		for _, event := range v.t.events.after(eventKey(revision+1, 0)[:20]) {
+			if !yield(event) {
+				return
+			}
+		}
+	}, revision >= v.t.eventsFloor
+}
