@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ var _ novacronv1connect.ImageServiceHandler = (*imageService)(nil)
 // UploadImage stores bytes under their hash, unless they can never be an image.
 func (s *imageService) UploadImage(ctx context.Context, stream *connect.ClientStream[novacronv1.UploadImageRequest]) (*connect.Response[novacronv1.UploadImageResponse], error) {
 	if !stream.Receive() {
-		return nil, errors.Join(invalid(errors.New("the upload is empty")), stream.Err())
+		return nil, cmp.Or(stream.Err(), invalid(errors.New("the upload is empty")))
 	}
 	body := &uploadReader{stream: stream, rest: stream.Msg().GetData()}
 	info, err := s.Blobs.Put(ctx, body, stream.Msg().GetSha256())
