@@ -1,0 +1,149 @@
+package itest_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/novacron/novacron/cluster/node"
+	"github.com/novacron/novacron/cluster/pki"
+)
+
+// allowed says which roles a procedure lets in; whatever is not here lets nobody in at a controller's door. A new
+// procedure fails the test until somebody has decided.
+func allowed() map[string][]pki.Role {
+	const admin, viewer, controller, agent, joiner = pki.RoleAdmin, pki.RoleViewer, pki.RoleController, pki.RoleAgent, pki.Role("joiner")
+	readers := []pki.Role{admin, viewer, controller}
+	return map[string][]pki.Role{
+		"/novacron.v1.VMService/CreateVM":                 {admin},
+		"/novacron.v1.VMService/GetVM":                    readers,
+		"/novacron.v1.VMService/ListVMs":                  readers,
+		"/novacron.v1.VMService/SetVMPower":               {admin},
+		"/novacron.v1.VMService/DeleteVM":                 {admin},
+		"/novacron.v1.VMService/RestartVM":                {admin},
+		"/novacron.v1.VMService/GetGuest":                 readers,
+		"/novacron.v1.VMService/Screenshot":               {admin},
+		"/novacron.v1.VMService/WatchVMs":                 readers,
+		"/novacron.v1.VMService/Console":                  {admin},
+		"/novacron.v1.ImageService/UploadImage":           {admin},
+		"/novacron.v1.ImageService/CreateImage":           {admin},
+		"/novacron.v1.ImageService/GetImage":              readers,
+		"/novacron.v1.ImageService/ListImages":            readers,
+		"/novacron.v1.ImageService/DeleteImage":           {admin},
+		"/novacron.v1.HostService/GetHost":                readers,
+		"/novacron.v1.HostService/ListHosts":              readers,
+		"/novacron.v1.EventService/WatchEvents":           readers,
+		"/novacron.v1.ClusterService/ListMembers":         {admin, viewer, controller, agent},
+		"/novacron.v1.ClusterService/GetHealth":           readers,
+		"/novacron.v1.ClusterService/GetControllerStatus": readers,
+		"/novacron.v1.ClusterService/CreateToken":         {admin},
+		"/novacron.v1.ClusterService/ListTokens":          {admin},
+		"/novacron.v1.ClusterService/RevokeToken":         {admin},
+		"/novacron.v1.ClusterService/RenewCertificate":    {admin, viewer, controller, agent},
+		"/novacron.v1.ClusterService/RemoveMember":        {admin, controller, agent},
+		"/novacron.v1.ClusterService/SetMemberVoting":     {admin},
+		"/novacron.v1.ClusterService/TransferLeadership":  {admin},
+		"/novacron.v1.ClusterService/Backup":              {admin},
+		"/novacron.v1.ClusterService/Restore":             {admin},
+		"/novacron.v1.JoinService/Join":                   {joiner},
+		"/agent.v1.DesiredService/Watch":                  {agent},
+		"/agent.v1.DesiredService/Report":                 {agent},
+		"/agent.v1.BlobService/StatBlob":                  {controller, agent},
+		"/agent.v1.BlobService/GetBlob":                   {controller, agent},
+		"/agent.v1.BlobService/PullBlob":                  {controller},
+	}
+}
+
+// everyRoleAtEveryDoor calls every procedure that the protocol has, with an empty request, as everyone who has no
+// business there.
+func everyRoleAtEveryDoor(t *testing.T, s *scene) {
+	token, err := s.Token(t.Context(), tokenRequest(pki.RoleViewer))
+	require.NoError(t, err)
+	parsed, err := pki.ParseToken(token)
+	require.NoError(t, err)
+	clients := map[pki.Role]*http.Client{
+		pki.RoleAdmin:      s.admin.HTTP,
+		pki.RoleViewer:     s.as(s.enroll("watcher", pki.RoleViewer)).HTTP,
+		pki.RoleController: s.as(s.material("controller-1")).HTTP,
+		pki.RoleAgent:      s.as(s.material("host-1")).HTTP,
+		"joiner":           node.HTTPClient(pki.JoinTLS(parsed.CAFingerprint)),
+	}
+	defer clients["joiner"].CloseIdleConnections()
+	rules, seen := allowed(), 0
+	s.nothingChanges(func() {
+		for _, method := range methods() {
+			procedure := "/" + string(method.Parent().FullName()) + "/" + string(method.Name())
+			roles, known := rules[procedure]
+			if known {
+				seen++
+			}
+			atAgents := method.Parent().Name() == "HostAgentService" // a controller's door lets nobody in to these
+			require.True(t, known || atAgents, "%s: decide who may call it, here and in controller/rpc/policy.go", procedure)
+			may := map[pki.Role]bool{}
+			for _, role := range roles {
+				may[role] = true
+			}
+			for role, client := range clients {
+				if !may[role] {
+					require.Equal(t, "permission_denied", codeOf(t, client, s.admin.Address, procedure, method), "%s as %s", procedure, role)
+				}
+			}
+		}
+		for _, path := range []string{"/", "/debug/pprof/", "/novacron.v1.VMService/NoSuchCall", "/novacron.v1.VMService/../VMService/CreateVM"} {
+			for role, client := range clients {
+				require.Equal(t, "permission_denied", codeOf(t, client, s.admin.Address, path, nil), "%s as %s", path, role)
+			}
+		}
+	})
+	require.Len(t, rules, seen, "a rule is about a procedure that is gone")
+}
+
+// methods are all procedures that are linked into this program and ours.
+func methods() (all []protoreflect.MethodDescriptor) {
+	for _, prefix := range []protoreflect.FullName{"novacron.v1", "agent.v1"} {
+		protoregistry.GlobalFiles.RangeFilesByPackage(prefix, func(file protoreflect.FileDescriptor) bool {
+			for i := range file.Services().Len() {
+				service := file.Services().Get(i)
+				for j := range service.Methods().Len() {
+					all = append(all, service.Methods().Get(j))
+				}
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// codeOf calls with an empty request and gives the code of the answer, in the words of the Connect protocol.
+func codeOf(t *testing.T, client *http.Client, address, path string, method protoreflect.MethodDescriptor) string {
+	t.Helper()
+	streams := method != nil && (method.IsStreamingClient() || method.IsStreamingServer())
+	kind, body := "application/json", []byte("{}")
+	if streams {
+		kind, body = "application/connect+json", append(binary.BigEndian.AppendUint32([]byte{0}, 2), "{}"...)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, node.URL(address)+path, bytes.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", kind)
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	answer := struct {
+		Code  string
+		Error struct{ Code string }
+	}{}
+	if streams && len(text) > 5 { // the end of a stream is a framed message
+		text = text[5:]
+	}
+	require.NoError(t, json.Unmarshal(text, &answer), "%s: %d %s", path, response.StatusCode, text)
+	return answer.Code + answer.Error.Code
+}
