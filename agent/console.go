@@ -13,22 +13,22 @@ import (
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 )
 
-// consoleService joins controllers to serial consoles.
-type consoleService struct{ machines *hypervisor.Manager }
+// hostService does for controllers what only the machine's host can.
+type hostService struct{ machines *hypervisor.Manager }
 
-var _ agentv1connect.HostAgentServiceHandler = consoleService{}
+var _ agentv1connect.HostAgentServiceHandler = hostService{}
 
 const consoleChunk = 32 << 10
 
 // Console passes bytes until the caller or the console ends.
-func (s consoleService) Console(ctx context.Context, stream *connect.BidiStream[agentv1.ConsoleRequest, agentv1.ConsoleResponse]) error {
+func (s hostService) Console(ctx context.Context, stream *connect.BidiStream[agentv1.ConsoleRequest, agentv1.ConsoleResponse]) error {
 	first, err := stream.Receive()
 	if err != nil {
 		return err
 	}
 	console, err := s.machines.Console(ctx, first.GetVmId())
 	if err != nil {
-		return connect.NewError(consoleCode(err), err)
+		return connect.NewError(codeOf(err), err)
 	}
 	end := sync.OnceFunc(func() { _ = console.Close() }) // nothing more to say to it
 	defer end()
@@ -52,7 +52,7 @@ func (s consoleService) Console(ctx context.Context, stream *connect.BidiStream[
 	return s.output(ctx, console, stream)
 }
 
-func (s consoleService) output(ctx context.Context, console hypervisor.Console, stream *connect.BidiStream[agentv1.ConsoleRequest, agentv1.ConsoleResponse]) error {
+func (s hostService) output(ctx context.Context, console hypervisor.Console, stream *connect.BidiStream[agentv1.ConsoleRequest, agentv1.ConsoleResponse]) error {
 	chunk := make([]byte, consoleChunk)
 	for {
 		n, err := console.Read(chunk)
@@ -70,7 +70,7 @@ func (s consoleService) output(ctx context.Context, console hypervisor.Console, 
 	}
 }
 
-func consoleCode(err error) connect.Code {
+func codeOf(err error) connect.Code {
 	switch {
 	case errors.Is(err, hypervisor.ErrNotFound):
 		return connect.CodeNotFound

@@ -38,7 +38,7 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	d.api = tls.NewListener(listener, d.creds.PeerTLS(pki.RoleController, pki.RoleAgent))
 	limit := connect.WithReadMaxBytes(node.MaxMessageBytes)
 	mux := http.NewServeMux()
-	path, console := agentv1connect.NewHostAgentServiceHandler(consoleService{d.machines}, limit)
+	path, console := agentv1connect.NewHostAgentServiceHandler(hostService{d.machines}, limit)
 	mux.Handle(path, onlyControllers(console))
 	mux.Handle(agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit))
 	d.server = &http.Server{

@@ -9,6 +9,7 @@ import (
 // context's deadline. Unknown domains, pools and volumes are ErrNotFound.
 type Driver interface {
 	DomainDriver
+	LifecycleDriver
 	VolumeDriver
 	// Facts tells what the host can do. What is costly to find out is found out once.
 	Facts(ctx context.Context) (HostFacts, error)

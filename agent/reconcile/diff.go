@@ -15,6 +15,10 @@ const (
 	Create Kind = "create"
 	Start  Kind = "start"
 	Stop   Kind = "stop"
+	// Pause stops the CPUs; Start lets them go on. A machine that is not running is started first.
+	Pause Kind = "pause"
+	// Restart restarts the guest once.
+	Restart Kind = "restart"
 	// Delete removes the machine with all that it owns.
 	Delete Kind = "delete"
 	// Acknowledge records on the machine that the wanted generation is in force; nothing else is to be done.
@@ -102,15 +106,22 @@ func failed(vm *novacronv1.VM, actual Actual) bool {
 
 // power compares a new wish with the machine's state.
 func power(vm *novacronv1.VM, machine hypervisor.Observed) Kind {
-	runs := machine.State == hypervisor.StateRunning || machine.State == hypervisor.StatePaused
+	runs, paused := machine.State == hypervisor.StateRunning, machine.State == hypervisor.StatePaused
 	switch vm.GetDesiredPower() {
 	case novacronv1.PowerState_POWER_STATE_RUNNING:
 		if !runs {
 			return Start
 		}
+		if vm.GetRestartGeneration() == vm.GetGeneration() {
+			return Restart
+		}
 	case novacronv1.PowerState_POWER_STATE_STOPPED:
-		if runs {
+		if runs || paused {
 			return Stop
+		}
+	case novacronv1.PowerState_POWER_STATE_PAUSED:
+		if !paused {
+			return Pause
 		}
 	case novacronv1.PowerState_POWER_STATE_UNSPECIFIED: // a wish of a newer release: wait for an upgrade
 		return ""

@@ -67,6 +67,8 @@ func (j *job) phase() novacronv1.VMPhase {
 		return novacronv1.VMPhase_VM_PHASE_STOPPING
 	case Delete, Undo:
 		return novacronv1.VMPhase_VM_PHASE_DELETING
+	case Pause, Restart:
+		return novacronv1.VMPhase_VM_PHASE_RUNNING
 	case Create, Start, Acknowledge:
 	}
 	return novacronv1.VMPhase_VM_PHASE_CREATING
@@ -123,6 +125,10 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 		return r.acknowledge(ctx, wish, machines.Start(ctx, j.step.ID))
 	case Stop:
 		return r.acknowledge(ctx, wish, machines.Stop(ctx, j.step.ID, hypervisor.StopOptions{Force: wish.GetForce()}))
+	case Pause:
+		return r.acknowledge(ctx, wish, r.pause(ctx, j.step.ID))
+	case Restart:
+		return r.acknowledge(ctx, wish, machines.Reboot(ctx, j.step.ID, wish.GetForce()))
 	case Acknowledge:
 		return r.acknowledge(ctx, wish, nil)
 	case Delete:
@@ -135,6 +141,14 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 		return r.undo(ctx, j.step.ID)
 	}
 	return fmt.Errorf("step %q is not known", j.step.Kind)
+}
+
+// pause makes sure that there is something to pause.
+func (r *Reconciler) pause(ctx context.Context, id string) error {
+	if err := r.config.Machines.Start(ctx, id); err != nil {
+		return err
+	}
+	return r.config.Machines.Pause(ctx, id)
 }
 
 // undo takes back a half-done create, and ends a half-done delete: going on is the only way back from that.

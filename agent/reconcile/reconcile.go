@@ -18,6 +18,8 @@ type Machines interface {
 	Delete(ctx context.Context, id string, opts hypervisor.DeleteOptions) error
 	Start(ctx context.Context, id string) error
 	Stop(ctx context.Context, id string, opts hypervisor.StopOptions) error
+	Pause(ctx context.Context, id string) error
+	Reboot(ctx context.Context, id string, hard bool) error
 	SetOwner(ctx context.Context, id string, owner hypervisor.Owner) error
 	Undo(ctx context.Context, id string) error
 	Observe(ctx context.Context) ([]hypervisor.Observed, error)

@@ -25,8 +25,12 @@ func newGoal(vm *pb.VM, grace time.Duration) *goal {
 		name: vm.GetSpec().GetName(), operation: vm.GetOperation().GetId(), kind: vm.GetOperation().GetKind(),
 		generation: vm.GetGeneration(), target: pb.VMPhase_VM_PHASE_RUNNING, grace: grace,
 	}
-	if vm.GetDesiredPower() == pb.PowerState_POWER_STATE_STOPPED {
+	switch vm.GetDesiredPower() {
+	case pb.PowerState_POWER_STATE_STOPPED:
 		g.target = pb.VMPhase_VM_PHASE_STOPPED
+	case pb.PowerState_POWER_STATE_PAUSED:
+		g.target = pb.VMPhase_VM_PHASE_PAUSED
+	case pb.PowerState_POWER_STATE_RUNNING, pb.PowerState_POWER_STATE_UNSPECIFIED:
 	}
 	return g
 }

@@ -9,7 +9,6 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/novacron/novacron/cluster/node"
-	"github.com/novacron/novacron/controller/state"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
@@ -26,13 +25,9 @@ func (s *vmService) Console(ctx context.Context, stream *consoleStream) error {
 	if err != nil {
 		return err
 	}
-	record, err := s.find(first.GetVm(), first.GetProject())
+	record, host, err := s.placed(first.GetVm(), first.GetProject())
 	if err != nil {
 		return err
-	}
-	host, ok := s.Store.View().Member(record.GetHostId())
-	if !ok {
-		return fmt.Errorf("%w: virtual machine %s has no host yet: %s", state.ErrRefused, record.GetSpec().GetName(), record.GetStatus().GetMessage())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

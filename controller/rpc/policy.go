@@ -50,6 +50,9 @@ func rules() map[string]rule {
 		novacronv1connect.VMServiceListVMsProcedure:    {read, viewers},
 		novacronv1connect.VMServiceSetVMPowerProcedure: {leader, admins},
 		novacronv1connect.VMServiceDeleteVMProcedure:   {leader, admins},
+		novacronv1connect.VMServiceRestartVMProcedure:  {leader, admins},
+		novacronv1connect.VMServiceGetGuestProcedure:   {here, viewers},
+		novacronv1connect.VMServiceScreenshotProcedure: {here, admins},
 		novacronv1connect.VMServiceWatchVMsProcedure:   {here, viewers},
 		novacronv1connect.VMServiceConsoleProcedure:    {here, admins},
 

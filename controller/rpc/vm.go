@@ -139,7 +139,7 @@ func matches(record *novacronv1.VM, want *novacronv1.ListVMsRequest) bool {
 
 func (s *vmService) SetVMPower(ctx context.Context, r *connect.Request[novacronv1.SetVMPowerRequest]) (*connect.Response[novacronv1.SetVMPowerResponse], error) {
 	if r.Msg.GetPower() == novacronv1.PowerState_POWER_STATE_UNSPECIFIED {
-		return nil, invalid(errors.New("power: must be POWER_STATE_RUNNING or POWER_STATE_STOPPED"))
+		return nil, invalid(errors.New("power: must be POWER_STATE_RUNNING, POWER_STATE_PAUSED or POWER_STATE_STOPPED"))
 	}
 	found, err := s.find(r.Msg.GetVm(), r.Msg.GetProject())
 	if err != nil {

@@ -132,9 +132,11 @@ func (x *txn) setVMPower(op *statev1.SetVMPower) (proto.Message, error) {
 	if before.GetDeleteTime() != nil {
 		return nil, fmt.Errorf("%w: virtual machine %s is being deleted", ErrRefused, before.GetSpec().GetName())
 	}
-	kind := "start"
-	if op.GetPower() == novacronv1.PowerState_POWER_STATE_STOPPED {
-		kind = "stop"
+	kind := map[novacronv1.PowerState]string{
+		novacronv1.PowerState_POWER_STATE_STOPPED: "stop", novacronv1.PowerState_POWER_STATE_PAUSED: "pause",
+	}[op.GetPower()]
+	if kind == "" {
+		kind = "start"
 	}
 	after := edit(before)
 	after.Generation++
@@ -143,6 +145,26 @@ func (x *txn) setVMPower(op *statev1.SetVMPower) (proto.Message, error) {
 	if after.GetHostId() == "" { // nothing runs anywhere: the wish is all there is
 		after.Operation.State = novacronv1.OperationState_OPERATION_STATE_DONE
 	}
+	return x.putVM(after), nil
+}
+
+// restartVM asks for one restart. A machine that nobody saw running has nothing to restart.
+func (x *txn) restartVM(op *statev1.RestartVM) (proto.Message, error) {
+	before, err := x.findVM(op.GetId())
+	if err != nil {
+		return nil, err
+	}
+	name, phase := before.GetSpec().GetName(), before.GetStatus().GetPhase()
+	switch {
+	case before.GetDeleteTime() != nil:
+		return nil, fmt.Errorf("%w: virtual machine %s is being deleted", ErrRefused, name)
+	case phase != novacronv1.VMPhase_VM_PHASE_RUNNING:
+		return nil, fmt.Errorf("%w: virtual machine %s is %s, only a running one can be restarted: start it instead", ErrRefused, name, phase)
+	}
+	after := edit(before)
+	after.Generation++
+	after.RestartGeneration, after.Force, after.DesiredPower = after.GetGeneration(), op.GetForce(), novacronv1.PowerState_POWER_STATE_RUNNING
+	after.Operation = x.operation(op.GetOperationId(), "restart", after.GetGeneration())
 	return x.putVM(after), nil
 }
 
@@ -266,8 +288,12 @@ func settle(vm *novacronv1.VM) *novacronv1.VM {
 }
 
 func wanted(power novacronv1.PowerState) novacronv1.VMPhase {
-	if power == novacronv1.PowerState_POWER_STATE_STOPPED {
+	switch power {
+	case novacronv1.PowerState_POWER_STATE_STOPPED:
 		return novacronv1.VMPhase_VM_PHASE_STOPPED
+	case novacronv1.PowerState_POWER_STATE_PAUSED:
+		return novacronv1.VMPhase_VM_PHASE_PAUSED
+	case novacronv1.PowerState_POWER_STATE_RUNNING, novacronv1.PowerState_POWER_STATE_UNSPECIFIED:
 	}
 	return novacronv1.VMPhase_VM_PHASE_RUNNING
 }

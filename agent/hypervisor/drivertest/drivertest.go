@@ -26,6 +26,8 @@ const (
 	Console Feature = "console"
 	// Obedience is a guest that powers off when asked.
 	Obedience Feature = "obedience"
+	// Restart is a guest that can be reset, and asked.
+	Restart Feature = "restart"
 	// NameClash is to refuse a name that another domain has.
 	NameClash Feature = "name clash"
 )
@@ -58,6 +60,9 @@ func Run(t *testing.T, target Target) {
 	t.Run("upload", target.upload)
 	t.Run("domains", target.domains)
 	t.Run("power", target.power)
+	t.Run("pause", target.pause)
+	t.Run("restart", target.restart)
+	t.Run("questions", target.questions)
 	t.Run("name clash", target.nameClash)
 	t.Run("metadata", target.metadata)
 	t.Run("events", target.events)

@@ -52,6 +52,7 @@ func TestContractOnTestDriver(t *testing.T) {
 		Missing: map[drivertest.Feature]string{
 			drivertest.Upload:  "libvirt's test driver has no streams to volumes",
 			drivertest.Console: "libvirt's test driver has no consoles",
+			drivertest.Restart: "libvirt's test driver resets nothing and has no guests to ask",
 		},
 	})
 }

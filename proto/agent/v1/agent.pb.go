@@ -853,6 +853,191 @@ func (*PullBlobResponse) Descriptor() ([]byte, []int) {
 	return file_agent_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
+type GetGuestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmId          string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuestRequest) Reset() {
+	*x = GetGuestRequest{}
+	mi := &file_agent_v1_agent_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuestRequest) ProtoMessage() {}
+
+func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuestRequest.ProtoReflect.Descriptor instead.
+func (*GetGuestRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetGuestRequest) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+type GetGuestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Guest         *v1.GetGuestResponse   `protobuf:"bytes,1,opt,name=guest,proto3" json:"guest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuestResponse) Reset() {
+	*x = GetGuestResponse{}
+	mi := &file_agent_v1_agent_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuestResponse) ProtoMessage() {}
+
+func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuestResponse.ProtoReflect.Descriptor instead.
+func (*GetGuestResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetGuestResponse) GetGuest() *v1.GetGuestResponse {
+	if x != nil {
+		return x.Guest
+	}
+	return nil
+}
+
+type ScreenshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmId          string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScreenshotRequest) Reset() {
+	*x = ScreenshotRequest{}
+	mi := &file_agent_v1_agent_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScreenshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScreenshotRequest) ProtoMessage() {}
+
+func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScreenshotRequest.ProtoReflect.Descriptor instead.
+func (*ScreenshotRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ScreenshotRequest) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+type ScreenshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// In the last message only, such as "image/png".
+	MimeType      string `protobuf:"bytes,2,opt,name=mime_type,json=mimeType,proto3" json:"mime_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScreenshotResponse) Reset() {
+	*x = ScreenshotResponse{}
+	mi := &file_agent_v1_agent_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScreenshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScreenshotResponse) ProtoMessage() {}
+
+func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScreenshotResponse.ProtoReflect.Descriptor instead.
+func (*ScreenshotResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ScreenshotResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ScreenshotResponse) GetMimeType() string {
+	if x != nil {
+		return x.MimeType
+	}
+	return ""
+}
+
 var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
@@ -909,12 +1094,24 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"size_bytes\x18\x02 \x01(\x04R\tsizeBytes\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\"\x12\n" +
-	"\x10PullBlobResponse2\x8e\x01\n" +
+	"\x10PullBlobResponse\"&\n" +
+	"\x0fGetGuestRequest\x12\x13\n" +
+	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\"G\n" +
+	"\x10GetGuestResponse\x123\n" +
+	"\x05guest\x18\x01 \x01(\v2\x1d.novacron.v1.GetGuestResponseR\x05guest\"(\n" +
+	"\x11ScreenshotRequest\x12\x13\n" +
+	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\"E\n" +
+	"\x12ScreenshotResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1b\n" +
+	"\tmime_type\x18\x02 \x01(\tR\bmimeType2\x8e\x01\n" +
 	"\x0eDesiredService\x12?\n" +
 	"\x05Watch\x12\x16.agent.v1.WatchRequest\x1a\x17.agent.v1.WatchResponse\"\x03\x90\x02\x010\x01\x12;\n" +
-	"\x06Report\x12\x17.agent.v1.ReportRequest\x1a\x18.agent.v1.ReportResponse2V\n" +
+	"\x06Report\x12\x17.agent.v1.ReportRequest\x1a\x18.agent.v1.ReportResponse2\xee\x01\n" +
 	"\x10HostAgentService\x12B\n" +
-	"\aConsole\x12\x18.agent.v1.ConsoleRequest\x1a\x19.agent.v1.ConsoleResponse(\x010\x012\xdf\x01\n" +
+	"\aConsole\x12\x18.agent.v1.ConsoleRequest\x1a\x19.agent.v1.ConsoleResponse(\x010\x01\x12F\n" +
+	"\bGetGuest\x12\x19.agent.v1.GetGuestRequest\x1a\x1a.agent.v1.GetGuestResponse\"\x03\x90\x02\x01\x12N\n" +
+	"\n" +
+	"Screenshot\x12\x1b.agent.v1.ScreenshotRequest\x1a\x1c.agent.v1.ScreenshotResponse\"\x03\x90\x02\x010\x012\xdf\x01\n" +
 	"\vBlobService\x12F\n" +
 	"\bStatBlob\x12\x19.agent.v1.StatBlobRequest\x1a\x1a.agent.v1.StatBlobResponse\"\x03\x90\x02\x01\x12E\n" +
 	"\aGetBlob\x12\x18.agent.v1.GetBlobRequest\x1a\x19.agent.v1.GetBlobResponse\"\x03\x90\x02\x010\x01\x12A\n" +
@@ -932,7 +1129,7 @@ func file_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_agent_v1_agent_proto_rawDescData
 }
 
-var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_agent_v1_agent_proto_goTypes = []any{
 	(*WatchRequest)(nil),          // 0: agent.v1.WatchRequest
 	(*WatchResponse)(nil),         // 1: agent.v1.WatchResponse
@@ -949,38 +1146,48 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*GetBlobResponse)(nil),       // 12: agent.v1.GetBlobResponse
 	(*PullBlobRequest)(nil),       // 13: agent.v1.PullBlobRequest
 	(*PullBlobResponse)(nil),      // 14: agent.v1.PullBlobResponse
-	(*v1.VM)(nil),                 // 15: novacron.v1.VM
-	(v1.VMPhase)(0),               // 16: novacron.v1.VMPhase
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 18: novacron.v1.HostInfo
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*GetGuestRequest)(nil),       // 15: agent.v1.GetGuestRequest
+	(*GetGuestResponse)(nil),      // 16: agent.v1.GetGuestResponse
+	(*ScreenshotRequest)(nil),     // 17: agent.v1.ScreenshotRequest
+	(*ScreenshotResponse)(nil),    // 18: agent.v1.ScreenshotResponse
+	(*v1.VM)(nil),                 // 19: novacron.v1.VM
+	(v1.VMPhase)(0),               // 20: novacron.v1.VMPhase
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 22: novacron.v1.HostInfo
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*v1.GetGuestResponse)(nil),   // 24: novacron.v1.GetGuestResponse
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
-	15, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
-	16, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	17, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	18, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	19, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
+	20, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	21, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	22, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
 	3,  // 5: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
 	4,  // 6: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	19, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	0,  // 8: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 9: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 10: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	9,  // 11: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 12: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 13: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 14: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 15: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 16: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	10, // 17: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 18: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 19: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	23, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	24, // 8: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	0,  // 9: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 10: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 11: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	15, // 12: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 13: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 14: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 15: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 16: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 17: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 18: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 19: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	16, // 20: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 21: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 22: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 23: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 24: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	17, // [17:25] is the sub-list for method output_type
+	9,  // [9:17] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -994,7 +1201,7 @@ func file_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_v1_agent_proto_rawDesc), len(file_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -30,6 +30,8 @@ const (
 	PowerState_POWER_STATE_UNSPECIFIED PowerState = 0
 	PowerState_POWER_STATE_RUNNING     PowerState = 1
 	PowerState_POWER_STATE_STOPPED     PowerState = 2
+	// In memory, with its CPUs stopped.
+	PowerState_POWER_STATE_PAUSED PowerState = 3
 )
 
 // Enum value maps for PowerState.
@@ -38,11 +40,13 @@ var (
 		0: "POWER_STATE_UNSPECIFIED",
 		1: "POWER_STATE_RUNNING",
 		2: "POWER_STATE_STOPPED",
+		3: "POWER_STATE_PAUSED",
 	}
 	PowerState_value = map[string]int32{
 		"POWER_STATE_UNSPECIFIED": 0,
 		"POWER_STATE_RUNNING":     1,
 		"POWER_STATE_STOPPED":     2,
+		"POWER_STATE_PAUSED":      3,
 	}
 )
 
@@ -236,9 +240,29 @@ type VMSpec struct {
 	// Seconds that a graceful stop may take before force is used.
 	StopTimeoutSeconds uint32 `protobuf:"varint,19,opt,name=stop_timeout_seconds,json=stopTimeoutSeconds,proto3" json:"stop_timeout_seconds,omitempty"`
 	// UUID that the machine shall have; empty means that the server chooses.
-	Uuid          string `protobuf:"bytes,20,opt,name=uuid,proto3" json:"uuid,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Uuid     string        `protobuf:"bytes,20,opt,name=uuid,proto3" json:"uuid,omitempty"`
+	Cpu      *CPUSpec      `protobuf:"bytes,21,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory   *MemorySpec   `protobuf:"bytes,22,opt,name=memory,proto3" json:"memory,omitempty"`
+	RootDisk *RootDiskSpec `protobuf:"bytes,23,opt,name=root_disk,json=rootDisk,proto3" json:"root_disk,omitempty"`
+	// Image in a CD-ROM drive, started from when the root disk does not start.
+	Iso        *string      `protobuf:"bytes,24,opt,name=iso,proto3,oneof" json:"iso,omitempty"`
+	CloudInit  *CloudInit   `protobuf:"bytes,25,opt,name=cloud_init,json=cloudInit,proto3" json:"cloud_init,omitempty"`
+	Devices    *DevicesSpec `protobuf:"bytes,26,opt,name=devices,proto3" json:"devices,omitempty"`
+	SecureBoot *bool        `protobuf:"varint,27,opt,name=secure_boot,json=secureBoot,proto3,oneof" json:"secure_boot,omitempty"`
+	// "2.0", "none" or "auto".
+	Tpm *string `protobuf:"bytes,28,opt,name=tpm,proto3,oneof" json:"tpm,omitempty"`
+	// "none" or "sev".
+	LaunchSecurity *string `protobuf:"bytes,29,opt,name=launch_security,json=launchSecurity,proto3,oneof" json:"launch_security,omitempty"`
+	// "utc" or "localtime".
+	Clock     *string `protobuf:"bytes,30,opt,name=clock,proto3,oneof" json:"clock,omitempty"`
+	HyperV    *bool   `protobuf:"varint,31,opt,name=hyper_v,json=hyperV,proto3,oneof" json:"hyper_v,omitempty"`
+	Autostart *bool   `protobuf:"varint,32,opt,name=autostart,proto3,oneof" json:"autostart,omitempty"`
+	// "always", "on-failure" or "never".
+	RestartPolicy *string `protobuf:"bytes,33,opt,name=restart_policy,json=restartPolicy,proto3,oneof" json:"restart_policy,omitempty"`
+	// "migrate", "restart", "stop" or "never".
+	EvacuationPolicy *string `protobuf:"bytes,34,opt,name=evacuation_policy,json=evacuationPolicy,proto3,oneof" json:"evacuation_policy,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *VMSpec) Reset() {
@@ -411,6 +435,557 @@ func (x *VMSpec) GetUuid() string {
 	return ""
 }
 
+func (x *VMSpec) GetCpu() *CPUSpec {
+	if x != nil {
+		return x.Cpu
+	}
+	return nil
+}
+
+func (x *VMSpec) GetMemory() *MemorySpec {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *VMSpec) GetRootDisk() *RootDiskSpec {
+	if x != nil {
+		return x.RootDisk
+	}
+	return nil
+}
+
+func (x *VMSpec) GetIso() string {
+	if x != nil && x.Iso != nil {
+		return *x.Iso
+	}
+	return ""
+}
+
+func (x *VMSpec) GetCloudInit() *CloudInit {
+	if x != nil {
+		return x.CloudInit
+	}
+	return nil
+}
+
+func (x *VMSpec) GetDevices() *DevicesSpec {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *VMSpec) GetSecureBoot() bool {
+	if x != nil && x.SecureBoot != nil {
+		return *x.SecureBoot
+	}
+	return false
+}
+
+func (x *VMSpec) GetTpm() string {
+	if x != nil && x.Tpm != nil {
+		return *x.Tpm
+	}
+	return ""
+}
+
+func (x *VMSpec) GetLaunchSecurity() string {
+	if x != nil && x.LaunchSecurity != nil {
+		return *x.LaunchSecurity
+	}
+	return ""
+}
+
+func (x *VMSpec) GetClock() string {
+	if x != nil && x.Clock != nil {
+		return *x.Clock
+	}
+	return ""
+}
+
+func (x *VMSpec) GetHyperV() bool {
+	if x != nil && x.HyperV != nil {
+		return *x.HyperV
+	}
+	return false
+}
+
+func (x *VMSpec) GetAutostart() bool {
+	if x != nil && x.Autostart != nil {
+		return *x.Autostart
+	}
+	return false
+}
+
+func (x *VMSpec) GetRestartPolicy() string {
+	if x != nil && x.RestartPolicy != nil {
+		return *x.RestartPolicy
+	}
+	return ""
+}
+
+func (x *VMSpec) GetEvacuationPolicy() string {
+	if x != nil && x.EvacuationPolicy != nil {
+		return *x.EvacuationPolicy
+	}
+	return ""
+}
+
+type CPUSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "host-passthrough", "host-model", "maximum" or "custom".
+	Mode *string `protobuf:"bytes,1,opt,name=mode,proto3,oneof" json:"mode,omitempty"`
+	// Processor model in libvirt's words, with mode custom.
+	Model *string `protobuf:"bytes,2,opt,name=model,proto3,oneof" json:"model,omitempty"`
+	// The product of these four is the number of CPUs.
+	Sockets *uint32 `protobuf:"varint,3,opt,name=sockets,proto3,oneof" json:"sockets,omitempty"`
+	Dies    *uint32 `protobuf:"varint,4,opt,name=dies,proto3,oneof" json:"dies,omitempty"`
+	Cores   *uint32 `protobuf:"varint,5,opt,name=cores,proto3,oneof" json:"cores,omitempty"`
+	Threads *uint32 `protobuf:"varint,6,opt,name=threads,proto3,oneof" json:"threads,omitempty"`
+	// CPUs that the machine can be given while it runs.
+	Max     *uint32   `protobuf:"varint,7,opt,name=max,proto3,oneof" json:"max,omitempty"`
+	Pinning []*CPUPin `protobuf:"bytes,8,rep,name=pinning,proto3" json:"pinning,omitempty"`
+	// The pinned CPUs of the host are for this machine alone.
+	Dedicated *bool `protobuf:"varint,9,opt,name=dedicated,proto3,oneof" json:"dedicated,omitempty"`
+	// The host's CPUs for the hypervisor's own threads.
+	EmulatorCpus  *string     `protobuf:"bytes,10,opt,name=emulator_cpus,json=emulatorCPUs,proto3,oneof" json:"emulator_cpus,omitempty"`
+	Numa          []*NUMACell `protobuf:"bytes,11,rep,name=numa,proto3" json:"numa,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CPUSpec) Reset() {
+	*x = CPUSpec{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CPUSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CPUSpec) ProtoMessage() {}
+
+func (x *CPUSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CPUSpec.ProtoReflect.Descriptor instead.
+func (*CPUSpec) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CPUSpec) GetMode() string {
+	if x != nil && x.Mode != nil {
+		return *x.Mode
+	}
+	return ""
+}
+
+func (x *CPUSpec) GetModel() string {
+	if x != nil && x.Model != nil {
+		return *x.Model
+	}
+	return ""
+}
+
+func (x *CPUSpec) GetSockets() uint32 {
+	if x != nil && x.Sockets != nil {
+		return *x.Sockets
+	}
+	return 0
+}
+
+func (x *CPUSpec) GetDies() uint32 {
+	if x != nil && x.Dies != nil {
+		return *x.Dies
+	}
+	return 0
+}
+
+func (x *CPUSpec) GetCores() uint32 {
+	if x != nil && x.Cores != nil {
+		return *x.Cores
+	}
+	return 0
+}
+
+func (x *CPUSpec) GetThreads() uint32 {
+	if x != nil && x.Threads != nil {
+		return *x.Threads
+	}
+	return 0
+}
+
+func (x *CPUSpec) GetMax() uint32 {
+	if x != nil && x.Max != nil {
+		return *x.Max
+	}
+	return 0
+}
+
+func (x *CPUSpec) GetPinning() []*CPUPin {
+	if x != nil {
+		return x.Pinning
+	}
+	return nil
+}
+
+func (x *CPUSpec) GetDedicated() bool {
+	if x != nil && x.Dedicated != nil {
+		return *x.Dedicated
+	}
+	return false
+}
+
+func (x *CPUSpec) GetEmulatorCpus() string {
+	if x != nil && x.EmulatorCpus != nil {
+		return *x.EmulatorCpus
+	}
+	return ""
+}
+
+func (x *CPUSpec) GetNuma() []*NUMACell {
+	if x != nil {
+		return x.Numa
+	}
+	return nil
+}
+
+type CPUPin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Virtual CPU, from 0.
+	Vcpu uint32 `protobuf:"varint,1,opt,name=vcpu,proto3" json:"vcpu,omitempty"`
+	// CPUs of the host, such as "4-7,^5".
+	HostCpus      string `protobuf:"bytes,2,opt,name=host_cpus,json=hostCPUs,proto3" json:"host_cpus,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CPUPin) Reset() {
+	*x = CPUPin{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CPUPin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CPUPin) ProtoMessage() {}
+
+func (x *CPUPin) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CPUPin.ProtoReflect.Descriptor instead.
+func (*CPUPin) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CPUPin) GetVcpu() uint32 {
+	if x != nil {
+		return x.Vcpu
+	}
+	return 0
+}
+
+func (x *CPUPin) GetHostCpus() string {
+	if x != nil {
+		return x.HostCpus
+	}
+	return ""
+}
+
+type NUMACell struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Virtual CPUs, such as "0-3".
+	Cpus string `protobuf:"bytes,1,opt,name=cpus,proto3" json:"cpus,omitempty"`
+	// Memory in MiB.
+	MemoryMb uint32 `protobuf:"varint,2,opt,name=memory_mb,json=memoryMB,proto3" json:"memory_mb,omitempty"`
+	// NUMA nodes of the host, such as "0-1".
+	HostNodes     string `protobuf:"bytes,3,opt,name=host_nodes,json=hostNodes,proto3" json:"host_nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NUMACell) Reset() {
+	*x = NUMACell{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NUMACell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NUMACell) ProtoMessage() {}
+
+func (x *NUMACell) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NUMACell.ProtoReflect.Descriptor instead.
+func (*NUMACell) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NUMACell) GetCpus() string {
+	if x != nil {
+		return x.Cpus
+	}
+	return ""
+}
+
+func (x *NUMACell) GetMemoryMb() uint32 {
+	if x != nil {
+		return x.MemoryMb
+	}
+	return 0
+}
+
+func (x *NUMACell) GetHostNodes() string {
+	if x != nil {
+		return x.HostNodes
+	}
+	return ""
+}
+
+type MemorySpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Memory in MiB that the machine can be given while it runs, through that many slots.
+	MaxMb *uint32 `protobuf:"varint,1,opt,name=max_mb,json=maxMB,proto3,oneof" json:"max_mb,omitempty"`
+	Slots *uint32 `protobuf:"varint,2,opt,name=slots,proto3,oneof" json:"slots,omitempty"`
+	// Memory in MiB that the guest may use at first.
+	InitialMb *uint32 `protobuf:"varint,3,opt,name=initial_mb,json=initialMB,proto3,oneof" json:"initial_mb,omitempty"`
+	// Size of the host's pages, such as "2M".
+	HugePages     *string `protobuf:"bytes,4,opt,name=huge_pages,json=hugePages,proto3,oneof" json:"huge_pages,omitempty"`
+	Locked        *bool   `protobuf:"varint,5,opt,name=locked,proto3,oneof" json:"locked,omitempty"`
+	Balloon       *bool   `protobuf:"varint,6,opt,name=balloon,proto3,oneof" json:"balloon,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemorySpec) Reset() {
+	*x = MemorySpec{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemorySpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemorySpec) ProtoMessage() {}
+
+func (x *MemorySpec) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemorySpec.ProtoReflect.Descriptor instead.
+func (*MemorySpec) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MemorySpec) GetMaxMb() uint32 {
+	if x != nil && x.MaxMb != nil {
+		return *x.MaxMb
+	}
+	return 0
+}
+
+func (x *MemorySpec) GetSlots() uint32 {
+	if x != nil && x.Slots != nil {
+		return *x.Slots
+	}
+	return 0
+}
+
+func (x *MemorySpec) GetInitialMb() uint32 {
+	if x != nil && x.InitialMb != nil {
+		return *x.InitialMb
+	}
+	return 0
+}
+
+func (x *MemorySpec) GetHugePages() string {
+	if x != nil && x.HugePages != nil {
+		return *x.HugePages
+	}
+	return ""
+}
+
+func (x *MemorySpec) GetLocked() bool {
+	if x != nil && x.Locked != nil {
+		return *x.Locked
+	}
+	return false
+}
+
+func (x *MemorySpec) GetBalloon() bool {
+	if x != nil && x.Balloon != nil {
+		return *x.Balloon
+	}
+	return false
+}
+
+type RootDiskSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "qcow2" or "raw".
+	Format *string `protobuf:"bytes,1,opt,name=format,proto3,oneof" json:"format,omitempty"`
+	// "virtio", "sata", "scsi" or "ide".
+	Bus *string `protobuf:"bytes,2,opt,name=bus,proto3,oneof" json:"bus,omitempty"`
+	// As in VolumeSpec.
+	Cache         *string  `protobuf:"bytes,3,opt,name=cache,proto3,oneof" json:"cache,omitempty"`
+	Io            *string  `protobuf:"bytes,4,opt,name=io,proto3,oneof" json:"io,omitempty"`
+	Discard       *string  `protobuf:"bytes,5,opt,name=discard,proto3,oneof" json:"discard,omitempty"`
+	BootOrder     *uint32  `protobuf:"varint,6,opt,name=boot_order,json=bootOrder,proto3,oneof" json:"boot_order,omitempty"`
+	Serial        *string  `protobuf:"bytes,7,opt,name=serial,proto3,oneof" json:"serial,omitempty"`
+	Queues        *uint32  `protobuf:"varint,8,opt,name=queues,proto3,oneof" json:"queues,omitempty"`
+	IoEventFd     *bool    `protobuf:"varint,9,opt,name=io_event_fd,json=ioEventFD,proto3,oneof" json:"io_event_fd,omitempty"`
+	Qos           *DiskQoS `protobuf:"bytes,10,opt,name=qos,proto3" json:"qos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RootDiskSpec) Reset() {
+	*x = RootDiskSpec{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RootDiskSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RootDiskSpec) ProtoMessage() {}
+
+func (x *RootDiskSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RootDiskSpec.ProtoReflect.Descriptor instead.
+func (*RootDiskSpec) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RootDiskSpec) GetFormat() string {
+	if x != nil && x.Format != nil {
+		return *x.Format
+	}
+	return ""
+}
+
+func (x *RootDiskSpec) GetBus() string {
+	if x != nil && x.Bus != nil {
+		return *x.Bus
+	}
+	return ""
+}
+
+func (x *RootDiskSpec) GetCache() string {
+	if x != nil && x.Cache != nil {
+		return *x.Cache
+	}
+	return ""
+}
+
+func (x *RootDiskSpec) GetIo() string {
+	if x != nil && x.Io != nil {
+		return *x.Io
+	}
+	return ""
+}
+
+func (x *RootDiskSpec) GetDiscard() string {
+	if x != nil && x.Discard != nil {
+		return *x.Discard
+	}
+	return ""
+}
+
+func (x *RootDiskSpec) GetBootOrder() uint32 {
+	if x != nil && x.BootOrder != nil {
+		return *x.BootOrder
+	}
+	return 0
+}
+
+func (x *RootDiskSpec) GetSerial() string {
+	if x != nil && x.Serial != nil {
+		return *x.Serial
+	}
+	return ""
+}
+
+func (x *RootDiskSpec) GetQueues() uint32 {
+	if x != nil && x.Queues != nil {
+		return *x.Queues
+	}
+	return 0
+}
+
+func (x *RootDiskSpec) GetIoEventFd() bool {
+	if x != nil && x.IoEventFd != nil {
+		return *x.IoEventFd
+	}
+	return false
+}
+
+func (x *RootDiskSpec) GetQos() *DiskQoS {
+	if x != nil {
+		return x.Qos
+	}
+	return nil
+}
+
 type VolumeSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the disk within the machine, unique there.
@@ -423,14 +998,32 @@ type VolumeSpec struct {
 	// Image that the disk is an overlay of.
 	Image string `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
 	// "virtio", "sata", "scsi" or "ide".
-	Bus           string `protobuf:"bytes,6,opt,name=bus,proto3" json:"bus,omitempty"`
+	Bus string `protobuf:"bytes,6,opt,name=bus,proto3" json:"bus,omitempty"`
+	// "disk", "cdrom" or "floppy".
+	Device *string `protobuf:"bytes,7,opt,name=device,proto3,oneof" json:"device,omitempty"`
+	// Volume that the pool has already; it outlives the machine.
+	Source    *string `protobuf:"bytes,8,opt,name=source,proto3,oneof" json:"source,omitempty"`
+	ReadOnly  *bool   `protobuf:"varint,9,opt,name=read_only,json=readOnly,proto3,oneof" json:"read_only,omitempty"`
+	Shareable *bool   `protobuf:"varint,10,opt,name=shareable,proto3,oneof" json:"shareable,omitempty"`
+	// "none", "writeback", "writethrough", "directsync" or "unsafe".
+	Cache *string `protobuf:"bytes,11,opt,name=cache,proto3,oneof" json:"cache,omitempty"`
+	// "threads", "native" or "io_uring".
+	Io *string `protobuf:"bytes,12,opt,name=io,proto3,oneof" json:"io,omitempty"`
+	// "unmap" or "ignore".
+	Discard *string `protobuf:"bytes,13,opt,name=discard,proto3,oneof" json:"discard,omitempty"`
+	// From 1, over disks and network cards.
+	BootOrder     *uint32  `protobuf:"varint,14,opt,name=boot_order,json=bootOrder,proto3,oneof" json:"boot_order,omitempty"`
+	Serial        *string  `protobuf:"bytes,15,opt,name=serial,proto3,oneof" json:"serial,omitempty"`
+	Queues        *uint32  `protobuf:"varint,16,opt,name=queues,proto3,oneof" json:"queues,omitempty"`
+	IoEventFd     *bool    `protobuf:"varint,17,opt,name=io_event_fd,json=ioEventFD,proto3,oneof" json:"io_event_fd,omitempty"`
+	Qos           *DiskQoS `protobuf:"bytes,18,opt,name=qos,proto3" json:"qos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VolumeSpec) Reset() {
 	*x = VolumeSpec{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[1]
+	mi := &file_novacron_v1_vm_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -442,7 +1035,7 @@ func (x *VolumeSpec) String() string {
 func (*VolumeSpec) ProtoMessage() {}
 
 func (x *VolumeSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[1]
+	mi := &file_novacron_v1_vm_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -455,7 +1048,7 @@ func (x *VolumeSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeSpec.ProtoReflect.Descriptor instead.
 func (*VolumeSpec) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{1}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *VolumeSpec) GetName() string {
@@ -500,6 +1093,175 @@ func (x *VolumeSpec) GetBus() string {
 	return ""
 }
 
+func (x *VolumeSpec) GetDevice() string {
+	if x != nil && x.Device != nil {
+		return *x.Device
+	}
+	return ""
+}
+
+func (x *VolumeSpec) GetSource() string {
+	if x != nil && x.Source != nil {
+		return *x.Source
+	}
+	return ""
+}
+
+func (x *VolumeSpec) GetReadOnly() bool {
+	if x != nil && x.ReadOnly != nil {
+		return *x.ReadOnly
+	}
+	return false
+}
+
+func (x *VolumeSpec) GetShareable() bool {
+	if x != nil && x.Shareable != nil {
+		return *x.Shareable
+	}
+	return false
+}
+
+func (x *VolumeSpec) GetCache() string {
+	if x != nil && x.Cache != nil {
+		return *x.Cache
+	}
+	return ""
+}
+
+func (x *VolumeSpec) GetIo() string {
+	if x != nil && x.Io != nil {
+		return *x.Io
+	}
+	return ""
+}
+
+func (x *VolumeSpec) GetDiscard() string {
+	if x != nil && x.Discard != nil {
+		return *x.Discard
+	}
+	return ""
+}
+
+func (x *VolumeSpec) GetBootOrder() uint32 {
+	if x != nil && x.BootOrder != nil {
+		return *x.BootOrder
+	}
+	return 0
+}
+
+func (x *VolumeSpec) GetSerial() string {
+	if x != nil && x.Serial != nil {
+		return *x.Serial
+	}
+	return ""
+}
+
+func (x *VolumeSpec) GetQueues() uint32 {
+	if x != nil && x.Queues != nil {
+		return *x.Queues
+	}
+	return 0
+}
+
+func (x *VolumeSpec) GetIoEventFd() bool {
+	if x != nil && x.IoEventFd != nil {
+		return *x.IoEventFd
+	}
+	return false
+}
+
+func (x *VolumeSpec) GetQos() *DiskQoS {
+	if x != nil {
+		return x.Qos
+	}
+	return nil
+}
+
+// DiskQoS limits a disk, per second: a total, or reading and writing each.
+type DiskQoS struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TotalIops     *uint64                `protobuf:"varint,1,opt,name=total_iops,json=totalIOPS,proto3,oneof" json:"total_iops,omitempty"`
+	ReadIops      *uint64                `protobuf:"varint,2,opt,name=read_iops,json=readIOPS,proto3,oneof" json:"read_iops,omitempty"`
+	WriteIops     *uint64                `protobuf:"varint,3,opt,name=write_iops,json=writeIOPS,proto3,oneof" json:"write_iops,omitempty"`
+	TotalBytes    *uint64                `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3,oneof" json:"total_bytes,omitempty"`
+	ReadBytes     *uint64                `protobuf:"varint,5,opt,name=read_bytes,json=readBytes,proto3,oneof" json:"read_bytes,omitempty"`
+	WriteBytes    *uint64                `protobuf:"varint,6,opt,name=write_bytes,json=writeBytes,proto3,oneof" json:"write_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiskQoS) Reset() {
+	*x = DiskQoS{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiskQoS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiskQoS) ProtoMessage() {}
+
+func (x *DiskQoS) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiskQoS.ProtoReflect.Descriptor instead.
+func (*DiskQoS) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DiskQoS) GetTotalIops() uint64 {
+	if x != nil && x.TotalIops != nil {
+		return *x.TotalIops
+	}
+	return 0
+}
+
+func (x *DiskQoS) GetReadIops() uint64 {
+	if x != nil && x.ReadIops != nil {
+		return *x.ReadIops
+	}
+	return 0
+}
+
+func (x *DiskQoS) GetWriteIops() uint64 {
+	if x != nil && x.WriteIops != nil {
+		return *x.WriteIops
+	}
+	return 0
+}
+
+func (x *DiskQoS) GetTotalBytes() uint64 {
+	if x != nil && x.TotalBytes != nil {
+		return *x.TotalBytes
+	}
+	return 0
+}
+
+func (x *DiskQoS) GetReadBytes() uint64 {
+	if x != nil && x.ReadBytes != nil {
+		return *x.ReadBytes
+	}
+	return 0
+}
+
+func (x *DiskQoS) GetWriteBytes() uint64 {
+	if x != nil && x.WriteBytes != nil {
+		return *x.WriteBytes
+	}
+	return 0
+}
+
 type NetworkInterfaceSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one of network (a libvirt network) and bridge (a bridge of the host).
@@ -508,14 +1270,26 @@ type NetworkInterfaceSpec struct {
 	// "virtio", "e1000e", "e1000" or "rtl8139".
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
 	// MAC address; empty means that the server chooses one in 52:54:00.
-	Mac           string `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`
+	Mac string `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`
+	// Forwarded by the hypervisor process instead: out, never in.
+	User   *bool   `protobuf:"varint,5,opt,name=user,proto3,oneof" json:"user,omitempty"`
+	Vlan   *uint32 `protobuf:"varint,6,opt,name=vlan,proto3,oneof" json:"vlan,omitempty"`
+	Mtu    *uint32 `protobuf:"varint,7,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"`
+	Queues *uint32 `protobuf:"varint,8,opt,name=queues,proto3,oneof" json:"queues,omitempty"`
+	Qos    *NICQoS `protobuf:"bytes,9,opt,name=qos,proto3" json:"qos,omitempty"`
+	// Network filter of the host.
+	SecurityGroup *string `protobuf:"bytes,10,opt,name=security_group,json=securityGroup,proto3,oneof" json:"security_group,omitempty"`
+	// Name of the card's other end on the host.
+	HostInterface *string `protobuf:"bytes,11,opt,name=host_interface,json=hostInterface,proto3,oneof" json:"host_interface,omitempty"`
+	// From 1, over disks and network cards.
+	BootOrder     *uint32 `protobuf:"varint,12,opt,name=boot_order,json=bootOrder,proto3,oneof" json:"boot_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NetworkInterfaceSpec) Reset() {
 	*x = NetworkInterfaceSpec{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[2]
+	mi := &file_novacron_v1_vm_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +1301,7 @@ func (x *NetworkInterfaceSpec) String() string {
 func (*NetworkInterfaceSpec) ProtoMessage() {}
 
 func (x *NetworkInterfaceSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[2]
+	mi := &file_novacron_v1_vm_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +1314,7 @@ func (x *NetworkInterfaceSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkInterfaceSpec.ProtoReflect.Descriptor instead.
 func (*NetworkInterfaceSpec) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{2}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NetworkInterfaceSpec) GetNetwork() string {
@@ -571,6 +1345,396 @@ func (x *NetworkInterfaceSpec) GetMac() string {
 	return ""
 }
 
+func (x *NetworkInterfaceSpec) GetUser() bool {
+	if x != nil && x.User != nil {
+		return *x.User
+	}
+	return false
+}
+
+func (x *NetworkInterfaceSpec) GetVlan() uint32 {
+	if x != nil && x.Vlan != nil {
+		return *x.Vlan
+	}
+	return 0
+}
+
+func (x *NetworkInterfaceSpec) GetMtu() uint32 {
+	if x != nil && x.Mtu != nil {
+		return *x.Mtu
+	}
+	return 0
+}
+
+func (x *NetworkInterfaceSpec) GetQueues() uint32 {
+	if x != nil && x.Queues != nil {
+		return *x.Queues
+	}
+	return 0
+}
+
+func (x *NetworkInterfaceSpec) GetQos() *NICQoS {
+	if x != nil {
+		return x.Qos
+	}
+	return nil
+}
+
+func (x *NetworkInterfaceSpec) GetSecurityGroup() string {
+	if x != nil && x.SecurityGroup != nil {
+		return *x.SecurityGroup
+	}
+	return ""
+}
+
+func (x *NetworkInterfaceSpec) GetHostInterface() string {
+	if x != nil && x.HostInterface != nil {
+		return *x.HostInterface
+	}
+	return ""
+}
+
+func (x *NetworkInterfaceSpec) GetBootOrder() uint32 {
+	if x != nil && x.BootOrder != nil {
+		return *x.BootOrder
+	}
+	return 0
+}
+
+// NICQoS limits a network card, as seen from the guest.
+type NICQoS struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Inbound       *Bandwidth             `protobuf:"bytes,1,opt,name=inbound,proto3" json:"inbound,omitempty"`
+	Outbound      *Bandwidth             `protobuf:"bytes,2,opt,name=outbound,proto3" json:"outbound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NICQoS) Reset() {
+	*x = NICQoS{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NICQoS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NICQoS) ProtoMessage() {}
+
+func (x *NICQoS) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NICQoS.ProtoReflect.Descriptor instead.
+func (*NICQoS) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *NICQoS) GetInbound() *Bandwidth {
+	if x != nil {
+		return x.Inbound
+	}
+	return nil
+}
+
+func (x *NICQoS) GetOutbound() *Bandwidth {
+	if x != nil {
+		return x.Outbound
+	}
+	return nil
+}
+
+// Bandwidth is a limit in KiB a second, with a peak allowed for a burst of that many KiB.
+type Bandwidth struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AverageKbps   *uint32                `protobuf:"varint,1,opt,name=average_kbps,json=averageKBps,proto3,oneof" json:"average_kbps,omitempty"`
+	PeakKbps      *uint32                `protobuf:"varint,2,opt,name=peak_kbps,json=peakKBps,proto3,oneof" json:"peak_kbps,omitempty"`
+	BurstKb       *uint32                `protobuf:"varint,3,opt,name=burst_kb,json=burstKB,proto3,oneof" json:"burst_kb,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bandwidth) Reset() {
+	*x = Bandwidth{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bandwidth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bandwidth) ProtoMessage() {}
+
+func (x *Bandwidth) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bandwidth.ProtoReflect.Descriptor instead.
+func (*Bandwidth) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Bandwidth) GetAverageKbps() uint32 {
+	if x != nil && x.AverageKbps != nil {
+		return *x.AverageKbps
+	}
+	return 0
+}
+
+func (x *Bandwidth) GetPeakKbps() uint32 {
+	if x != nil && x.PeakKbps != nil {
+		return *x.PeakKbps
+	}
+	return 0
+}
+
+func (x *Bandwidth) GetBurstKb() uint32 {
+	if x != nil && x.BurstKb != nil {
+		return *x.BurstKb
+	}
+	return 0
+}
+
+type DevicesSpec struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Serial *bool                  `protobuf:"varint,1,opt,name=serial,proto3,oneof" json:"serial,omitempty"`
+	// "none" or "vnc".
+	Graphics   *string `protobuf:"bytes,2,opt,name=graphics,proto3,oneof" json:"graphics,omitempty"`
+	GuestAgent *bool   `protobuf:"varint,3,opt,name=guest_agent,json=guestAgent,proto3,oneof" json:"guest_agent,omitempty"`
+	Rng        *bool   `protobuf:"varint,4,opt,name=rng,proto3,oneof" json:"rng,omitempty"`
+	// "reset", "poweroff", "pause", "inject-nmi" or "none".
+	Watchdog      *string       `protobuf:"bytes,5,opt,name=watchdog,proto3,oneof" json:"watchdog,omitempty"`
+	HostDevices   []*HostDevice `protobuf:"bytes,6,rep,name=host_devices,json=hostDevices,proto3" json:"host_devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DevicesSpec) Reset() {
+	*x = DevicesSpec{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DevicesSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DevicesSpec) ProtoMessage() {}
+
+func (x *DevicesSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DevicesSpec.ProtoReflect.Descriptor instead.
+func (*DevicesSpec) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DevicesSpec) GetSerial() bool {
+	if x != nil && x.Serial != nil {
+		return *x.Serial
+	}
+	return false
+}
+
+func (x *DevicesSpec) GetGraphics() string {
+	if x != nil && x.Graphics != nil {
+		return *x.Graphics
+	}
+	return ""
+}
+
+func (x *DevicesSpec) GetGuestAgent() bool {
+	if x != nil && x.GuestAgent != nil {
+		return *x.GuestAgent
+	}
+	return false
+}
+
+func (x *DevicesSpec) GetRng() bool {
+	if x != nil && x.Rng != nil {
+		return *x.Rng
+	}
+	return false
+}
+
+func (x *DevicesSpec) GetWatchdog() string {
+	if x != nil && x.Watchdog != nil {
+		return *x.Watchdog
+	}
+	return ""
+}
+
+func (x *DevicesSpec) GetHostDevices() []*HostDevice {
+	if x != nil {
+		return x.HostDevices
+	}
+	return nil
+}
+
+// HostDevice is a device of the host that the guest gets to itself: one of the two.
+type HostDevice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Address such as 0000:3b:00.0.
+	Pci string `protobuf:"bytes,1,opt,name=pci,proto3" json:"pci,omitempty"`
+	// Vendor and product such as 046d:c52b.
+	Usb           string `protobuf:"bytes,2,opt,name=usb,proto3" json:"usb,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDevice) Reset() {
+	*x = HostDevice{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDevice) ProtoMessage() {}
+
+func (x *HostDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDevice.ProtoReflect.Descriptor instead.
+func (*HostDevice) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HostDevice) GetPci() string {
+	if x != nil {
+		return x.Pci
+	}
+	return ""
+}
+
+func (x *HostDevice) GetUsb() string {
+	if x != nil {
+		return x.Usb
+	}
+	return ""
+}
+
+// CloudInit is the NoCloud seed of a guest.
+type CloudInit struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	UserData string                 `protobuf:"bytes,1,opt,name=user_data,json=userData,proto3" json:"user_data,omitempty"`
+	// Further keys of the meta-data.
+	MetaData map[string]string `protobuf:"bytes,2,rep,name=meta_data,json=metaData,proto3" json:"meta_data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// YAML of version 1 or 2.
+	NetworkConfig string   `protobuf:"bytes,3,opt,name=network_config,json=networkConfig,proto3" json:"network_config,omitempty"`
+	SshKeys       []string `protobuf:"bytes,4,rep,name=ssh_keys,json=sshKeys,proto3" json:"ssh_keys,omitempty"`
+	Hostname      string   `protobuf:"bytes,5,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloudInit) Reset() {
+	*x = CloudInit{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloudInit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloudInit) ProtoMessage() {}
+
+func (x *CloudInit) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloudInit.ProtoReflect.Descriptor instead.
+func (*CloudInit) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CloudInit) GetUserData() string {
+	if x != nil {
+		return x.UserData
+	}
+	return ""
+}
+
+func (x *CloudInit) GetMetaData() map[string]string {
+	if x != nil {
+		return x.MetaData
+	}
+	return nil
+}
+
+func (x *CloudInit) GetNetworkConfig() string {
+	if x != nil {
+		return x.NetworkConfig
+	}
+	return ""
+}
+
+func (x *CloudInit) GetSshKeys() []string {
+	if x != nil {
+		return x.SshKeys
+	}
+	return nil
+}
+
+func (x *CloudInit) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
 type DirectBoot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names of images that hold the kernel and the initial RAM disk.
@@ -583,7 +1747,7 @@ type DirectBoot struct {
 
 func (x *DirectBoot) Reset() {
 	*x = DirectBoot{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[3]
+	mi := &file_novacron_v1_vm_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +1759,7 @@ func (x *DirectBoot) String() string {
 func (*DirectBoot) ProtoMessage() {}
 
 func (x *DirectBoot) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[3]
+	mi := &file_novacron_v1_vm_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +1772,7 @@ func (x *DirectBoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectBoot.ProtoReflect.Descriptor instead.
 func (*DirectBoot) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{3}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DirectBoot) GetKernel() string {
@@ -637,14 +1801,19 @@ type Placement struct {
 	// Name or id of the only host allowed.
 	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// Labels that the host must have.
-	HostLabels    map[string]string `protobuf:"bytes,2,rep,name=host_labels,json=hostLabels,proto3" json:"host_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	HostLabels map[string]string `protobuf:"bytes,2,rep,name=host_labels,json=hostLabels,proto3" json:"host_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Names or ids of hosts that are not allowed.
+	NotHosts []string `protobuf:"bytes,3,rep,name=not_hosts,json=notHosts,proto3" json:"not_hosts,omitempty"`
+	// Labels of machines to run beside, and not to run beside.
+	Affinity      map[string]string `protobuf:"bytes,4,rep,name=affinity,proto3" json:"affinity,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	AntiAffinity  map[string]string `protobuf:"bytes,5,rep,name=anti_affinity,json=antiAffinity,proto3" json:"anti_affinity,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[4]
+	mi := &file_novacron_v1_vm_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +1825,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[4]
+	mi := &file_novacron_v1_vm_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +1838,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{4}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Placement) GetHost() string {
@@ -682,6 +1851,27 @@ func (x *Placement) GetHost() string {
 func (x *Placement) GetHostLabels() map[string]string {
 	if x != nil {
 		return x.HostLabels
+	}
+	return nil
+}
+
+func (x *Placement) GetNotHosts() []string {
+	if x != nil {
+		return x.NotHosts
+	}
+	return nil
+}
+
+func (x *Placement) GetAffinity() map[string]string {
+	if x != nil {
+		return x.Affinity
+	}
+	return nil
+}
+
+func (x *Placement) GetAntiAffinity() map[string]string {
+	if x != nil {
+		return x.AntiAffinity
 	}
 	return nil
 }
@@ -709,14 +1899,16 @@ type VM struct {
 	// Images by the name used in the spec, with the content that was current at creation.
 	Images []*ImageRef `protobuf:"bytes,13,rep,name=images,proto3" json:"images,omitempty"`
 	// The latest operation does not ask the guest: no graceful stop.
-	Force         bool `protobuf:"varint,14,opt,name=force,proto3" json:"force,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Force bool `protobuf:"varint,14,opt,name=force,proto3" json:"force,omitempty"`
+	// Generation that asks for a restart of the guest; 0 means none ever did. With force the guest is not asked.
+	RestartGeneration uint64 `protobuf:"varint,15,opt,name=restart_generation,json=restartGeneration,proto3" json:"restart_generation,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *VM) Reset() {
 	*x = VM{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[5]
+	mi := &file_novacron_v1_vm_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +1920,7 @@ func (x *VM) String() string {
 func (*VM) ProtoMessage() {}
 
 func (x *VM) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[5]
+	mi := &file_novacron_v1_vm_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +1933,7 @@ func (x *VM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VM.ProtoReflect.Descriptor instead.
 func (*VM) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{5}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VM) GetId() string {
@@ -842,6 +2034,13 @@ func (x *VM) GetForce() bool {
 	return false
 }
 
+func (x *VM) GetRestartGeneration() uint64 {
+	if x != nil {
+		return x.RestartGeneration
+	}
+	return 0
+}
+
 type VMStatus struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Phase   VMPhase                `protobuf:"varint,1,opt,name=phase,proto3,enum=novacron.v1.VMPhase" json:"phase,omitempty"`
@@ -857,7 +2056,7 @@ type VMStatus struct {
 
 func (x *VMStatus) Reset() {
 	*x = VMStatus{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[6]
+	mi := &file_novacron_v1_vm_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +2068,7 @@ func (x *VMStatus) String() string {
 func (*VMStatus) ProtoMessage() {}
 
 func (x *VMStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[6]
+	mi := &file_novacron_v1_vm_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +2081,7 @@ func (x *VMStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMStatus.ProtoReflect.Descriptor instead.
 func (*VMStatus) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{6}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VMStatus) GetPhase() VMPhase {
@@ -932,7 +2131,7 @@ type ImageRef struct {
 
 func (x *ImageRef) Reset() {
 	*x = ImageRef{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[7]
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +2143,7 @@ func (x *ImageRef) String() string {
 func (*ImageRef) ProtoMessage() {}
 
 func (x *ImageRef) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[7]
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +2156,7 @@ func (x *ImageRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageRef.ProtoReflect.Descriptor instead.
 func (*ImageRef) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{7}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ImageRef) GetName() string {
@@ -992,7 +2191,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "start", "stop" or "delete".
+	// "create", "start", "stop", "pause", "restart" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -1005,7 +2204,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[8]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +2216,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[8]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +2229,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{8}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Operation) GetId() string {
@@ -1088,7 +2287,7 @@ type CreateVMRequest struct {
 
 func (x *CreateVMRequest) Reset() {
 	*x = CreateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[9]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +2299,7 @@ func (x *CreateVMRequest) String() string {
 func (*CreateVMRequest) ProtoMessage() {}
 
 func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[9]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +2312,7 @@ func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMRequest.ProtoReflect.Descriptor instead.
 func (*CreateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{9}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateVMRequest) GetSpec() *VMSpec {
@@ -1146,7 +2345,7 @@ type CreateVMResponse struct {
 
 func (x *CreateVMResponse) Reset() {
 	*x = CreateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[10]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +2357,7 @@ func (x *CreateVMResponse) String() string {
 func (*CreateVMResponse) ProtoMessage() {}
 
 func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[10]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +2370,7 @@ func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMResponse.ProtoReflect.Descriptor instead.
 func (*CreateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{10}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateVMResponse) GetVm() *VM {
@@ -1192,7 +2391,7 @@ type GetVMRequest struct {
 
 func (x *GetVMRequest) Reset() {
 	*x = GetVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[11]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +2403,7 @@ func (x *GetVMRequest) String() string {
 func (*GetVMRequest) ProtoMessage() {}
 
 func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[11]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +2416,7 @@ func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMRequest.ProtoReflect.Descriptor instead.
 func (*GetVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{11}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetVMRequest) GetVm() string {
@@ -1243,7 +2442,7 @@ type GetVMResponse struct {
 
 func (x *GetVMResponse) Reset() {
 	*x = GetVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[12]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +2454,7 @@ func (x *GetVMResponse) String() string {
 func (*GetVMResponse) ProtoMessage() {}
 
 func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[12]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +2467,7 @@ func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMResponse.ProtoReflect.Descriptor instead.
 func (*GetVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{12}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetVMResponse) GetVm() *VM {
@@ -1294,7 +2493,7 @@ type ListVMsRequest struct {
 
 func (x *ListVMsRequest) Reset() {
 	*x = ListVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[13]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +2505,7 @@ func (x *ListVMsRequest) String() string {
 func (*ListVMsRequest) ProtoMessage() {}
 
 func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[13]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +2518,7 @@ func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsRequest.ProtoReflect.Descriptor instead.
 func (*ListVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{13}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListVMsRequest) GetProject() string {
@@ -1367,7 +2566,7 @@ type ListVMsResponse struct {
 
 func (x *ListVMsResponse) Reset() {
 	*x = ListVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[14]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +2578,7 @@ func (x *ListVMsResponse) String() string {
 func (*ListVMsResponse) ProtoMessage() {}
 
 func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[14]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +2591,7 @@ func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsResponse.ProtoReflect.Descriptor instead.
 func (*ListVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{14}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListVMsResponse) GetVms() []*VM {
@@ -1422,7 +2621,7 @@ type SetVMPowerRequest struct {
 
 func (x *SetVMPowerRequest) Reset() {
 	*x = SetVMPowerRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[15]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +2633,7 @@ func (x *SetVMPowerRequest) String() string {
 func (*SetVMPowerRequest) ProtoMessage() {}
 
 func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[15]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +2646,7 @@ func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerRequest.ProtoReflect.Descriptor instead.
 func (*SetVMPowerRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{15}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SetVMPowerRequest) GetVm() string {
@@ -1487,7 +2686,7 @@ type SetVMPowerResponse struct {
 
 func (x *SetVMPowerResponse) Reset() {
 	*x = SetVMPowerResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[16]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +2698,7 @@ func (x *SetVMPowerResponse) String() string {
 func (*SetVMPowerResponse) ProtoMessage() {}
 
 func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[16]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +2711,7 @@ func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerResponse.ProtoReflect.Descriptor instead.
 func (*SetVMPowerResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{16}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetVMPowerResponse) GetVm() *VM {
@@ -1534,7 +2733,7 @@ type DeleteVMRequest struct {
 
 func (x *DeleteVMRequest) Reset() {
 	*x = DeleteVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +2745,7 @@ func (x *DeleteVMRequest) String() string {
 func (*DeleteVMRequest) ProtoMessage() {}
 
 func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +2758,7 @@ func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{17}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteVMRequest) GetVm() string {
@@ -1592,7 +2791,7 @@ type DeleteVMResponse struct {
 
 func (x *DeleteVMResponse) Reset() {
 	*x = DeleteVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +2803,7 @@ func (x *DeleteVMResponse) String() string {
 func (*DeleteVMResponse) ProtoMessage() {}
 
 func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +2816,7 @@ func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteVMResponse) GetVm() *VM {
@@ -1640,7 +2839,7 @@ type WatchVMsRequest struct {
 
 func (x *WatchVMsRequest) Reset() {
 	*x = WatchVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +2851,7 @@ func (x *WatchVMsRequest) String() string {
 func (*WatchVMsRequest) ProtoMessage() {}
 
 func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +2864,7 @@ func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsRequest.ProtoReflect.Descriptor instead.
 func (*WatchVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WatchVMsRequest) GetVm() string {
@@ -1703,7 +2902,7 @@ type WatchVMsResponse struct {
 
 func (x *WatchVMsResponse) Reset() {
 	*x = WatchVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +2914,7 @@ func (x *WatchVMsResponse) String() string {
 func (*WatchVMsResponse) ProtoMessage() {}
 
 func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +2927,7 @@ func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsResponse.ProtoReflect.Descriptor instead.
 func (*WatchVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WatchVMsResponse) GetVm() *VM {
@@ -1771,7 +2970,7 @@ type ConsoleRequest struct {
 
 func (x *ConsoleRequest) Reset() {
 	*x = ConsoleRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +2982,7 @@ func (x *ConsoleRequest) String() string {
 func (*ConsoleRequest) ProtoMessage() {}
 
 func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +2995,7 @@ func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleRequest.ProtoReflect.Descriptor instead.
 func (*ConsoleRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConsoleRequest) GetVm() string {
@@ -1829,7 +3028,7 @@ type ConsoleResponse struct {
 
 func (x *ConsoleResponse) Reset() {
 	*x = ConsoleResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +3040,7 @@ func (x *ConsoleResponse) String() string {
 func (*ConsoleResponse) ProtoMessage() {}
 
 func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +3053,7 @@ func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleResponse.ProtoReflect.Descriptor instead.
 func (*ConsoleResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConsoleResponse) GetData() []byte {
@@ -1864,11 +3063,411 @@ func (x *ConsoleResponse) GetData() []byte {
 	return nil
 }
 
+type RestartVMRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vm      string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// Like the reset button, without asking the guest.
+	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartVMRequest) Reset() {
+	*x = RestartVMRequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartVMRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartVMRequest) ProtoMessage() {}
+
+func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartVMRequest.ProtoReflect.Descriptor instead.
+func (*RestartVMRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RestartVMRequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *RestartVMRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *RestartVMRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type RestartVMResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartVMResponse) Reset() {
+	*x = RestartVMResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartVMResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartVMResponse) ProtoMessage() {}
+
+func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartVMResponse.ProtoReflect.Descriptor instead.
+func (*RestartVMResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RestartVMResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
+type GetGuestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project       string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuestRequest) Reset() {
+	*x = GetGuestRequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuestRequest) ProtoMessage() {}
+
+func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuestRequest.ProtoReflect.Descriptor instead.
+func (*GetGuestRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *GetGuestRequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *GetGuestRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+type GetGuestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rest is empty where no agent answers.
+	AgentConnected bool              `protobuf:"varint,1,opt,name=agent_connected,json=agentConnected,proto3" json:"agent_connected,omitempty"`
+	Hostname       string            `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	Os             string            `protobuf:"bytes,3,opt,name=os,proto3" json:"os,omitempty"`
+	Kernel         string            `protobuf:"bytes,4,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	Interfaces     []*GuestInterface `protobuf:"bytes,5,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetGuestResponse) Reset() {
+	*x = GetGuestResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuestResponse) ProtoMessage() {}
+
+func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuestResponse.ProtoReflect.Descriptor instead.
+func (*GetGuestResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *GetGuestResponse) GetAgentConnected() bool {
+	if x != nil {
+		return x.AgentConnected
+	}
+	return false
+}
+
+func (x *GetGuestResponse) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *GetGuestResponse) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *GetGuestResponse) GetKernel() string {
+	if x != nil {
+		return x.Kernel
+	}
+	return ""
+}
+
+func (x *GetGuestResponse) GetInterfaces() []*GuestInterface {
+	if x != nil {
+		return x.Interfaces
+	}
+	return nil
+}
+
+type GuestInterface struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Mac   string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	// In CIDR form.
+	Addresses     []string `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuestInterface) Reset() {
+	*x = GuestInterface{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestInterface) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestInterface) ProtoMessage() {}
+
+func (x *GuestInterface) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestInterface.ProtoReflect.Descriptor instead.
+func (*GuestInterface) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *GuestInterface) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GuestInterface) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *GuestInterface) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+type ScreenshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project       string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScreenshotRequest) Reset() {
+	*x = ScreenshotRequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScreenshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScreenshotRequest) ProtoMessage() {}
+
+func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScreenshotRequest.ProtoReflect.Descriptor instead.
+func (*ScreenshotRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ScreenshotRequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *ScreenshotRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+type ScreenshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// In the last message only, such as "image/png".
+	MimeType      string `protobuf:"bytes,2,opt,name=mime_type,json=mimeType,proto3" json:"mime_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScreenshotResponse) Reset() {
+	*x = ScreenshotResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScreenshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScreenshotResponse) ProtoMessage() {}
+
+func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScreenshotResponse.ProtoReflect.Descriptor instead.
+func (*ScreenshotResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ScreenshotResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ScreenshotResponse) GetMimeType() string {
+	if x != nil {
+		return x.MimeType
+	}
+	return ""
+}
+
 var File_novacron_v1_vm_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\n" +
-	"\x14novacron/v1/vm.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x06\n" +
+	"\x14novacron/v1/vm.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\f\n" +
 	"\x06VMSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x127\n" +
@@ -1891,13 +3490,113 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\amachine\x18\x11 \x01(\tR\amachine\x12\x1a\n" +
 	"\bfirmware\x18\x12 \x01(\tR\bfirmware\x120\n" +
 	"\x14stop_timeout_seconds\x18\x13 \x01(\rR\x12stopTimeoutSeconds\x12\x12\n" +
-	"\x04uuid\x18\x14 \x01(\tR\x04uuid\x1a9\n" +
+	"\x04uuid\x18\x14 \x01(\tR\x04uuid\x12&\n" +
+	"\x03cpu\x18\x15 \x01(\v2\x14.novacron.v1.CPUSpecR\x03cpu\x12/\n" +
+	"\x06memory\x18\x16 \x01(\v2\x17.novacron.v1.MemorySpecR\x06memory\x126\n" +
+	"\troot_disk\x18\x17 \x01(\v2\x19.novacron.v1.RootDiskSpecR\brootDisk\x12\x15\n" +
+	"\x03iso\x18\x18 \x01(\tH\x00R\x03iso\x88\x01\x01\x125\n" +
+	"\n" +
+	"cloud_init\x18\x19 \x01(\v2\x16.novacron.v1.CloudInitR\tcloudInit\x122\n" +
+	"\adevices\x18\x1a \x01(\v2\x18.novacron.v1.DevicesSpecR\adevices\x12$\n" +
+	"\vsecure_boot\x18\x1b \x01(\bH\x01R\n" +
+	"secureBoot\x88\x01\x01\x12\x15\n" +
+	"\x03tpm\x18\x1c \x01(\tH\x02R\x03tpm\x88\x01\x01\x12,\n" +
+	"\x0flaunch_security\x18\x1d \x01(\tH\x03R\x0elaunchSecurity\x88\x01\x01\x12\x19\n" +
+	"\x05clock\x18\x1e \x01(\tH\x04R\x05clock\x88\x01\x01\x12\x1c\n" +
+	"\ahyper_v\x18\x1f \x01(\bH\x05R\x06hyperV\x88\x01\x01\x12!\n" +
+	"\tautostart\x18  \x01(\bH\x06R\tautostart\x88\x01\x01\x12*\n" +
+	"\x0erestart_policy\x18! \x01(\tH\aR\rrestartPolicy\x88\x01\x01\x120\n" +
+	"\x11evacuation_policy\x18\" \x01(\tH\bR\x10evacuationPolicy\x88\x01\x01\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
 	"\x10AnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
+	"\x04_isoB\x0e\n" +
+	"\f_secure_bootB\x06\n" +
+	"\x04_tpmB\x12\n" +
+	"\x10_launch_securityB\b\n" +
+	"\x06_clockB\n" +
+	"\n" +
+	"\b_hyper_vB\f\n" +
+	"\n" +
+	"_autostartB\x11\n" +
+	"\x0f_restart_policyB\x14\n" +
+	"\x12_evacuation_policy\"\xd3\x03\n" +
+	"\aCPUSpec\x12\x17\n" +
+	"\x04mode\x18\x01 \x01(\tH\x00R\x04mode\x88\x01\x01\x12\x19\n" +
+	"\x05model\x18\x02 \x01(\tH\x01R\x05model\x88\x01\x01\x12\x1d\n" +
+	"\asockets\x18\x03 \x01(\rH\x02R\asockets\x88\x01\x01\x12\x17\n" +
+	"\x04dies\x18\x04 \x01(\rH\x03R\x04dies\x88\x01\x01\x12\x19\n" +
+	"\x05cores\x18\x05 \x01(\rH\x04R\x05cores\x88\x01\x01\x12\x1d\n" +
+	"\athreads\x18\x06 \x01(\rH\x05R\athreads\x88\x01\x01\x12\x15\n" +
+	"\x03max\x18\a \x01(\rH\x06R\x03max\x88\x01\x01\x12-\n" +
+	"\apinning\x18\b \x03(\v2\x13.novacron.v1.CPUPinR\apinning\x12!\n" +
+	"\tdedicated\x18\t \x01(\bH\aR\tdedicated\x88\x01\x01\x12(\n" +
+	"\remulator_cpus\x18\n" +
+	" \x01(\tH\bR\femulatorCPUs\x88\x01\x01\x12)\n" +
+	"\x04numa\x18\v \x03(\v2\x15.novacron.v1.NUMACellR\x04numaB\a\n" +
+	"\x05_modeB\b\n" +
+	"\x06_modelB\n" +
+	"\n" +
+	"\b_socketsB\a\n" +
+	"\x05_diesB\b\n" +
+	"\x06_coresB\n" +
+	"\n" +
+	"\b_threadsB\x06\n" +
+	"\x04_maxB\f\n" +
+	"\n" +
+	"_dedicatedB\x10\n" +
+	"\x0e_emulator_cpus\"9\n" +
+	"\x06CPUPin\x12\x12\n" +
+	"\x04vcpu\x18\x01 \x01(\rR\x04vcpu\x12\x1b\n" +
+	"\thost_cpus\x18\x02 \x01(\tR\bhostCPUs\"Z\n" +
+	"\bNUMACell\x12\x12\n" +
+	"\x04cpus\x18\x01 \x01(\tR\x04cpus\x12\x1b\n" +
+	"\tmemory_mb\x18\x02 \x01(\rR\bmemoryMB\x12\x1d\n" +
+	"\n" +
+	"host_nodes\x18\x03 \x01(\tR\thostNodes\"\x91\x02\n" +
+	"\n" +
+	"MemorySpec\x12\x1a\n" +
+	"\x06max_mb\x18\x01 \x01(\rH\x00R\x05maxMB\x88\x01\x01\x12\x19\n" +
+	"\x05slots\x18\x02 \x01(\rH\x01R\x05slots\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"initial_mb\x18\x03 \x01(\rH\x02R\tinitialMB\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"huge_pages\x18\x04 \x01(\tH\x03R\thugePages\x88\x01\x01\x12\x1b\n" +
+	"\x06locked\x18\x05 \x01(\bH\x04R\x06locked\x88\x01\x01\x12\x1d\n" +
+	"\aballoon\x18\x06 \x01(\bH\x05R\aballoon\x88\x01\x01B\t\n" +
+	"\a_max_mbB\b\n" +
+	"\x06_slotsB\r\n" +
+	"\v_initial_mbB\r\n" +
+	"\v_huge_pagesB\t\n" +
+	"\a_lockedB\n" +
+	"\n" +
+	"\b_balloon\"\xa1\x03\n" +
+	"\fRootDiskSpec\x12\x1b\n" +
+	"\x06format\x18\x01 \x01(\tH\x00R\x06format\x88\x01\x01\x12\x15\n" +
+	"\x03bus\x18\x02 \x01(\tH\x01R\x03bus\x88\x01\x01\x12\x19\n" +
+	"\x05cache\x18\x03 \x01(\tH\x02R\x05cache\x88\x01\x01\x12\x13\n" +
+	"\x02io\x18\x04 \x01(\tH\x03R\x02io\x88\x01\x01\x12\x1d\n" +
+	"\adiscard\x18\x05 \x01(\tH\x04R\adiscard\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"boot_order\x18\x06 \x01(\rH\x05R\tbootOrder\x88\x01\x01\x12\x1b\n" +
+	"\x06serial\x18\a \x01(\tH\x06R\x06serial\x88\x01\x01\x12\x1b\n" +
+	"\x06queues\x18\b \x01(\rH\aR\x06queues\x88\x01\x01\x12#\n" +
+	"\vio_event_fd\x18\t \x01(\bH\bR\tioEventFD\x88\x01\x01\x12&\n" +
+	"\x03qos\x18\n" +
+	" \x01(\v2\x14.novacron.v1.DiskQoSR\x03qosB\t\n" +
+	"\a_formatB\x06\n" +
+	"\x04_busB\b\n" +
+	"\x06_cacheB\x05\n" +
+	"\x03_ioB\n" +
+	"\n" +
+	"\b_discardB\r\n" +
+	"\v_boot_orderB\t\n" +
+	"\a_serialB\t\n" +
+	"\a_queuesB\x0e\n" +
+	"\f_io_event_fd\"\x8a\x05\n" +
 	"\n" +
 	"VolumeSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -1905,24 +3604,135 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\asize_gb\x18\x03 \x01(\rR\x06sizeGB\x12\x16\n" +
 	"\x06format\x18\x04 \x01(\tR\x06format\x12\x14\n" +
 	"\x05image\x18\x05 \x01(\tR\x05image\x12\x10\n" +
-	"\x03bus\x18\x06 \x01(\tR\x03bus\"p\n" +
+	"\x03bus\x18\x06 \x01(\tR\x03bus\x12\x1b\n" +
+	"\x06device\x18\a \x01(\tH\x00R\x06device\x88\x01\x01\x12\x1b\n" +
+	"\x06source\x18\b \x01(\tH\x01R\x06source\x88\x01\x01\x12 \n" +
+	"\tread_only\x18\t \x01(\bH\x02R\breadOnly\x88\x01\x01\x12!\n" +
+	"\tshareable\x18\n" +
+	" \x01(\bH\x03R\tshareable\x88\x01\x01\x12\x19\n" +
+	"\x05cache\x18\v \x01(\tH\x04R\x05cache\x88\x01\x01\x12\x13\n" +
+	"\x02io\x18\f \x01(\tH\x05R\x02io\x88\x01\x01\x12\x1d\n" +
+	"\adiscard\x18\r \x01(\tH\x06R\adiscard\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"boot_order\x18\x0e \x01(\rH\aR\tbootOrder\x88\x01\x01\x12\x1b\n" +
+	"\x06serial\x18\x0f \x01(\tH\bR\x06serial\x88\x01\x01\x12\x1b\n" +
+	"\x06queues\x18\x10 \x01(\rH\tR\x06queues\x88\x01\x01\x12#\n" +
+	"\vio_event_fd\x18\x11 \x01(\bH\n" +
+	"R\tioEventFD\x88\x01\x01\x12&\n" +
+	"\x03qos\x18\x12 \x01(\v2\x14.novacron.v1.DiskQoSR\x03qosB\t\n" +
+	"\a_deviceB\t\n" +
+	"\a_sourceB\f\n" +
+	"\n" +
+	"_read_onlyB\f\n" +
+	"\n" +
+	"_shareableB\b\n" +
+	"\x06_cacheB\x05\n" +
+	"\x03_ioB\n" +
+	"\n" +
+	"\b_discardB\r\n" +
+	"\v_boot_orderB\t\n" +
+	"\a_serialB\t\n" +
+	"\a_queuesB\x0e\n" +
+	"\f_io_event_fd\"\xbe\x02\n" +
+	"\aDiskQoS\x12\"\n" +
+	"\n" +
+	"total_iops\x18\x01 \x01(\x04H\x00R\ttotalIOPS\x88\x01\x01\x12 \n" +
+	"\tread_iops\x18\x02 \x01(\x04H\x01R\breadIOPS\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"write_iops\x18\x03 \x01(\x04H\x02R\twriteIOPS\x88\x01\x01\x12$\n" +
+	"\vtotal_bytes\x18\x04 \x01(\x04H\x03R\n" +
+	"totalBytes\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"read_bytes\x18\x05 \x01(\x04H\x04R\treadBytes\x88\x01\x01\x12$\n" +
+	"\vwrite_bytes\x18\x06 \x01(\x04H\x05R\n" +
+	"writeBytes\x88\x01\x01B\r\n" +
+	"\v_total_iopsB\f\n" +
+	"\n" +
+	"_read_iopsB\r\n" +
+	"\v_write_iopsB\x0e\n" +
+	"\f_total_bytesB\r\n" +
+	"\v_read_bytesB\x0e\n" +
+	"\f_write_bytes\"\xd3\x03\n" +
 	"\x14NetworkInterfaceSpec\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x16\n" +
 	"\x06bridge\x18\x02 \x01(\tR\x06bridge\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x12\x10\n" +
-	"\x03mac\x18\x04 \x01(\tR\x03mac\"V\n" +
+	"\x03mac\x18\x04 \x01(\tR\x03mac\x12\x17\n" +
+	"\x04user\x18\x05 \x01(\bH\x00R\x04user\x88\x01\x01\x12\x17\n" +
+	"\x04vlan\x18\x06 \x01(\rH\x01R\x04vlan\x88\x01\x01\x12\x15\n" +
+	"\x03mtu\x18\a \x01(\rH\x02R\x03mtu\x88\x01\x01\x12\x1b\n" +
+	"\x06queues\x18\b \x01(\rH\x03R\x06queues\x88\x01\x01\x12%\n" +
+	"\x03qos\x18\t \x01(\v2\x13.novacron.v1.NICQoSR\x03qos\x12*\n" +
+	"\x0esecurity_group\x18\n" +
+	" \x01(\tH\x04R\rsecurityGroup\x88\x01\x01\x12*\n" +
+	"\x0ehost_interface\x18\v \x01(\tH\x05R\rhostInterface\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"boot_order\x18\f \x01(\rH\x06R\tbootOrder\x88\x01\x01B\a\n" +
+	"\x05_userB\a\n" +
+	"\x05_vlanB\x06\n" +
+	"\x04_mtuB\t\n" +
+	"\a_queuesB\x11\n" +
+	"\x0f_security_groupB\x11\n" +
+	"\x0f_host_interfaceB\r\n" +
+	"\v_boot_order\"n\n" +
+	"\x06NICQoS\x120\n" +
+	"\ainbound\x18\x01 \x01(\v2\x16.novacron.v1.BandwidthR\ainbound\x122\n" +
+	"\boutbound\x18\x02 \x01(\v2\x16.novacron.v1.BandwidthR\boutbound\"\xa1\x01\n" +
+	"\tBandwidth\x12&\n" +
+	"\faverage_kbps\x18\x01 \x01(\rH\x00R\vaverageKBps\x88\x01\x01\x12 \n" +
+	"\tpeak_kbps\x18\x02 \x01(\rH\x01R\bpeakKBps\x88\x01\x01\x12\x1e\n" +
+	"\bburst_kb\x18\x03 \x01(\rH\x02R\aburstKB\x88\x01\x01B\x0f\n" +
+	"\r_average_kbpsB\f\n" +
+	"\n" +
+	"_peak_kbpsB\v\n" +
+	"\t_burst_kb\"\xa2\x02\n" +
+	"\vDevicesSpec\x12\x1b\n" +
+	"\x06serial\x18\x01 \x01(\bH\x00R\x06serial\x88\x01\x01\x12\x1f\n" +
+	"\bgraphics\x18\x02 \x01(\tH\x01R\bgraphics\x88\x01\x01\x12$\n" +
+	"\vguest_agent\x18\x03 \x01(\bH\x02R\n" +
+	"guestAgent\x88\x01\x01\x12\x15\n" +
+	"\x03rng\x18\x04 \x01(\bH\x03R\x03rng\x88\x01\x01\x12\x1f\n" +
+	"\bwatchdog\x18\x05 \x01(\tH\x04R\bwatchdog\x88\x01\x01\x12:\n" +
+	"\fhost_devices\x18\x06 \x03(\v2\x17.novacron.v1.HostDeviceR\vhostDevicesB\t\n" +
+	"\a_serialB\v\n" +
+	"\t_graphicsB\x0e\n" +
+	"\f_guest_agentB\x06\n" +
+	"\x04_rngB\v\n" +
+	"\t_watchdog\"0\n" +
+	"\n" +
+	"HostDevice\x12\x10\n" +
+	"\x03pci\x18\x01 \x01(\tR\x03pci\x12\x10\n" +
+	"\x03usb\x18\x02 \x01(\tR\x03usb\"\x86\x02\n" +
+	"\tCloudInit\x12\x1b\n" +
+	"\tuser_data\x18\x01 \x01(\tR\buserData\x12A\n" +
+	"\tmeta_data\x18\x02 \x03(\v2$.novacron.v1.CloudInit.MetaDataEntryR\bmetaData\x12%\n" +
+	"\x0enetwork_config\x18\x03 \x01(\tR\rnetworkConfig\x12\x19\n" +
+	"\bssh_keys\x18\x04 \x03(\tR\asshKeys\x12\x1a\n" +
+	"\bhostname\x18\x05 \x01(\tR\bhostname\x1a;\n" +
+	"\rMetaDataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"V\n" +
 	"\n" +
 	"DirectBoot\x12\x16\n" +
 	"\x06kernel\x18\x01 \x01(\tR\x06kernel\x12\x16\n" +
 	"\x06initrd\x18\x02 \x01(\tR\x06initrd\x12\x18\n" +
-	"\acmdline\x18\x03 \x01(\tR\acmdline\"\xa7\x01\n" +
+	"\acmdline\x18\x03 \x01(\tR\acmdline\"\xd3\x03\n" +
 	"\tPlacement\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12G\n" +
 	"\vhost_labels\x18\x02 \x03(\v2&.novacron.v1.Placement.HostLabelsEntryR\n" +
-	"hostLabels\x1a=\n" +
+	"hostLabels\x12\x1b\n" +
+	"\tnot_hosts\x18\x03 \x03(\tR\bnotHosts\x12@\n" +
+	"\baffinity\x18\x04 \x03(\v2$.novacron.v1.Placement.AffinityEntryR\baffinity\x12M\n" +
+	"\ranti_affinity\x18\x05 \x03(\v2(.novacron.v1.Placement.AntiAffinityEntryR\fantiAffinity\x1a=\n" +
 	"\x0fHostLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa7\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
+	"\rAffinityEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a?\n" +
+	"\x11AntiAffinityEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x04\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1e\n" +
@@ -1942,7 +3752,8 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\brevision\x18\v \x01(\x04R\brevision\x124\n" +
 	"\toperation\x18\f \x01(\v2\x16.novacron.v1.OperationR\toperation\x12-\n" +
 	"\x06images\x18\r \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
-	"\x05force\x18\x0e \x01(\bR\x05force\"\xd2\x01\n" +
+	"\x05force\x18\x0e \x01(\bR\x05force\x12-\n" +
+	"\x12restart_generation\x18\x0f \x01(\x04R\x11restartGeneration\"\xd2\x01\n" +
 	"\bVMStatus\x12*\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12/\n" +
@@ -2018,12 +3829,40 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\"%\n" +
 	"\x0fConsoleResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data*[\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"R\n" +
+	"\x10RestartVMRequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\"4\n" +
+	"\x11RestartVMResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\";\n" +
+	"\x0fGetGuestRequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\"\xbc\x01\n" +
+	"\x10GetGuestResponse\x12'\n" +
+	"\x0fagent_connected\x18\x01 \x01(\bR\x0eagentConnected\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x0e\n" +
+	"\x02os\x18\x03 \x01(\tR\x02os\x12\x16\n" +
+	"\x06kernel\x18\x04 \x01(\tR\x06kernel\x12;\n" +
+	"\n" +
+	"interfaces\x18\x05 \x03(\v2\x1b.novacron.v1.GuestInterfaceR\n" +
+	"interfaces\"T\n" +
+	"\x0eGuestInterface\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03mac\x18\x02 \x01(\tR\x03mac\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\"=\n" +
+	"\x11ScreenshotRequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\"E\n" +
+	"\x12ScreenshotResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1b\n" +
+	"\tmime_type\x18\x02 \x01(\tR\bmimeType*s\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
 	"\x17POWER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13POWER_STATE_RUNNING\x10\x01\x12\x17\n" +
-	"\x13POWER_STATE_STOPPED\x10\x02*\x82\x02\n" +
+	"\x13POWER_STATE_STOPPED\x10\x02\x12\x16\n" +
+	"\x12POWER_STATE_PAUSED\x10\x03*\x82\x02\n" +
 	"\aVMPhase\x12\x18\n" +
 	"\x14VM_PHASE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10VM_PHASE_PENDING\x10\x01\x12\x16\n" +
@@ -2041,13 +3880,17 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x18\n" +
 	"\x14OPERATION_STATE_DONE\x10\x02\x12\x1a\n" +
-	"\x16OPERATION_STATE_FAILED\x10\x032\x96\x04\n" +
+	"\x16OPERATION_STATE_FAILED\x10\x032\x86\x06\n" +
 	"\tVMService\x12G\n" +
 	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12C\n" +
 	"\x05GetVM\x12\x19.novacron.v1.GetVMRequest\x1a\x1a.novacron.v1.GetVMResponse\"\x03\x90\x02\x01\x12I\n" +
 	"\aListVMs\x12\x1b.novacron.v1.ListVMsRequest\x1a\x1c.novacron.v1.ListVMsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\n" +
-	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12G\n" +
+	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12J\n" +
+	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12L\n" +
+	"\bGetGuest\x12\x1c.novacron.v1.GetGuestRequest\x1a\x1d.novacron.v1.GetGuestResponse\"\x03\x90\x02\x01\x12T\n" +
+	"\n" +
+	"Screenshot\x12\x1e.novacron.v1.ScreenshotRequest\x1a\x1f.novacron.v1.ScreenshotResponse\"\x03\x90\x02\x010\x01\x12G\n" +
 	"\bDeleteVM\x12\x1c.novacron.v1.DeleteVMRequest\x1a\x1d.novacron.v1.DeleteVMResponse\x12N\n" +
 	"\bWatchVMs\x12\x1c.novacron.v1.WatchVMsRequest\x1a\x1d.novacron.v1.WatchVMsResponse\"\x03\x90\x02\x010\x01\x12H\n" +
 	"\aConsole\x12\x1b.novacron.v1.ConsoleRequest\x1a\x1c.novacron.v1.ConsoleResponse(\x010\x01B;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
@@ -2065,87 +3908,132 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
 	(OperationState)(0),           // 2: novacron.v1.OperationState
 	(*VMSpec)(nil),                // 3: novacron.v1.VMSpec
-	(*VolumeSpec)(nil),            // 4: novacron.v1.VolumeSpec
-	(*NetworkInterfaceSpec)(nil),  // 5: novacron.v1.NetworkInterfaceSpec
-	(*DirectBoot)(nil),            // 6: novacron.v1.DirectBoot
-	(*Placement)(nil),             // 7: novacron.v1.Placement
-	(*VM)(nil),                    // 8: novacron.v1.VM
-	(*VMStatus)(nil),              // 9: novacron.v1.VMStatus
-	(*ImageRef)(nil),              // 10: novacron.v1.ImageRef
-	(*Operation)(nil),             // 11: novacron.v1.Operation
-	(*CreateVMRequest)(nil),       // 12: novacron.v1.CreateVMRequest
-	(*CreateVMResponse)(nil),      // 13: novacron.v1.CreateVMResponse
-	(*GetVMRequest)(nil),          // 14: novacron.v1.GetVMRequest
-	(*GetVMResponse)(nil),         // 15: novacron.v1.GetVMResponse
-	(*ListVMsRequest)(nil),        // 16: novacron.v1.ListVMsRequest
-	(*ListVMsResponse)(nil),       // 17: novacron.v1.ListVMsResponse
-	(*SetVMPowerRequest)(nil),     // 18: novacron.v1.SetVMPowerRequest
-	(*SetVMPowerResponse)(nil),    // 19: novacron.v1.SetVMPowerResponse
-	(*DeleteVMRequest)(nil),       // 20: novacron.v1.DeleteVMRequest
-	(*DeleteVMResponse)(nil),      // 21: novacron.v1.DeleteVMResponse
-	(*WatchVMsRequest)(nil),       // 22: novacron.v1.WatchVMsRequest
-	(*WatchVMsResponse)(nil),      // 23: novacron.v1.WatchVMsResponse
-	(*ConsoleRequest)(nil),        // 24: novacron.v1.ConsoleRequest
-	(*ConsoleResponse)(nil),       // 25: novacron.v1.ConsoleResponse
-	nil,                           // 26: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 27: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 28: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 29: novacron.v1.ListVMsRequest.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*CPUSpec)(nil),               // 4: novacron.v1.CPUSpec
+	(*CPUPin)(nil),                // 5: novacron.v1.CPUPin
+	(*NUMACell)(nil),              // 6: novacron.v1.NUMACell
+	(*MemorySpec)(nil),            // 7: novacron.v1.MemorySpec
+	(*RootDiskSpec)(nil),          // 8: novacron.v1.RootDiskSpec
+	(*VolumeSpec)(nil),            // 9: novacron.v1.VolumeSpec
+	(*DiskQoS)(nil),               // 10: novacron.v1.DiskQoS
+	(*NetworkInterfaceSpec)(nil),  // 11: novacron.v1.NetworkInterfaceSpec
+	(*NICQoS)(nil),                // 12: novacron.v1.NICQoS
+	(*Bandwidth)(nil),             // 13: novacron.v1.Bandwidth
+	(*DevicesSpec)(nil),           // 14: novacron.v1.DevicesSpec
+	(*HostDevice)(nil),            // 15: novacron.v1.HostDevice
+	(*CloudInit)(nil),             // 16: novacron.v1.CloudInit
+	(*DirectBoot)(nil),            // 17: novacron.v1.DirectBoot
+	(*Placement)(nil),             // 18: novacron.v1.Placement
+	(*VM)(nil),                    // 19: novacron.v1.VM
+	(*VMStatus)(nil),              // 20: novacron.v1.VMStatus
+	(*ImageRef)(nil),              // 21: novacron.v1.ImageRef
+	(*Operation)(nil),             // 22: novacron.v1.Operation
+	(*CreateVMRequest)(nil),       // 23: novacron.v1.CreateVMRequest
+	(*CreateVMResponse)(nil),      // 24: novacron.v1.CreateVMResponse
+	(*GetVMRequest)(nil),          // 25: novacron.v1.GetVMRequest
+	(*GetVMResponse)(nil),         // 26: novacron.v1.GetVMResponse
+	(*ListVMsRequest)(nil),        // 27: novacron.v1.ListVMsRequest
+	(*ListVMsResponse)(nil),       // 28: novacron.v1.ListVMsResponse
+	(*SetVMPowerRequest)(nil),     // 29: novacron.v1.SetVMPowerRequest
+	(*SetVMPowerResponse)(nil),    // 30: novacron.v1.SetVMPowerResponse
+	(*DeleteVMRequest)(nil),       // 31: novacron.v1.DeleteVMRequest
+	(*DeleteVMResponse)(nil),      // 32: novacron.v1.DeleteVMResponse
+	(*WatchVMsRequest)(nil),       // 33: novacron.v1.WatchVMsRequest
+	(*WatchVMsResponse)(nil),      // 34: novacron.v1.WatchVMsResponse
+	(*ConsoleRequest)(nil),        // 35: novacron.v1.ConsoleRequest
+	(*ConsoleResponse)(nil),       // 36: novacron.v1.ConsoleResponse
+	(*RestartVMRequest)(nil),      // 37: novacron.v1.RestartVMRequest
+	(*RestartVMResponse)(nil),     // 38: novacron.v1.RestartVMResponse
+	(*GetGuestRequest)(nil),       // 39: novacron.v1.GetGuestRequest
+	(*GetGuestResponse)(nil),      // 40: novacron.v1.GetGuestResponse
+	(*GuestInterface)(nil),        // 41: novacron.v1.GuestInterface
+	(*ScreenshotRequest)(nil),     // 42: novacron.v1.ScreenshotRequest
+	(*ScreenshotResponse)(nil),    // 43: novacron.v1.ScreenshotResponse
+	nil,                           // 44: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 45: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 46: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 47: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 48: novacron.v1.Placement.AffinityEntry
+	nil,                           // 49: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 50: novacron.v1.ListVMsRequest.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 51: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	26, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	27, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
-	4,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
-	5,  // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
-	6,  // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
-	7,  // 5: novacron.v1.VMSpec.placement:type_name -> novacron.v1.Placement
-	28, // 6: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	3,  // 7: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
-	0,  // 8: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
-	9,  // 9: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	30, // 10: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	30, // 11: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
-	11, // 12: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
-	10, // 13: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
-	1,  // 14: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	30, // 15: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 16: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	30, // 17: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 18: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
-	8,  // 19: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
-	8,  // 20: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	29, // 21: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
-	8,  // 22: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
-	0,  // 23: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
-	8,  // 24: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
-	8,  // 25: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
-	8,  // 26: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
-	12, // 27: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	14, // 28: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	16, // 29: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	18, // 30: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	20, // 31: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	22, // 32: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	24, // 33: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	13, // 34: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	15, // 35: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	17, // 36: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	19, // 37: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	21, // 38: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	23, // 39: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	25, // 40: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	34, // [34:41] is the sub-list for method output_type
-	27, // [27:34] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	44, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	45, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
+	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
+	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
+	18, // 5: novacron.v1.VMSpec.placement:type_name -> novacron.v1.Placement
+	4,  // 6: novacron.v1.VMSpec.cpu:type_name -> novacron.v1.CPUSpec
+	7,  // 7: novacron.v1.VMSpec.memory:type_name -> novacron.v1.MemorySpec
+	8,  // 8: novacron.v1.VMSpec.root_disk:type_name -> novacron.v1.RootDiskSpec
+	16, // 9: novacron.v1.VMSpec.cloud_init:type_name -> novacron.v1.CloudInit
+	14, // 10: novacron.v1.VMSpec.devices:type_name -> novacron.v1.DevicesSpec
+	5,  // 11: novacron.v1.CPUSpec.pinning:type_name -> novacron.v1.CPUPin
+	6,  // 12: novacron.v1.CPUSpec.numa:type_name -> novacron.v1.NUMACell
+	10, // 13: novacron.v1.RootDiskSpec.qos:type_name -> novacron.v1.DiskQoS
+	10, // 14: novacron.v1.VolumeSpec.qos:type_name -> novacron.v1.DiskQoS
+	12, // 15: novacron.v1.NetworkInterfaceSpec.qos:type_name -> novacron.v1.NICQoS
+	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
+	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
+	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
+	46, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	47, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	48, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	49, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
+	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
+	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
+	51, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	51, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	22, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
+	21, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
+	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
+	51, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	2,  // 32: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
+	51, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 34: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
+	19, // 35: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 36: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
+	50, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	19, // 38: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
+	0,  // 39: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
+	19, // 40: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
+	19, // 41: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 42: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
+	19, // 43: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
+	41, // 44: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
+	23, // 45: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	25, // 46: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	27, // 47: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	29, // 48: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	37, // 49: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	39, // 50: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	42, // 51: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	31, // 52: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	33, // 53: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	35, // 54: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	24, // 55: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	26, // 56: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	28, // 57: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	30, // 58: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	38, // 59: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	40, // 60: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	43, // 61: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	32, // 62: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	34, // 63: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	36, // 64: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	55, // [55:65] is the sub-list for method output_type
+	45, // [45:55] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -2153,13 +4041,22 @@ func file_novacron_v1_vm_proto_init() {
 	if File_novacron_v1_vm_proto != nil {
 		return
 	}
+	file_novacron_v1_vm_proto_msgTypes[0].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[1].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[4].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[5].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[6].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[7].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[8].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[10].OneofWrappers = []any{}
+	file_novacron_v1_vm_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   27,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -45,6 +45,12 @@ const (
 	// HostAgentServiceConsoleProcedure is the fully-qualified name of the HostAgentService's Console
 	// RPC.
 	HostAgentServiceConsoleProcedure = "/agent.v1.HostAgentService/Console"
+	// HostAgentServiceGetGuestProcedure is the fully-qualified name of the HostAgentService's GetGuest
+	// RPC.
+	HostAgentServiceGetGuestProcedure = "/agent.v1.HostAgentService/GetGuest"
+	// HostAgentServiceScreenshotProcedure is the fully-qualified name of the HostAgentService's
+	// Screenshot RPC.
+	HostAgentServiceScreenshotProcedure = "/agent.v1.HostAgentService/Screenshot"
 	// BlobServiceStatBlobProcedure is the fully-qualified name of the BlobService's StatBlob RPC.
 	BlobServiceStatBlobProcedure = "/agent.v1.BlobService/StatBlob"
 	// BlobServiceGetBlobProcedure is the fully-qualified name of the BlobService's GetBlob RPC.
@@ -159,6 +165,10 @@ func (UnimplementedDesiredServiceHandler) Report(context.Context, *connect.Reque
 type HostAgentServiceClient interface {
 	// Console joins the caller to the serial console of a machine. The first request names it.
 	Console(context.Context) *connect.BidiStreamForClient[v1.ConsoleRequest, v1.ConsoleResponse]
+	// GetGuest asks the agent in a guest.
+	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
+	// Screenshot streams the picture on a machine's screen.
+	Screenshot(context.Context, *connect.Request[v1.ScreenshotRequest]) (*connect.ServerStreamForClient[v1.ScreenshotResponse], error)
 }
 
 // NewHostAgentServiceClient constructs a client for the agent.v1.HostAgentService service. By
@@ -178,12 +188,28 @@ func NewHostAgentServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(hostAgentServiceMethods.ByName("Console")),
 			connect.WithClientOptions(opts...),
 		),
+		getGuest: connect.NewClient[v1.GetGuestRequest, v1.GetGuestResponse](
+			httpClient,
+			baseURL+HostAgentServiceGetGuestProcedure,
+			connect.WithSchema(hostAgentServiceMethods.ByName("GetGuest")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		screenshot: connect.NewClient[v1.ScreenshotRequest, v1.ScreenshotResponse](
+			httpClient,
+			baseURL+HostAgentServiceScreenshotProcedure,
+			connect.WithSchema(hostAgentServiceMethods.ByName("Screenshot")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // hostAgentServiceClient implements HostAgentServiceClient.
 type hostAgentServiceClient struct {
-	console *connect.Client[v1.ConsoleRequest, v1.ConsoleResponse]
+	console    *connect.Client[v1.ConsoleRequest, v1.ConsoleResponse]
+	getGuest   *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
+	screenshot *connect.Client[v1.ScreenshotRequest, v1.ScreenshotResponse]
 }
 
 // Console calls agent.v1.HostAgentService.Console.
@@ -191,10 +217,24 @@ func (c *hostAgentServiceClient) Console(ctx context.Context) *connect.BidiStrea
 	return c.console.CallBidiStream(ctx)
 }
 
+// GetGuest calls agent.v1.HostAgentService.GetGuest.
+func (c *hostAgentServiceClient) GetGuest(ctx context.Context, req *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {
+	return c.getGuest.CallUnary(ctx, req)
+}
+
+// Screenshot calls agent.v1.HostAgentService.Screenshot.
+func (c *hostAgentServiceClient) Screenshot(ctx context.Context, req *connect.Request[v1.ScreenshotRequest]) (*connect.ServerStreamForClient[v1.ScreenshotResponse], error) {
+	return c.screenshot.CallServerStream(ctx, req)
+}
+
 // HostAgentServiceHandler is an implementation of the agent.v1.HostAgentService service.
 type HostAgentServiceHandler interface {
 	// Console joins the caller to the serial console of a machine. The first request names it.
 	Console(context.Context, *connect.BidiStream[v1.ConsoleRequest, v1.ConsoleResponse]) error
+	// GetGuest asks the agent in a guest.
+	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
+	// Screenshot streams the picture on a machine's screen.
+	Screenshot(context.Context, *connect.Request[v1.ScreenshotRequest], *connect.ServerStream[v1.ScreenshotResponse]) error
 }
 
 // NewHostAgentServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -210,10 +250,28 @@ func NewHostAgentServiceHandler(svc HostAgentServiceHandler, opts ...connect.Han
 		connect.WithSchema(hostAgentServiceMethods.ByName("Console")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentServiceGetGuestHandler := connect.NewUnaryHandler(
+		HostAgentServiceGetGuestProcedure,
+		svc.GetGuest,
+		connect.WithSchema(hostAgentServiceMethods.ByName("GetGuest")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	hostAgentServiceScreenshotHandler := connect.NewServerStreamHandler(
+		HostAgentServiceScreenshotProcedure,
+		svc.Screenshot,
+		connect.WithSchema(hostAgentServiceMethods.ByName("Screenshot")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agent.v1.HostAgentService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case HostAgentServiceConsoleProcedure:
 			hostAgentServiceConsoleHandler.ServeHTTP(w, r)
+		case HostAgentServiceGetGuestProcedure:
+			hostAgentServiceGetGuestHandler.ServeHTTP(w, r)
+		case HostAgentServiceScreenshotProcedure:
+			hostAgentServiceScreenshotHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -225,6 +283,14 @@ type UnimplementedHostAgentServiceHandler struct{}
 
 func (UnimplementedHostAgentServiceHandler) Console(context.Context, *connect.BidiStream[v1.ConsoleRequest, v1.ConsoleResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.HostAgentService.Console is not implemented"))
+}
+
+func (UnimplementedHostAgentServiceHandler) GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.HostAgentService.GetGuest is not implemented"))
+}
+
+func (UnimplementedHostAgentServiceHandler) Screenshot(context.Context, *connect.Request[v1.ScreenshotRequest], *connect.ServerStream[v1.ScreenshotResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.HostAgentService.Screenshot is not implemented"))
 }
 
 // BlobServiceClient is a client for the agent.v1.BlobService service.

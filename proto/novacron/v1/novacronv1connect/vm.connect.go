@@ -42,6 +42,12 @@ const (
 	VMServiceListVMsProcedure = "/novacron.v1.VMService/ListVMs"
 	// VMServiceSetVMPowerProcedure is the fully-qualified name of the VMService's SetVMPower RPC.
 	VMServiceSetVMPowerProcedure = "/novacron.v1.VMService/SetVMPower"
+	// VMServiceRestartVMProcedure is the fully-qualified name of the VMService's RestartVM RPC.
+	VMServiceRestartVMProcedure = "/novacron.v1.VMService/RestartVM"
+	// VMServiceGetGuestProcedure is the fully-qualified name of the VMService's GetGuest RPC.
+	VMServiceGetGuestProcedure = "/novacron.v1.VMService/GetGuest"
+	// VMServiceScreenshotProcedure is the fully-qualified name of the VMService's Screenshot RPC.
+	VMServiceScreenshotProcedure = "/novacron.v1.VMService/Screenshot"
 	// VMServiceDeleteVMProcedure is the fully-qualified name of the VMService's DeleteVM RPC.
 	VMServiceDeleteVMProcedure = "/novacron.v1.VMService/DeleteVM"
 	// VMServiceWatchVMsProcedure is the fully-qualified name of the VMService's WatchVMs RPC.
@@ -57,8 +63,14 @@ type VMServiceClient interface {
 	CreateVM(context.Context, *connect.Request[v1.CreateVMRequest]) (*connect.Response[v1.CreateVMResponse], error)
 	GetVM(context.Context, *connect.Request[v1.GetVMRequest]) (*connect.Response[v1.GetVMResponse], error)
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
-	// SetVMPower asks for a running or a stopped machine.
+	// SetVMPower asks for a running, a paused or a stopped machine.
 	SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error)
+	// RestartVM restarts the guest of a running machine, once.
+	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
+	// GetGuest asks the guest's agent.
+	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
+	// Screenshot streams the picture on the machine's screen.
+	Screenshot(context.Context, *connect.Request[v1.ScreenshotRequest]) (*connect.ServerStreamForClient[v1.ScreenshotResponse], error)
 	// DeleteVM stops the machine gracefully, then removes it with every volume that it owns.
 	DeleteVM(context.Context, *connect.Request[v1.DeleteVMRequest]) (*connect.Response[v1.DeleteVMResponse], error)
 	// WatchVMs streams the machines that match, then every change, in the order of their revisions.
@@ -104,6 +116,26 @@ func NewVMServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(vMServiceMethods.ByName("SetVMPower")),
 			connect.WithClientOptions(opts...),
 		),
+		restartVM: connect.NewClient[v1.RestartVMRequest, v1.RestartVMResponse](
+			httpClient,
+			baseURL+VMServiceRestartVMProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("RestartVM")),
+			connect.WithClientOptions(opts...),
+		),
+		getGuest: connect.NewClient[v1.GetGuestRequest, v1.GetGuestResponse](
+			httpClient,
+			baseURL+VMServiceGetGuestProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("GetGuest")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		screenshot: connect.NewClient[v1.ScreenshotRequest, v1.ScreenshotResponse](
+			httpClient,
+			baseURL+VMServiceScreenshotProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("Screenshot")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		deleteVM: connect.NewClient[v1.DeleteVMRequest, v1.DeleteVMResponse](
 			httpClient,
 			baseURL+VMServiceDeleteVMProcedure,
@@ -132,6 +164,9 @@ type vMServiceClient struct {
 	getVM      *connect.Client[v1.GetVMRequest, v1.GetVMResponse]
 	listVMs    *connect.Client[v1.ListVMsRequest, v1.ListVMsResponse]
 	setVMPower *connect.Client[v1.SetVMPowerRequest, v1.SetVMPowerResponse]
+	restartVM  *connect.Client[v1.RestartVMRequest, v1.RestartVMResponse]
+	getGuest   *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
+	screenshot *connect.Client[v1.ScreenshotRequest, v1.ScreenshotResponse]
 	deleteVM   *connect.Client[v1.DeleteVMRequest, v1.DeleteVMResponse]
 	watchVMs   *connect.Client[v1.WatchVMsRequest, v1.WatchVMsResponse]
 	console    *connect.Client[v1.ConsoleRequest, v1.ConsoleResponse]
@@ -157,6 +192,21 @@ func (c *vMServiceClient) SetVMPower(ctx context.Context, req *connect.Request[v
 	return c.setVMPower.CallUnary(ctx, req)
 }
 
+// RestartVM calls novacron.v1.VMService.RestartVM.
+func (c *vMServiceClient) RestartVM(ctx context.Context, req *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error) {
+	return c.restartVM.CallUnary(ctx, req)
+}
+
+// GetGuest calls novacron.v1.VMService.GetGuest.
+func (c *vMServiceClient) GetGuest(ctx context.Context, req *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {
+	return c.getGuest.CallUnary(ctx, req)
+}
+
+// Screenshot calls novacron.v1.VMService.Screenshot.
+func (c *vMServiceClient) Screenshot(ctx context.Context, req *connect.Request[v1.ScreenshotRequest]) (*connect.ServerStreamForClient[v1.ScreenshotResponse], error) {
+	return c.screenshot.CallServerStream(ctx, req)
+}
+
 // DeleteVM calls novacron.v1.VMService.DeleteVM.
 func (c *vMServiceClient) DeleteVM(ctx context.Context, req *connect.Request[v1.DeleteVMRequest]) (*connect.Response[v1.DeleteVMResponse], error) {
 	return c.deleteVM.CallUnary(ctx, req)
@@ -179,8 +229,14 @@ type VMServiceHandler interface {
 	CreateVM(context.Context, *connect.Request[v1.CreateVMRequest]) (*connect.Response[v1.CreateVMResponse], error)
 	GetVM(context.Context, *connect.Request[v1.GetVMRequest]) (*connect.Response[v1.GetVMResponse], error)
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
-	// SetVMPower asks for a running or a stopped machine.
+	// SetVMPower asks for a running, a paused or a stopped machine.
 	SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error)
+	// RestartVM restarts the guest of a running machine, once.
+	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
+	// GetGuest asks the guest's agent.
+	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
+	// Screenshot streams the picture on the machine's screen.
+	Screenshot(context.Context, *connect.Request[v1.ScreenshotRequest], *connect.ServerStream[v1.ScreenshotResponse]) error
 	// DeleteVM stops the machine gracefully, then removes it with every volume that it owns.
 	DeleteVM(context.Context, *connect.Request[v1.DeleteVMRequest]) (*connect.Response[v1.DeleteVMResponse], error)
 	// WatchVMs streams the machines that match, then every change, in the order of their revisions.
@@ -222,6 +278,26 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(vMServiceMethods.ByName("SetVMPower")),
 		connect.WithHandlerOptions(opts...),
 	)
+	vMServiceRestartVMHandler := connect.NewUnaryHandler(
+		VMServiceRestartVMProcedure,
+		svc.RestartVM,
+		connect.WithSchema(vMServiceMethods.ByName("RestartVM")),
+		connect.WithHandlerOptions(opts...),
+	)
+	vMServiceGetGuestHandler := connect.NewUnaryHandler(
+		VMServiceGetGuestProcedure,
+		svc.GetGuest,
+		connect.WithSchema(vMServiceMethods.ByName("GetGuest")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	vMServiceScreenshotHandler := connect.NewServerStreamHandler(
+		VMServiceScreenshotProcedure,
+		svc.Screenshot,
+		connect.WithSchema(vMServiceMethods.ByName("Screenshot")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	vMServiceDeleteVMHandler := connect.NewUnaryHandler(
 		VMServiceDeleteVMProcedure,
 		svc.DeleteVM,
@@ -251,6 +327,12 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 			vMServiceListVMsHandler.ServeHTTP(w, r)
 		case VMServiceSetVMPowerProcedure:
 			vMServiceSetVMPowerHandler.ServeHTTP(w, r)
+		case VMServiceRestartVMProcedure:
+			vMServiceRestartVMHandler.ServeHTTP(w, r)
+		case VMServiceGetGuestProcedure:
+			vMServiceGetGuestHandler.ServeHTTP(w, r)
+		case VMServiceScreenshotProcedure:
+			vMServiceScreenshotHandler.ServeHTTP(w, r)
 		case VMServiceDeleteVMProcedure:
 			vMServiceDeleteVMHandler.ServeHTTP(w, r)
 		case VMServiceWatchVMsProcedure:
@@ -280,6 +362,18 @@ func (UnimplementedVMServiceHandler) ListVMs(context.Context, *connect.Request[v
 
 func (UnimplementedVMServiceHandler) SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.SetVMPower is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.RestartVM is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.GetGuest is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) Screenshot(context.Context, *connect.Request[v1.ScreenshotRequest], *connect.ServerStream[v1.ScreenshotResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.Screenshot is not implemented"))
 }
 
 func (UnimplementedVMServiceHandler) DeleteVM(context.Context, *connect.Request[v1.DeleteVMRequest]) (*connect.Response[v1.DeleteVMResponse], error) {

@@ -1,0 +1,43 @@
+package agent
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	agentv1 "github.com/novacron/novacron/proto/agent/v1"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+)
+
+// GetGuest asks the agent in a guest.
+func (s hostService) GetGuest(ctx context.Context, r *connect.Request[agentv1.GetGuestRequest]) (*connect.Response[agentv1.GetGuestResponse], error) {
+	told, err := s.machines.Guest(ctx, r.Msg.GetVmId())
+	if err != nil {
+		return nil, connect.NewError(codeOf(err), err)
+	}
+	guest := &novacronv1.GetGuestResponse{AgentConnected: told.AgentConnected, Hostname: told.Hostname, Os: told.OS, Kernel: told.Kernel}
+	for _, card := range told.Interfaces {
+		guest.Interfaces = append(guest.Interfaces, &novacronv1.GuestInterface{Name: card.Name, Mac: card.MAC, Addresses: card.Addresses})
+	}
+	return connect.NewResponse(&agentv1.GetGuestResponse{Guest: guest}), nil
+}
+
+// Screenshot streams a picture, and what it is at the end.
+func (s hostService) Screenshot(ctx context.Context, r *connect.Request[agentv1.ScreenshotRequest], stream *connect.ServerStream[agentv1.ScreenshotResponse]) error {
+	mime, err := s.machines.Screenshot(ctx, r.Msg.GetVmId(), pictureWriter{stream})
+	if err != nil {
+		return connect.NewError(codeOf(err), err)
+	}
+	return stream.Send(&agentv1.ScreenshotResponse{MimeType: mime})
+}
+
+type pictureWriter struct {
+	stream *connect.ServerStream[agentv1.ScreenshotResponse]
+}
+
+func (w pictureWriter) Write(data []byte) (int, error) {
+	if err := w.stream.Send(&agentv1.ScreenshotResponse{Data: data}); err != nil {
+		return 0, err
+	}
+	return len(data), nil
+}

@@ -1,0 +1,69 @@
+package state
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	statev1 "github.com/novacron/novacron/proto/state/v1"
+)
+
+func restartVM(id string, force bool) func(*statev1.Command) {
+	return func(c *statev1.Command) {
+		c.Op = &statev1.Command_RestartVm{RestartVm: &statev1.RestartVM{Id: id, OperationId: "op-restart", Force: force}}
+	}
+}
+
+func setPower(id string, power novacronv1.PowerState) func(*statev1.Command) {
+	return func(c *statev1.Command) {
+		c.Op = &statev1.Command_SetVmPower{SetVmPower: &statev1.SetVMPower{Id: id, OperationId: "op-power", Power: power}}
+	}
+}
+
+// runningVM is a fixture with one machine that runs on h1.
+func runningVM(t *testing.T) *fixture {
+	f := newFixture(t)
+	f.addHost("h1", 4, 1024, 10)
+	f.must(createVM("vm"))
+	require.NoError(t, f.bind("vm", "h1"))
+	f.must(observe("h1", &statev1.VMObservation{VmId: "vm", Epoch: 1, ObservedGeneration: 1, Phase: novacronv1.VMPhase_VM_PHASE_RUNNING}))
+	return f
+}
+
+func TestARestartIsDoneOnceItsGenerationRuns(t *testing.T) {
+	f := runningVM(t)
+	vm := f.must(restartVM("vm", true)).(*novacronv1.VM)
+	require.EqualValues(t, 2, vm.GetRestartGeneration())
+	require.True(t, vm.GetForce())
+	seen := func(generation uint64) *novacronv1.Operation {
+		f.must(observe("h1", &statev1.VMObservation{VmId: "vm", Epoch: 1, ObservedGeneration: generation, Phase: novacronv1.VMPhase_VM_PHASE_RUNNING}))
+		record, _ := f.store.View().VM("vm", "")
+		return record.GetOperation()
+	}
+	require.Equal(t, novacronv1.OperationState_OPERATION_STATE_RUNNING, seen(1).GetState(), "it runs, but was not restarted yet")
+	require.Equal(t, novacronv1.OperationState_OPERATION_STATE_DONE, seen(2).GetState())
+}
+
+func TestOnlyWhatRunsIsRestarted(t *testing.T) {
+	f := newFixture(t)
+	f.must(createVM("vm"))
+	_, err := f.apply(restartVM("vm", false))
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, "start it instead")
+	g := runningVM(t)
+	g.must(deleteVM("vm"))
+	_, err = g.apply(restartVM("vm", false))
+	require.ErrorContains(t, err, "is being deleted")
+}
+
+func TestPauseAndResume(t *testing.T) {
+	f := runningVM(t)
+	vm := f.must(setPower("vm", novacronv1.PowerState_POWER_STATE_PAUSED)).(*novacronv1.VM)
+	require.Equal(t, "pause", vm.GetOperation().GetKind())
+	f.must(observe("h1", &statev1.VMObservation{VmId: "vm", Epoch: 1, ObservedGeneration: 2, Phase: novacronv1.VMPhase_VM_PHASE_PAUSED}))
+	vm, _ = f.store.View().VM("vm", "")
+	require.Equal(t, novacronv1.OperationState_OPERATION_STATE_DONE, vm.GetOperation().GetState())
+	vm = f.must(setPower("vm", novacronv1.PowerState_POWER_STATE_RUNNING)).(*novacronv1.VM)
+	require.Equal(t, "start", vm.GetOperation().GetKind())
+}
