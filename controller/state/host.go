@@ -61,10 +61,12 @@ func (x *txn) observeHost(op *statev1.ObserveHost) (proto.Message, error) {
 	return x.putHost(after), nil
 }
 
-// loseSight marks the machines of a host that is not heard from. They may run: nothing else follows from it.
+// loseSight marks the machines of a host that is not heard from. They may run: nothing else follows from it. One that
+// failed stays so: the host must not try it again because the word of its failure got lost.
 func (x *txn) loseSight(hostID string) {
 	for _, vm := range collect(x.t.vmsOf(hostID)) {
-		if vm.GetStatus().GetPhase() == novacronv1.VMPhase_VM_PHASE_UNKNOWN {
+		switch vm.GetStatus().GetPhase() {
+		case novacronv1.VMPhase_VM_PHASE_UNKNOWN, novacronv1.VMPhase_VM_PHASE_FAILED:
 			continue
 		}
 		after := edit(vm)
