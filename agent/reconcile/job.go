@@ -132,11 +132,7 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 	case Acknowledge:
 		return r.acknowledge(ctx, wish, nil)
 	case Delete:
-		err := machines.Delete(ctx, j.step.ID, hypervisor.DeleteOptions{Force: wish.GetForce(), Vouched: true})
-		if errors.Is(err, hypervisor.ErrNotFound) {
-			return nil
-		}
-		return err
+		return r.remove(ctx, wish)
 	case Undo:
 		return r.undo(ctx, j.step.ID)
 	}
@@ -159,6 +155,18 @@ func (r *Reconciler) undo(ctx context.Context, id string) error {
 	}
 	if errors.Is(err, hypervisor.ErrNotFound) {
 		return nil
+	}
+	return err
+}
+
+// remove deletes a machine. What is not ours is not touched: where a foreign domain has taken the id, force forgets ours.
+func (r *Reconciler) remove(ctx context.Context, wish *novacronv1.VM) error {
+	err := r.config.Machines.Delete(ctx, wish.GetId(), hypervisor.DeleteOptions{Force: wish.GetForce(), Vouched: true})
+	switch {
+	case errors.Is(err, hypervisor.ErrNotFound), errors.Is(err, hypervisor.ErrForeign) && wish.GetForce():
+		return nil
+	case errors.Is(err, hypervisor.ErrForeign):
+		return fmt.Errorf("%w; delete with force to forget the virtual machine and leave that domain alone", err)
 	}
 	return err
 }
