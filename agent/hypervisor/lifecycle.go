@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
+
+	"github.com/novacron/novacron/vm"
 )
 
 // LifecycleDriver handles what runs.
@@ -14,6 +18,8 @@ type LifecycleDriver interface {
 	Reboot(ctx context.Context, id string) error
 	// Reset restarts the guest without asking it, as the button does.
 	Reset(ctx context.Context, id string) error
+	// Rename gives a stopped domain another name. A name that a different domain has is ErrExists.
+	Rename(ctx context.Context, id, name string) error
 	// Guest asks the guest's agent. A guest without one gives AgentConnected false and no error.
 	Guest(ctx context.Context, id string) (GuestInfo, error)
 	// Screenshot writes the picture on the guest's first screen to w and returns its MIME type.
@@ -34,6 +40,41 @@ type GuestInterface struct {
 	Name, MAC string
 	// Addresses are in CIDR form.
 	Addresses []string
+}
+
+// Adjust brings what a machine is called and labelled, and its owner, in line with its definition. Nothing else of the
+// definition is looked at. A name changes only while the machine is stopped.
+func (m *Manager) Adjust(ctx context.Context, def *VMDefinition, owner Owner) error {
+	release, err := m.machines.lock(ctx, def.UUID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	domain, meta, err := m.ours(ctx, def.UUID)
+	if err != nil {
+		return err
+	}
+	next := vm.Clone(*meta.Definition)
+	next.Name, next.Labels, next.Annotations = def.Name, maps.Clone(def.Labels), maps.Clone(def.Annotations)
+	if name := DomainName(&next); name != domain.Name {
+		if err := m.driver.Rename(ctx, def.UUID, name); err != nil {
+			return fmt.Errorf("rename %s to %s: %w", domain.Name, name, err)
+		}
+	}
+	changed := !reflect.DeepEqual(next, *meta.Definition)
+	meta.Definition = &next
+	if changed && owner == meta.Owner {
+		return m.writeMetadata(ctx, def.UUID, meta)
+	}
+	return m.setOwner(ctx, def.UUID, meta, owner)
+}
+
+func (m *Manager) writeMetadata(ctx context.Context, id string, meta metadata) error {
+	text, err := meta.encode(true)
+	if err != nil {
+		return err
+	}
+	return m.driver.SetMetadata(ctx, id, text)
 }
 
 // Pause stops a running machine's CPUs; one that is paused already is fine.

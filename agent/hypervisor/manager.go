@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/novacron/novacron/vm"
+	"github.com/novacron/novacron/vm/ostype"
 )
 
 // Accelerators: what runs a guest's instructions.
@@ -36,6 +37,10 @@ type Manager struct {
 	factsMu sync.Mutex
 	facts   HostFacts
 	factsAt time.Time
+
+	// systems are read when somebody asks for warnings.
+	systemsOnce sync.Once
+	systems     ostype.Table
 }
 
 var _ KVMManager = (*Manager)(nil)
@@ -169,11 +174,7 @@ func (m *Manager) setOwner(ctx context.Context, id string, meta metadata, owner 
 		return nil
 	}
 	meta.Owner = owner
-	text, err := meta.encode(true)
-	if err != nil {
-		return err
-	}
-	return m.driver.SetMetadata(ctx, id, text)
+	return m.writeMetadata(ctx, id, meta)
 }
 
 func (m *Manager) checkOwner(owner Owner) error {

@@ -190,7 +190,8 @@ func (r *Reconciler) acknowledge(ctx context.Context, wish *novacronv1.VM, err e
 	if err != nil {
 		return err
 	}
-	return r.config.Machines.SetOwner(ctx, wish.GetId(), r.owner(wish))
+	definition := vm.FromProto(wish.GetSpec())
+	return r.config.Machines.Adjust(ctx, &definition, r.owner(wish))
 }
 
 // finish records the outcome and looks again.

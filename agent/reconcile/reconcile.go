@@ -20,7 +20,7 @@ type Machines interface {
 	Stop(ctx context.Context, id string, opts hypervisor.StopOptions) error
 	Pause(ctx context.Context, id string) error
 	Reboot(ctx context.Context, id string, hard bool) error
-	SetOwner(ctx context.Context, id string, owner hypervisor.Owner) error
+	Adjust(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error
 	Undo(ctx context.Context, id string) error
 	Observe(ctx context.Context) ([]hypervisor.Observed, error)
 	Pending(ctx context.Context) ([]hypervisor.JournalEntry, error)

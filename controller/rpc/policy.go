@@ -51,6 +51,7 @@ func rules() map[string]rule {
 		novacronv1connect.VMServiceSetVMPowerProcedure: {leader, admins},
 		novacronv1connect.VMServiceDeleteVMProcedure:   {leader, admins},
 		novacronv1connect.VMServiceRestartVMProcedure:  {leader, admins},
+		novacronv1connect.VMServiceUpdateVMProcedure:   {leader, admins},
 		novacronv1connect.VMServiceGetGuestProcedure:   {here, viewers},
 		novacronv1connect.VMServiceScreenshotProcedure: {here, admins},
 		novacronv1connect.VMServiceWatchVMsProcedure:   {here, viewers},

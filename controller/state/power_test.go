@@ -67,3 +67,33 @@ func TestPauseAndResume(t *testing.T) {
 	vm = f.must(setPower("vm", novacronv1.PowerState_POWER_STATE_RUNNING)).(*novacronv1.VM)
 	require.Equal(t, "start", vm.GetOperation().GetKind())
 }
+
+func TestUpdate(t *testing.T) {
+	update := func(change func(*statev1.UpdateVM)) func(*statev1.Command) {
+		op := &statev1.UpdateVM{Id: "vm", OperationId: "op-update"}
+		change(op)
+		return func(c *statev1.Command) { c.Op = &statev1.Command_UpdateVm{UpdateVm: op} }
+	}
+	f := runningVM(t)
+	vm := f.must(update(func(op *statev1.UpdateVM) { op.SetLabels = map[string]string{"tier": "web", "old": "x"} })).(*novacronv1.VM)
+	require.EqualValues(t, 2, vm.GetGeneration())
+	vm = f.must(update(func(op *statev1.UpdateVM) { op.RemoveLabels = []string{"old"} })).(*novacronv1.VM)
+	require.Equal(t, map[string]string{"tier": "web"}, vm.GetSpec().GetLabels())
+	again := f.must(update(func(op *statev1.UpdateVM) { op.SetLabels = map[string]string{"tier": "web"} })).(*novacronv1.VM)
+	require.Equal(t, vm.GetGeneration(), again.GetGeneration(), "an update that changes nothing is none")
+
+	rename := update(func(op *statev1.UpdateVM) { op.Name = "other" })
+	_, err := f.apply(rename)
+	require.ErrorContains(t, err, "stop it first")
+	f.must(setPower("vm", novacronv1.PowerState_POWER_STATE_STOPPED))
+	f.must(observe("h1", &statev1.VMObservation{VmId: "vm", Epoch: 1, ObservedGeneration: 4, Phase: novacronv1.VMPhase_VM_PHASE_STOPPED}))
+	f.must(createVM("taken"))
+	_, err = f.apply(update(func(op *statev1.UpdateVM) { op.Name = "taken" }))
+	require.ErrorIs(t, err, ErrExists)
+	f.must(rename)
+	_, found := f.store.View().VM("vm", "default")
+	require.True(t, found, "the id stays")
+	renamed, found := f.store.View().VM("other", "default")
+	require.True(t, found)
+	require.Equal(t, "vm", renamed.GetId())
+}

@@ -62,6 +62,7 @@ func Run(t *testing.T, target Target) {
 	t.Run("power", target.power)
 	t.Run("pause", target.pause)
 	t.Run("restart", target.restart)
+	t.Run("rename", target.rename)
 	t.Run("questions", target.questions)
 	t.Run("name clash", target.nameClash)
 	t.Run("metadata", target.metadata)

@@ -43,3 +43,13 @@ func (g Target) questions(t *testing.T) {
 		require.NotZero(t, picture.Len())
 	}
 }
+
+func (g Target) rename(t *testing.T) {
+	id := g.guest(t, "contract-old")
+	require.NoError(t, g.Driver.Rename(t.Context(), id, "contract-new"))
+	seen, err := g.Driver.Domain(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "contract-new", seen.Name)
+	require.NoError(t, g.Driver.Start(t.Context(), id))
+	require.Error(t, g.Driver.Rename(t.Context(), id, "contract-newer"), "it runs")
+}

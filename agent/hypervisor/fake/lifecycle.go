@@ -7,6 +7,8 @@ import (
 	"image/png"
 	"io"
 
+	"libvirt.org/go/libvirtxml"
+
 	"github.com/novacron/novacron/agent/hypervisor"
 )
 
@@ -31,6 +33,32 @@ func (d *Driver) Reset(ctx context.Context, id string) error {
 		d.Publish(hypervisor.Event{ID: id, Kind: "rebooted"})
 		return nil
 	})
+}
+
+// Rename gives a stopped domain another name.
+func (d *Driver) Rename(ctx context.Context, id, name string) error {
+	if err := d.begin(ctx, "Rename", id); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dom, err := d.find(id)
+	if err != nil {
+		return err
+	}
+	if dom.State != hypervisor.StateStopped {
+		return fmt.Errorf("rename %s: it is %s: stop it first", id, dom.State)
+	}
+	var parsed libvirtxml.Domain
+	if err := parsed.Unmarshal(dom.XML); err != nil {
+		return err
+	}
+	parsed.Name = name
+	text, err := parsed.Marshal()
+	if err != nil {
+		return err
+	}
+	return d.define(id, name, text)
 }
 
 // Guest answers for a guest whose agent runs.

@@ -46,6 +46,21 @@ func (d *Driver) Reset(ctx context.Context, id string) error {
 	return act(ctx, d, id, func(dom *lv.Domain) error { return dom.Reset(0) })
 }
 
+// Rename gives a stopped domain another name.
+func (d *Driver) Rename(ctx context.Context, id, name string) error {
+	return run(ctx, d, func(conn *lv.Connect) error {
+		if err := nameFree(conn, hypervisor.Domain{ID: id, Name: name}); err != nil {
+			return err
+		}
+		dom, err := conn.LookupDomainByUUIDString(id)
+		if err != nil {
+			return err
+		}
+		defer dom.Free()
+		return dom.Rename(name, 0)
+	})
+}
+
 // Guest asks the guest's agent.
 func (d *Driver) Guest(ctx context.Context, id string) (hypervisor.GuestInfo, error) {
 	return with(ctx, d, id, func(dom *lv.Domain) (hypervisor.GuestInfo, error) {

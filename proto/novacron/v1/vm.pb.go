@@ -2191,7 +2191,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "start", "stop", "pause", "restart" or "delete".
+	// "create", "start", "stop", "pause", "restart", "update" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -3463,6 +3463,144 @@ func (x *ScreenshotResponse) GetMimeType() string {
 	return ""
 }
 
+type UpdateVMRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vm      string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// The new name; empty leaves it.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Set these, and remove those; the others stay.
+	SetLabels         map[string]string `protobuf:"bytes,4,rep,name=set_labels,json=setLabels,proto3" json:"set_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	RemoveLabels      []string          `protobuf:"bytes,5,rep,name=remove_labels,json=removeLabels,proto3" json:"remove_labels,omitempty"`
+	SetAnnotations    map[string]string `protobuf:"bytes,6,rep,name=set_annotations,json=setAnnotations,proto3" json:"set_annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	RemoveAnnotations []string          `protobuf:"bytes,7,rep,name=remove_annotations,json=removeAnnotations,proto3" json:"remove_annotations,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *UpdateVMRequest) Reset() {
+	*x = UpdateVMRequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateVMRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateVMRequest) ProtoMessage() {}
+
+func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateVMRequest.ProtoReflect.Descriptor instead.
+func (*UpdateVMRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *UpdateVMRequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *UpdateVMRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *UpdateVMRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateVMRequest) GetSetLabels() map[string]string {
+	if x != nil {
+		return x.SetLabels
+	}
+	return nil
+}
+
+func (x *UpdateVMRequest) GetRemoveLabels() []string {
+	if x != nil {
+		return x.RemoveLabels
+	}
+	return nil
+}
+
+func (x *UpdateVMRequest) GetSetAnnotations() map[string]string {
+	if x != nil {
+		return x.SetAnnotations
+	}
+	return nil
+}
+
+func (x *UpdateVMRequest) GetRemoveAnnotations() []string {
+	if x != nil {
+		return x.RemoveAnnotations
+	}
+	return nil
+}
+
+type UpdateVMResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateVMResponse) Reset() {
+	*x = UpdateVMResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateVMResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateVMResponse) ProtoMessage() {}
+
+func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateVMResponse.ProtoReflect.Descriptor instead.
+func (*UpdateVMResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *UpdateVMResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
 var File_novacron_v1_vm_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_vm_proto_rawDesc = "" +
@@ -3856,7 +3994,24 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\aproject\x18\x02 \x01(\tR\aproject\"E\n" +
 	"\x12ScreenshotResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1b\n" +
-	"\tmime_type\x18\x02 \x01(\tR\bmimeType*s\n" +
+	"\tmime_type\x18\x02 \x01(\tR\bmimeType\"\xcb\x03\n" +
+	"\x0fUpdateVMRequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12J\n" +
+	"\n" +
+	"set_labels\x18\x04 \x03(\v2+.novacron.v1.UpdateVMRequest.SetLabelsEntryR\tsetLabels\x12#\n" +
+	"\rremove_labels\x18\x05 \x03(\tR\fremoveLabels\x12Y\n" +
+	"\x0fset_annotations\x18\x06 \x03(\v20.novacron.v1.UpdateVMRequest.SetAnnotationsEntryR\x0esetAnnotations\x12-\n" +
+	"\x12remove_annotations\x18\a \x03(\tR\x11removeAnnotations\x1a<\n" +
+	"\x0eSetLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
+	"\x13SetAnnotationsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
+	"\x10UpdateVMResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm*s\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
 	"\x17POWER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -3880,13 +4035,14 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x18\n" +
 	"\x14OPERATION_STATE_DONE\x10\x02\x12\x1a\n" +
-	"\x16OPERATION_STATE_FAILED\x10\x032\x86\x06\n" +
+	"\x16OPERATION_STATE_FAILED\x10\x032\xcf\x06\n" +
 	"\tVMService\x12G\n" +
 	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12C\n" +
 	"\x05GetVM\x12\x19.novacron.v1.GetVMRequest\x1a\x1a.novacron.v1.GetVMResponse\"\x03\x90\x02\x01\x12I\n" +
 	"\aListVMs\x12\x1b.novacron.v1.ListVMsRequest\x1a\x1c.novacron.v1.ListVMsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\n" +
-	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12J\n" +
+	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12G\n" +
+	"\bUpdateVM\x12\x1c.novacron.v1.UpdateVMRequest\x1a\x1d.novacron.v1.UpdateVMResponse\x12J\n" +
 	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12L\n" +
 	"\bGetGuest\x12\x1c.novacron.v1.GetGuestRequest\x1a\x1d.novacron.v1.GetGuestResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\n" +
@@ -3908,7 +4064,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -3954,18 +4110,22 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*GuestInterface)(nil),        // 41: novacron.v1.GuestInterface
 	(*ScreenshotRequest)(nil),     // 42: novacron.v1.ScreenshotRequest
 	(*ScreenshotResponse)(nil),    // 43: novacron.v1.ScreenshotResponse
-	nil,                           // 44: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 45: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 46: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 47: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 48: novacron.v1.Placement.AffinityEntry
-	nil,                           // 49: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 50: novacron.v1.ListVMsRequest.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 51: google.protobuf.Timestamp
+	(*UpdateVMRequest)(nil),       // 44: novacron.v1.UpdateVMRequest
+	(*UpdateVMResponse)(nil),      // 45: novacron.v1.UpdateVMResponse
+	nil,                           // 46: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 47: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 48: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 49: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 50: novacron.v1.Placement.AffinityEntry
+	nil,                           // 51: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 52: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 53: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 54: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	44, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	45, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	46, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	47, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -3983,25 +4143,25 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	46, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	47, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	48, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	49, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	48, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	49, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	50, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	51, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
 	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	51, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	51, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	55, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	55, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
 	22, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
 	21, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
 	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	51, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	55, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
 	2,  // 32: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	51, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	55, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 34: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
 	19, // 35: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
 	19, // 36: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	50, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	52, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
 	19, // 38: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
 	0,  // 39: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
 	19, // 40: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
@@ -4009,31 +4169,36 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	19, // 42: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
 	19, // 43: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
 	41, // 44: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	23, // 45: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	25, // 46: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	27, // 47: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	29, // 48: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	37, // 49: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	39, // 50: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	42, // 51: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	31, // 52: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	33, // 53: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	35, // 54: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	24, // 55: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	26, // 56: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	28, // 57: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	30, // 58: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	38, // 59: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	40, // 60: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	43, // 61: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	32, // 62: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	34, // 63: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	36, // 64: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	55, // [55:65] is the sub-list for method output_type
-	45, // [45:55] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	53, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	54, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	19, // 47: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
+	23, // 48: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	25, // 49: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	27, // 50: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	29, // 51: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	44, // 52: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	37, // 53: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	39, // 54: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	42, // 55: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	31, // 56: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	33, // 57: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	35, // 58: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	24, // 59: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	26, // 60: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	28, // 61: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	30, // 62: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	45, // 63: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	38, // 64: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	40, // 65: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	43, // 66: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	32, // 67: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	34, // 68: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	36, // 69: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	59, // [59:70] is the sub-list for method output_type
+	48, // [48:59] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4056,7 +4221,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   48,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,8 @@ const (
 	VMServiceListVMsProcedure = "/novacron.v1.VMService/ListVMs"
 	// VMServiceSetVMPowerProcedure is the fully-qualified name of the VMService's SetVMPower RPC.
 	VMServiceSetVMPowerProcedure = "/novacron.v1.VMService/SetVMPower"
+	// VMServiceUpdateVMProcedure is the fully-qualified name of the VMService's UpdateVM RPC.
+	VMServiceUpdateVMProcedure = "/novacron.v1.VMService/UpdateVM"
 	// VMServiceRestartVMProcedure is the fully-qualified name of the VMService's RestartVM RPC.
 	VMServiceRestartVMProcedure = "/novacron.v1.VMService/RestartVM"
 	// VMServiceGetGuestProcedure is the fully-qualified name of the VMService's GetGuest RPC.
@@ -65,6 +67,8 @@ type VMServiceClient interface {
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
 	// SetVMPower asks for a running, a paused or a stopped machine.
 	SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error)
+	// UpdateVM changes what may be changed at any time: labels, annotations and, of a stopped machine, its name.
+	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
 	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
 	// GetGuest asks the guest's agent.
@@ -116,6 +120,12 @@ func NewVMServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(vMServiceMethods.ByName("SetVMPower")),
 			connect.WithClientOptions(opts...),
 		),
+		updateVM: connect.NewClient[v1.UpdateVMRequest, v1.UpdateVMResponse](
+			httpClient,
+			baseURL+VMServiceUpdateVMProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("UpdateVM")),
+			connect.WithClientOptions(opts...),
+		),
 		restartVM: connect.NewClient[v1.RestartVMRequest, v1.RestartVMResponse](
 			httpClient,
 			baseURL+VMServiceRestartVMProcedure,
@@ -164,6 +174,7 @@ type vMServiceClient struct {
 	getVM      *connect.Client[v1.GetVMRequest, v1.GetVMResponse]
 	listVMs    *connect.Client[v1.ListVMsRequest, v1.ListVMsResponse]
 	setVMPower *connect.Client[v1.SetVMPowerRequest, v1.SetVMPowerResponse]
+	updateVM   *connect.Client[v1.UpdateVMRequest, v1.UpdateVMResponse]
 	restartVM  *connect.Client[v1.RestartVMRequest, v1.RestartVMResponse]
 	getGuest   *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
 	screenshot *connect.Client[v1.ScreenshotRequest, v1.ScreenshotResponse]
@@ -190,6 +201,11 @@ func (c *vMServiceClient) ListVMs(ctx context.Context, req *connect.Request[v1.L
 // SetVMPower calls novacron.v1.VMService.SetVMPower.
 func (c *vMServiceClient) SetVMPower(ctx context.Context, req *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error) {
 	return c.setVMPower.CallUnary(ctx, req)
+}
+
+// UpdateVM calls novacron.v1.VMService.UpdateVM.
+func (c *vMServiceClient) UpdateVM(ctx context.Context, req *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error) {
+	return c.updateVM.CallUnary(ctx, req)
 }
 
 // RestartVM calls novacron.v1.VMService.RestartVM.
@@ -231,6 +247,8 @@ type VMServiceHandler interface {
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
 	// SetVMPower asks for a running, a paused or a stopped machine.
 	SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error)
+	// UpdateVM changes what may be changed at any time: labels, annotations and, of a stopped machine, its name.
+	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
 	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
 	// GetGuest asks the guest's agent.
@@ -276,6 +294,12 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 		VMServiceSetVMPowerProcedure,
 		svc.SetVMPower,
 		connect.WithSchema(vMServiceMethods.ByName("SetVMPower")),
+		connect.WithHandlerOptions(opts...),
+	)
+	vMServiceUpdateVMHandler := connect.NewUnaryHandler(
+		VMServiceUpdateVMProcedure,
+		svc.UpdateVM,
+		connect.WithSchema(vMServiceMethods.ByName("UpdateVM")),
 		connect.WithHandlerOptions(opts...),
 	)
 	vMServiceRestartVMHandler := connect.NewUnaryHandler(
@@ -327,6 +351,8 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 			vMServiceListVMsHandler.ServeHTTP(w, r)
 		case VMServiceSetVMPowerProcedure:
 			vMServiceSetVMPowerHandler.ServeHTTP(w, r)
+		case VMServiceUpdateVMProcedure:
+			vMServiceUpdateVMHandler.ServeHTTP(w, r)
 		case VMServiceRestartVMProcedure:
 			vMServiceRestartVMHandler.ServeHTTP(w, r)
 		case VMServiceGetGuestProcedure:
@@ -362,6 +388,10 @@ func (UnimplementedVMServiceHandler) ListVMs(context.Context, *connect.Request[v
 
 func (UnimplementedVMServiceHandler) SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.SetVMPower is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.UpdateVM is not implemented"))
 }
 
 func (UnimplementedVMServiceHandler) RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error) {
