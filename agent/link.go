@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -19,12 +20,11 @@ import (
 )
 
 const (
-	// reportTimeout bounds one report; an election may be going on.
-	reportTimeout = 10 * time.Second
+	// reportTimeout bounds one report; an election may be going on. After one report that failed there is time for another,
+	// elsewhere, before the host counts as silent.
+	reportTimeout = 7 * time.Second
 	// silence is how long a watch stream may say nothing: two heartbeats and a bit.
 	silence = 12 * time.Second
-	// troubledAfter is how many reports may fail in a row before another controller is tried.
-	troubledAfter = 2
 	// reconnectMin and reconnectMax space the attempts to reach a controller.
 	reconnectMin = 200 * time.Millisecond
 	reconnectMax = 10 * time.Second
@@ -160,22 +160,21 @@ func (l *link) learn(set *agentv1.DesiredSet) {
 	}
 }
 
-// reports sends a report at every change, and often enough to stay alive for the cluster.
+// reports sends a report at every change, and often enough to stay alive for the cluster. A controller that cannot take
+// one is useless: it may be cut off from the others while it answers.
 func (l *link) reports(ctx context.Context, client agentv1connect.DesiredServiceClient) error {
-	interval, failures := reportEvery, 0
+	interval := reportEvery
 	for {
 		next, err := l.send(ctx, client)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil:
-			interval, failures = next, 0
+		case errors.Is(err, errUnobserved):
+			l.Logger.Warn("nothing to report", "error", err)
+		case err != nil:
+			return fmt.Errorf("a report failed: %w", err)
 		default:
-			failures++
-			l.Logger.Warn("a report failed", "error", err)
-		}
-		if failures >= troubledAfter {
-			return fmt.Errorf("%d reports failed in a row, the last: %w", failures, err)
+			interval = next
 		}
 		if err := l.rest(ctx, interval); err != nil {
 			return err
@@ -183,12 +182,15 @@ func (l *link) reports(ctx context.Context, client agentv1connect.DesiredService
 	}
 }
 
+// errUnobserved is a host that cannot be looked at, which no other controller changes.
+var errUnobserved = errors.New("the host cannot be observed")
+
 func (l *link) send(ctx context.Context, client agentv1connect.DesiredServiceClient) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	report, err := l.Report(ctx)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", errUnobserved, err)
 	}
 	answer, err := client.Report(ctx, connect.NewRequest(report))
 	if err != nil {
