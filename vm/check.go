@@ -19,12 +19,24 @@ const (
 	MaxNICs        = 32
 	MaxLabels      = 64
 	MaxStopSeconds = 24 * 60 * 60
+	MaxSlots       = 255
+	MaxHostDevices = 32
+	MaxSeedBytes   = 128 << 10
 	maxIDE         = 4
 	maxSATA        = 6
+	maxFloppy      = 2
+	maxSlotsPC     = 22
+	maxQueues      = 64
 	maxCmdline     = 2047
 	maxBridgeName  = 15
+	maxDiskSerial  = 20
 	maxLabelValue  = 253
 	maxAnnotation  = 4096
+	maxKeys        = 64
+	maxKeyBytes    = 16 << 10
+	maxHosts       = 64
+	// minHotplugMB is what a machine needs at its start to be given more memory later.
+	minHotplugMB = 1024
 )
 
 // A name of ours, of something libvirt has, of a label, of a host.

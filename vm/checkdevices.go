@@ -3,127 +3,42 @@ package vm
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
-func (c *checker) disks(def Definition) {
-	if def.Pool != "" {
-		c.thing("pool", def.Pool)
-	}
-	if def.Image != "" {
-		c.thing("image", def.Image)
-		if def.DiskGB == 0 {
-			c.add("diskGB", def.DiskGB, "at least 1 with an image", "give the size of the root disk, at least that of the image")
-		}
-	}
-	if len(def.Volumes) > MaxVolumes {
-		c.add("volumes", fmt.Sprintf("%d disks", len(def.Volumes)), fmt.Sprintf("at most %d", MaxVolumes), "remove some")
-		return
-	}
-	seen := map[string]string{RootVolume: "the root disk"}
-	for i, v := range def.Volumes {
-		path := fmt.Sprintf("volumes[%d]", i)
-		c.volume(path, v, def)
-		c.volumeName(path, v.Name, seen)
-	}
-	c.busRoom(def)
-}
-
-func (c *checker) volumeName(path, name string, seen map[string]string) {
-	if name == "" {
-		return
-	}
-	if !nameForm.MatchString(name) {
-		c.add(path+".name", name, "1 to 63 of A-Z a-z 0-9 -, no - at either end", "choose another name, or leave it out")
-		return
-	}
-	if other, taken := seen[name]; taken {
-		c.add(path+".name", name, "unique within the machine", "it is taken by "+other+": choose another name")
-	}
-	seen[name] = path
-}
-
-func (c *checker) volume(path string, v Volume, def Definition) {
-	if v.Pool != "" {
-		c.thing(path+".pool", v.Pool)
-	}
-	c.between(path+".sizeGB", v.SizeGB, 1, MaxDiskGB, " GiB", "give the size of the disk in GiB")
-	if v.Format != "" {
-		c.oneOf(path+".format", v.Format, []string{FormatQcow2, FormatRaw})
-	}
-	if v.Image != "" {
-		c.thing(path+".image", v.Image)
-		if v.Format == FormatRaw {
-			c.add(path+".format", v.Format, "qcow2 for a disk with an image, because it is an overlay", "use qcow2")
-		}
-	}
-	if v.Bus != "" {
-		c.bus(path+".bus", v.Bus, def)
-	}
-}
-
-func (c *checker) bus(path, bus string, def Definition) {
-	c.oneOf(path, bus, []string{"virtio", "sata", "scsi", "ide"})
-	machine := def.Machine
-	if machine == "" {
-		machine = defaultMachine(def.Arch)
-	}
-	if bus == "ide" && !isI440fx(machine) {
-		c.add(path, bus, "virtio, sata or scsi on machine "+machine, "use sata, or machine pc")
-	}
-	if bus == "sata" && !isI440fx(machine) && !isQ35(machine) {
-		c.add(path, bus, "virtio or scsi on machine "+machine, "use virtio")
-	}
-}
-
-// busRoom counts the disks of each bus that has few places.
-func (c *checker) busRoom(def Definition) {
-	count := map[string]int{}
-	for _, bus := range diskBuses(def) {
-		count[bus]++
-	}
-	for _, b := range []struct {
-		bus   string
-		limit int
-	}{{"ide", maxIDE}, {"sata", maxSATA}} {
-		if count[b.bus] > b.limit {
-			c.add("volumes", fmt.Sprintf("%d disks on %s", count[b.bus], b.bus), fmt.Sprintf("at most %d", b.limit), "use bus virtio or scsi for the others")
-		}
-	}
-}
-
-// diskBuses is the bus of every disk, the root disk first.
-func diskBuses(def Definition) []string {
-	normal := Normalise(def, Defaults{})
-	var buses []string
-	if def.DiskGB > 0 {
-		buses = append(buses, DiskBus(normal.OSType, normal.Machine))
-	}
-	for _, v := range normal.Volumes {
-		buses = append(buses, v.Bus)
-	}
-	return buses
-}
-
 func (c *checker) nics(def Definition) {
 	if len(def.NetworkInterfaces) > MaxNICs {
-		c.add("networkInterfaces", fmt.Sprintf("%d cards", len(def.NetworkInterfaces)), fmt.Sprintf("at most %d", MaxNICs), "remove some")
+		c.add("networkInterfaces", fmt.Sprintf("more than %d cards", MaxNICs), fmt.Sprintf("at most %d", MaxNICs), "remove some")
 		return
 	}
-	seen := map[string]string{}
+	seen, ends := map[string]string{}, map[string]string{}
 	for i, n := range def.NetworkInterfaces {
 		path := fmt.Sprintf("networkInterfaces[%d]", i)
-		c.nic(path, n)
+		c.nicSource(path, n)
+		c.nicOptions(path, n, def.CPUs)
 		if n.MAC != "" {
 			c.mac(path+".mac", n.MAC, seen)
 			seen[strings.ToLower(n.MAC)] = path
 		}
+		if n.HostInterface != "" {
+			c.hostInterface(path+".hostInterface", n.HostInterface, ends)
+		}
 	}
 }
 
-func (c *checker) nic(path string, n NetworkInterface) {
-	if n.Network != "" && n.Bridge != "" {
-		c.add(path, "network "+n.Network+" and bridge "+n.Bridge, "one of the two", "remove one")
+func (c *checker) nicSource(path string, n NetworkInterface) {
+	var given []string
+	for _, s := range []struct {
+		name string
+		is   bool
+	}{{"network " + n.Network, n.Network != ""}, {"bridge " + n.Bridge, n.Bridge != ""}, {"user", n.User}} {
+		if s.is {
+			given = append(given, s.name)
+		}
+	}
+	if len(given) > 1 {
+		c.add(path, strings.Join(given, " and "), "one of them", "remove the others")
 	}
 	if n.Network != "" {
 		c.thing(path+".network", n.Network)
@@ -131,9 +46,61 @@ func (c *checker) nic(path string, n NetworkInterface) {
 	if n.Bridge != "" && (!thingForm.MatchString(n.Bridge) || len(n.Bridge) > maxBridgeName) {
 		c.add(path+".bridge", n.Bridge, fmt.Sprintf("1 to %d of A-Z a-z 0-9 . _ -", maxBridgeName), "give the name of a bridge of the host")
 	}
-	if n.Model != "" {
-		c.oneOf(path+".model", n.Model, []string{"virtio", "e1000e", "e1000", "rtl8139"})
+	if n.User && (n.VLAN != 0 || n.SecurityGroup != "" || n.HostInterface != "" || n.QoS != NICQoS{}) {
+		c.add(path, "user with vlan, securityGroup, hostInterface or qos", "none of these without an interface on the host", "use a network or a bridge")
 	}
+}
+
+func (c *checker) nicOptions(path string, n NetworkInterface, cpus int) {
+	c.oneOf(path+".model", n.Model, []string{"virtio", "e1000e", "e1000", "rtl8139"})
+	if n.VLAN != 0 {
+		c.between(path+".vlan", n.VLAN, 1, 4094, "", "leave it out for an untagged card")
+	}
+	if n.MTU != 0 {
+		c.between(path+".mtu", n.MTU, 576, 65535, " bytes", "leave it out for that of the network")
+	}
+	if n.Queues != 0 {
+		c.between(path+".queues", n.Queues, 1, min(maxQueues, max(cpus, 1)), ", one for each CPU", "ask for fewer, or leave it out")
+		c.virtioOnly(path+".queues", n.Queues, n.Model)
+	}
+	if n.SecurityGroup != "" {
+		c.thing(path+".securityGroup", n.SecurityGroup)
+	}
+	c.bandwidth(path+".qos.inbound", n.QoS.Inbound)
+	c.bandwidth(path+".qos.outbound", n.QoS.Outbound)
+}
+
+func (c *checker) virtioOnly(path string, value any, on string) {
+	if on != BusVirtio {
+		c.add(path, value, "empty on "+on+"; it is an option of virtio", "use virtio, or leave it out")
+	}
+}
+
+func (c *checker) bandwidth(path string, b Bandwidth) {
+	if b == (Bandwidth{}) {
+		return
+	}
+	const most = 1 << 30
+	c.between(path+".averageKBps", b.AverageKBps, 1, most, " KiB/s", "give the average, or leave out the limit")
+	c.between(path+".peakKBps", b.PeakKBps, 0, most, " KiB/s", "leave it out")
+	c.between(path+".burstKB", b.BurstKB, 0, most, " KiB", "leave it out")
+	if b.PeakKBps > 0 && b.PeakKBps < b.AverageKBps {
+		c.add(path+".peakKBps", b.PeakKBps, fmt.Sprintf("at least the average of %d KiB/s", b.AverageKBps), "give more, or leave it out")
+	}
+}
+
+// hostInterface checks the name of a card's end on the host. libvirt gives names such as vnet7 itself.
+func (c *checker) hostInterface(path, name string, seen map[string]string) {
+	reserved := slices.ContainsFunc([]string{"vnet", "vif", "macvtap", "macvlan"}, func(p string) bool { return strings.HasPrefix(name, p) })
+	switch {
+	case !thingForm.MatchString(name) || len(name) > maxBridgeName:
+		c.add(path, name, fmt.Sprintf("1 to %d of A-Z a-z 0-9 . _ -", maxBridgeName), "shorten it, or leave it out")
+	case reserved:
+		c.add(path, name, "not beginning with vnet, vif, macvtap or macvlan", "choose another name, or leave it out")
+	case seen[name] != "":
+		c.add(path, name, "unique within the machine", "it is taken by "+seen[name]+": choose another name")
+	}
+	seen[name] = strings.TrimSuffix(path, ".hostInterface")
 }
 
 func (c *checker) mac(path, mac string, seen map[string]string) {
@@ -147,5 +114,29 @@ func (c *checker) mac(path, mac string, seen map[string]string) {
 		c.add(path, mac, "an address other than zero", "leave it out and one is chosen")
 	case seen[addr.String()] != "":
 		c.add(path, mac, "unique within the machine", "it is taken by "+seen[addr.String()]+": leave it out and one is chosen")
+	}
+}
+
+// bootOrders checks what disks and network cards say together.
+func (c *checker) bootOrders(def Definition) {
+	seen := map[int]string{}
+	one := func(path string, order int) {
+		if order == 0 {
+			return
+		}
+		if order < 0 || order > MaxVolumes+MaxNICs+1 {
+			c.add(path, order, fmt.Sprintf("1 to %d", MaxVolumes+MaxNICs+1), "count from 1, or leave it out")
+		}
+		if other := seen[order]; other != "" {
+			c.add(path, order, "unique over disks and network cards", "it is taken by "+other+": choose another")
+		}
+		seen[order] = path
+	}
+	one("rootDisk.bootOrder", def.RootDisk.BootOrder)
+	for i, v := range def.Volumes {
+		one(fmt.Sprintf("volumes[%d].bootOrder", i), v.BootOrder)
+	}
+	for i, n := range def.NetworkInterfaces {
+		one(fmt.Sprintf("networkInterfaces[%d].bootOrder", i), n.BootOrder)
 	}
 }

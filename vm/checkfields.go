@@ -51,33 +51,12 @@ func (c *checker) labels(path string, labels map[string]string, maxBytes int, al
 }
 
 func (c *checker) system(def Definition) {
-	if def.OSType != "" {
-		c.oneOf("osType", strings.ToLower(def.OSType), OSTypes())
-	}
-	if def.OSVersion != "" {
-		c.thing("osVersion", def.OSVersion)
-	}
-	arch := def.Arch
-	if arch == "" {
-		arch = DefaultArch
-	}
-	c.oneOf("arch", arch, Arches())
-	if def.Machine != "" && !machineAllowed(arch, def.Machine) {
-		c.add("machine", def.Machine, strings.Join(machineFamilies(arch), ", ")+" or one of them with a version, such as pc-q35-7.2",
+	c.oneOf("osType", def.OSType, OSTypes())
+	c.thing("osVersion", def.OSVersion)
+	c.oneOf("arch", def.Arch, Arches())
+	if !machineAllowed(def.Arch, def.Machine) {
+		c.add("machine", def.Machine, strings.Join(machineFamilies(def.Arch), ", ")+" or one of them with a version, such as pc-q35-7.2",
 			"leave it out for the best one of the host")
-	}
-	if def.Firmware != "" {
-		c.firmware(arch, def.Firmware)
-	}
-}
-
-func (c *checker) firmware(arch, firmware string) {
-	c.oneOf("firmware", firmware, []string{FirmwareBIOS, FirmwareUEFI})
-	if firmware == FirmwareUEFI && arch == "i686" {
-		c.add("firmware", firmware, "bios on a 32-bit CPU", "use bios, or arch x86_64")
-	}
-	if firmware == FirmwareBIOS && defaultFirmware(arch) == FirmwareUEFI {
-		c.add("firmware", firmware, "uefi on "+arch, "use uefi")
 	}
 }
 
@@ -103,11 +82,4 @@ func (c *checker) boot(boot *DirectBoot) {
 		c.thing("boot.initrd", boot.Initrd)
 	}
 	c.text("boot.cmdline", boot.Cmdline, maxCmdline, "")
-}
-
-func (c *checker) placement(p Placement) {
-	if p.Host != "" && !hostForm.MatchString(p.Host) {
-		c.add("placement.host", p.Host, "the name or id of a host", "see `novacron host list`")
-	}
-	c.labels("placement.hostLabels", p.HostLabels, maxLabelValue, "")
 }

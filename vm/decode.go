@@ -3,10 +3,14 @@ package vm
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
+
+// mapping is how people read the YAML of one.
+const mapping = "a list of `key: value`"
 
 // nodeDecoder fills a definition from a syntax tree and collects everything that does not fit.
 type nodeDecoder struct {
@@ -66,6 +70,8 @@ func (d *nodeDecoder) value(n *yaml.Node, path string, into reflect.Value, depth
 		d.table(n, path, into)
 	case reflect.Int:
 		d.number(n, path, into)
+	case reflect.Bool:
+		d.truth(n, path, into)
 	default:
 		d.text(n, path, into)
 	}
@@ -73,7 +79,7 @@ func (d *nodeDecoder) value(n *yaml.Node, path string, into reflect.Value, depth
 
 func (d *nodeDecoder) structure(n *yaml.Node, path string, into reflect.Value, depth int) {
 	if n.Kind != yaml.MappingNode {
-		d.fault(n, path, kindName(n), "a list of `key: value`", "indent its fields below it")
+		d.fault(n, path, kindName(n), mapping, "indent its fields below it")
 		return
 	}
 	known := keys(into.Type())
@@ -88,13 +94,26 @@ func (d *nodeDecoder) structure(n *yaml.Node, path string, into reflect.Value, d
 		case seen[key.Value]:
 			d.fault(key, at, "given twice", "once", "remove one of them")
 		default:
-			d.value(value, at, into.Field(field), depth+1)
+			before := len(d.faults)
+			d.value(value, at, into.FieldByIndex(field), depth+1)
+			d.hint(before, value, key.Value, known)
 		}
 		seen[key.Value] = true
 	}
 }
 
-func (d *nodeDecoder) unknown(key *yaml.Node, at string, known map[string]int) {
+// hint points from a plain value where a group of fields belongs, such as cpu: 2, to the field that was meant.
+func (d *nodeDecoder) hint(before int, value *yaml.Node, key string, known map[string][]int) {
+	if value.Kind != yaml.ScalarNode || len(d.faults) != before+1 || d.faults[before].Limit != mapping {
+		return
+	}
+	others := slices.DeleteFunc(sortedKeys(known), func(name string) bool { return name == key })
+	if near := nearest(key, others); near != "" {
+		d.faults[before].WayOut = fmt.Sprintf("did you mean %q?", near)
+	}
+}
+
+func (d *nodeDecoder) unknown(key *yaml.Node, at string, known map[string][]int) {
 	if len(d.faults) == maxFaults {
 		return
 	}
@@ -123,7 +142,7 @@ func (d *nodeDecoder) list(n *yaml.Node, path string, into reflect.Value, depth 
 // table decodes a map of strings.
 func (d *nodeDecoder) table(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.MappingNode {
-		d.fault(n, path, kindName(n), "a list of `key: value`", "indent its entries below it")
+		d.fault(n, path, kindName(n), mapping, "indent its entries below it")
 		return
 	}
 	table := map[string]string{}
@@ -155,6 +174,14 @@ func (d *nodeDecoder) number(n *yaml.Node, path string, into reflect.Value) {
 	into.SetInt(int64(number))
 }
 
+func (d *nodeDecoder) truth(n *yaml.Node, path string, into reflect.Value) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Value != "true" && n.Value != "false" {
+		d.fault(n, path, kindName(n), "true or false", "write one of the two, without quotes")
+		return
+	}
+	into.SetBool(n.Value == "true")
+}
+
 // text takes every plain value as it was written, so that `osVersion: 22.10` stays 22.10.
 func (d *nodeDecoder) text(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!binary" {
@@ -168,7 +195,7 @@ func (d *nodeDecoder) text(n *yaml.Node, path string, into reflect.Value) {
 func kindName(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
-		return "a list of `key: value`"
+		return mapping
 	case yaml.SequenceNode:
 		return "a list"
 	default:

@@ -20,10 +20,13 @@ type Definition struct {
 	Arch string `json:"arch,omitempty"`
 
 	CPUs int `json:"cpus"`
+	CPU  CPU `json:"cpu,omitzero"`
 	// MemoryMB is in MiB.
-	MemoryMB int `json:"memoryMB"`
+	MemoryMB int    `json:"memoryMB"`
+	Memory   Memory `json:"memory,omitzero"`
 	// DiskGB is the size of the root disk in GiB; 0 means none.
-	DiskGB int `json:"diskGB,omitempty"`
+	DiskGB   int      `json:"diskGB,omitempty"`
+	RootDisk RootDisk `json:"rootDisk,omitzero"`
 	// Image is the image that the root disk is an overlay of; empty means a blank disk.
 	Image string `json:"image,omitempty"`
 	// Pool is the storage pool of the root disk.
@@ -33,53 +36,36 @@ type Definition struct {
 	Volumes           []Volume           `json:"volumes,omitempty"`
 	NetworkInterfaces []NetworkInterface `json:"networkInterfaces,omitempty"`
 
+	// ISO is an image that lies in a CD-ROM drive and is started from when the root disk does not start.
+	ISO string `json:"iso,omitempty"`
+	// CloudInit is what the guest's cloud-init finds at its first start; nil means nothing.
+	CloudInit *CloudInit `json:"cloudInit,omitempty"`
 	// Boot starts a kernel directly; nil means from the first disk.
 	Boot      *DirectBoot `json:"boot,omitempty"`
+	Devices   Devices     `json:"devices,omitzero"`
 	Placement Placement   `json:"placement,omitzero"`
 
 	// Machine is the machine type in libvirt's words, such as q35.
 	Machine string `json:"machine,omitempty"`
 	// Firmware is "bios" or "uefi".
 	Firmware string `json:"firmware,omitempty"`
+	// SecureBoot lets only signed loaders start; it needs uefi and q35.
+	SecureBoot *bool `json:"secureBoot,omitempty"`
+	// TPM is "2.0", "none", or "auto": one where the firmware is uefi and the host can emulate it.
+	TPM string `json:"tpm,omitempty"`
+	// LaunchSecurity is "none" or "sev": memory encrypted by an AMD processor.
+	LaunchSecurity string `json:"launchSecurity,omitempty"`
+	// Clock is "utc" or "localtime".
+	Clock string `json:"clock,omitempty"`
+	// HyperV offers Windows what makes it fast under a hypervisor, as far as the host has it.
+	HyperV *bool `json:"hyperV,omitempty"`
+
+	// Autostart runs the machine again when its host has started again, if it ran before.
+	Autostart *bool `json:"autostart,omitempty"`
+	// RestartPolicy is "always", "on-failure" or "never": what happens when the guest has stopped by itself.
+	RestartPolicy string `json:"restartPolicy,omitempty"`
+	// EvacuationPolicy is "migrate", "restart", "stop" or "never": what happens when its host is to be emptied.
+	EvacuationPolicy string `json:"evacuationPolicy,omitempty"`
 	// StopTimeoutSeconds is how long a graceful stop may take before force is used.
 	StopTimeoutSeconds int `json:"stopTimeoutSeconds,omitempty"`
-}
-
-// Volume is one disk.
-type Volume struct {
-	// Name is unique within the machine.
-	Name string `json:"name"`
-	Pool string `json:"pool,omitempty"`
-	// SizeGB is the virtual size in GiB.
-	SizeGB int `json:"sizeGB,omitempty"`
-	// Format is "qcow2" or "raw".
-	Format string `json:"format,omitempty"`
-	// Image is the image that the disk is an overlay of.
-	Image string `json:"image,omitempty"`
-	// Bus is "virtio", "sata", "scsi" or "ide".
-	Bus string `json:"bus,omitempty"`
-}
-
-// NetworkInterface is one network card, on a libvirt network or on a bridge of the host.
-type NetworkInterface struct {
-	Network string `json:"network,omitempty"`
-	Bridge  string `json:"bridge,omitempty"`
-	// Model is "virtio", "e1000e", "e1000" or "rtl8139".
-	Model string `json:"model,omitempty"`
-	MAC   string `json:"mac,omitempty"`
-}
-
-// DirectBoot names images that hold a kernel and an initial RAM disk.
-type DirectBoot struct {
-	Kernel  string `json:"kernel"`
-	Initrd  string `json:"initrd,omitempty"`
-	Cmdline string `json:"cmdline,omitempty"`
-}
-
-// Placement narrows down the hosts that a machine may run on.
-type Placement struct {
-	// Host is the name or id of the only host allowed.
-	Host string `json:"host,omitempty"`
-	// HostLabels are labels that the host must have.
-	HostLabels map[string]string `json:"hostLabels,omitempty"`
 }

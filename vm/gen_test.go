@@ -25,6 +25,10 @@ func draw(t *rapid.T, name string, v reflect.Value) {
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
+		if v.Elem().Kind() == reflect.Bool {
+			v.Elem().SetBool(rapid.Bool().Draw(t, name))
+			return
+		}
 		draw(t, name, v.Elem())
 	case reflect.Slice:
 		n := rapid.IntRange(1, 3).Draw(t, name+" length")
@@ -34,6 +38,9 @@ func draw(t *rapid.T, name string, v reflect.Value) {
 		}
 	case reflect.Map:
 		v.Set(reflect.ValueOf(rapid.MapOfN(word(), word(), 1, 3).Draw(t, name)))
+	case reflect.Bool:
+		// False is what a lost field looks like, unless it is pointed at.
+		v.SetBool(true)
 	case reflect.Int:
 		v.SetInt(int64(rapid.IntRange(1, 1<<20).Draw(t, name)))
 	case reflect.String:
@@ -47,7 +54,7 @@ func draw(t *rapid.T, name string, v reflect.Value) {
 func word() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.StringMatching(`[a-z0-9]{1,12}`),
-		rapid.SampledFrom([]string{"yes", "null", "~", "1e3", "0x10", "22.10", "- a", "a: b", "#", "'", `"`, "<&>]]>", "ä", " x ", "*a", "&a", "!!int 1", "|", ">", "%", "@", "`", "{}", "[]", "\t", "a\nb"}),
+		rapid.SampledFrom([]string{"yes", "null", "~", "1e3", "0x10", "22.10", "- a", "a: b", "#", "'", `"`, "<&>]]>", "ä", " x ", "*a", "&a", "!!int 1", "|", ">", "%", "@", "`", "{}", "[]", "true", "off", "\t", "a\nb"}),
 	)
 }
 

@@ -11,6 +11,7 @@ func (d Definition) ImageNames() map[string]string {
 		}
 	}
 	add("image", d.Image)
+	add("iso", d.ISO)
 	for i, volume := range d.Volumes {
 		add(fmt.Sprintf("volumes[%d].image", i), volume.Image)
 	}

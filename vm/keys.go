@@ -7,14 +7,21 @@ import (
 	"strings"
 )
 
-// keys maps the keys of a struct's text form to its fields.
-func keys(t reflect.Type) map[string]int {
-	known := map[string]int{}
+// keys maps the keys of a struct's text form to its fields; those of an embedded struct stand among its own.
+func keys(t reflect.Type) map[string][]int {
+	known := map[string][]int{}
 	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		known[name] = i
+		field := t.Field(i)
+		if field.Anonymous {
+			for name, index := range keys(field.Type) {
+				known[name] = append([]int{i}, index...)
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		known[name] = []int{i}
 	}
 	return known
 }
 
-func sortedKeys(known map[string]int) []string { return slices.Sorted(maps.Keys(known)) }
+func sortedKeys(known map[string][]int) []string { return slices.Sorted(maps.Keys(known)) }

@@ -2,8 +2,9 @@ package vm
 
 import (
 	"fmt"
-	"maps"
 	"strings"
+
+	"github.com/novacron/novacron/vm/ostype"
 )
 
 // Values that Normalise fills in where neither the definition nor Defaults says otherwise.
@@ -12,9 +13,10 @@ const (
 	DefaultPool        = "default"
 	DefaultNetwork     = "default"
 	DefaultOSType      = "linux"
-	DefaultOSVersion   = "generic"
+	DefaultOSVersion   = ostype.Generic
 	DefaultArch        = "x86_64"
 	DefaultStopSeconds = 60
+	DefaultSlots       = 16
 )
 
 // Defaults are what Normalise takes from its surroundings. It has no clock and no randomness of its own.
@@ -27,7 +29,8 @@ type Defaults struct {
 }
 
 // Normalise fills in every field that was left empty. It is idempotent, shares no memory with its argument,
-// and leaves wrong values as they are, for Validate to name.
+// and leaves wrong values as they are, for Validate to name. What depends on the host stays open: the generator of
+// the XML chooses it there.
 func Normalise(def Definition, d Defaults) Definition {
 	def = Clone(def)
 	fill(&def.Project, DefaultProject)
@@ -41,39 +44,99 @@ func Normalise(def Definition, d Defaults) Definition {
 	if def.UUID == "" && d.NewUUID != nil {
 		def.UUID = d.NewUUID()
 	}
-	fill(&def.Machine, defaultMachine(def.Arch))
-	fill(&def.Firmware, defaultFirmware(def.Arch))
 	if def.StopTimeoutSeconds == 0 {
 		def.StopTimeoutSeconds = DefaultStopSeconds
 	}
-	normaliseVolumes(&def)
-	normaliseNICs(&def, d.NewMAC)
+	system := def.System()
+	normaliseMachine(&def, system)
+	normaliseCPU(&def)
+	normaliseMemory(&def.Memory)
+	normaliseDevices(&def, system)
+	normaliseVolumes(&def, system)
+	normaliseNICs(&def, system, d.NewMAC)
+	normaliseIntent(&def)
 	return def
 }
 
-// Clone copies a definition with everything that it refers to. Empty maps and lists become nil, so that definitions
-// compare equal wherever they came from.
-func Clone(def Definition) Definition {
-	def.Labels = cloneMap(def.Labels)
-	def.Annotations = cloneMap(def.Annotations)
-	def.Volumes = append([]Volume(nil), def.Volumes...)
-	def.NetworkInterfaces = append([]NetworkInterface(nil), def.NetworkInterfaces...)
-	def.Placement.HostLabels = cloneMap(def.Placement.HostLabels)
-	if def.Boot != nil {
-		boot := *def.Boot
-		def.Boot = &boot
+func normaliseMachine(def *Definition, s ostype.System) {
+	fill(&def.Machine, defaultMachine(def.Arch))
+	fill(&def.Firmware, defaultFirmware(def.Arch, s))
+	choose(&def.SecureBoot, s.SecureBoot && def.Firmware == FirmwareUEFI && IsQ35(def.Machine))
+	if s.TPM {
+		fill(&def.TPM, TPM2)
 	}
-	return def
+	fill(&def.TPM, TPMAuto)
+	fill(&def.LaunchSecurity, "none")
+	if s.Windows {
+		fill(&def.Clock, ClockLocal)
+	}
+	fill(&def.Clock, ClockUTC)
+	choose(&def.HyperV, s.Windows && IsPC(def.Arch))
 }
 
-func cloneMap(m map[string]string) map[string]string {
-	if len(m) == 0 {
-		return nil
+// normaliseCPU fills in the parts of a topology that were left out, cores first. Without any part there is none.
+func normaliseCPU(def *Definition) {
+	c := &def.CPU
+	if c.Model != "" {
+		fill(&c.Mode, CPUCustom)
 	}
-	return maps.Clone(m)
+	if c.Sockets == 0 && c.Dies == 0 && c.Cores == 0 && c.Threads == 0 {
+		return
+	}
+	rest := max(def.CPUs, c.Max)
+	for _, given := range []int{c.Sockets, c.Dies, c.Cores, c.Threads} {
+		if given > 0 && rest%given == 0 {
+			rest /= given
+		}
+	}
+	for _, part := range []*int{&c.Cores, &c.Sockets, &c.Dies, &c.Threads} {
+		if *part == 0 {
+			*part, rest = max(rest, 1), 1
+		}
+	}
 }
 
-func normaliseVolumes(def *Definition) {
+func normaliseMemory(m *Memory) {
+	choose(&m.Balloon, true)
+	if m.MaxMB > 0 && m.Slots == 0 {
+		m.Slots = DefaultSlots
+	}
+	m.HugePages = strings.ToUpper(m.HugePages)
+}
+
+func normaliseDevices(def *Definition, s ostype.System) {
+	d := &def.Devices
+	choose(&d.Serial, true)
+	choose(&d.GuestAgent, true)
+	choose(&d.RNG, true)
+	if s.Windows {
+		fill(&d.Graphics, GraphicsVNC)
+	}
+	fill(&d.Graphics, GraphicsNone)
+	for i := range d.HostDevices {
+		h := &d.HostDevices[i]
+		h.PCI, h.USB = strings.ToLower(h.PCI), strings.ToLower(h.USB)
+		if strings.Count(h.PCI, ":") == 1 {
+			h.PCI = "0000:" + h.PCI
+		}
+	}
+}
+
+func normaliseIntent(def *Definition) {
+	choose(&def.Autostart, true)
+	fill(&def.RestartPolicy, RestartAlways)
+	fill(&def.EvacuationPolicy, EvacuateMigrate)
+	if def.CloudInit != nil {
+		fill(&def.CloudInit.Hostname, Hostname(def.Name, def.UUID))
+	}
+}
+
+func normaliseVolumes(def *Definition, s ostype.System) {
+	if def.DiskGB > 0 {
+		fill(&def.RootDisk.Format, FormatQcow2)
+		fill(&def.RootDisk.Bus, DiskBus(s, def.Machine))
+		fill(&def.RootDisk.Discard, DiscardUnmap)
+	}
 	taken := map[string]bool{RootVolume: true}
 	for _, v := range def.Volumes {
 		taken[v.Name] = true
@@ -85,8 +148,26 @@ func normaliseVolumes(def *Definition) {
 			taken[v.Name] = true
 		}
 		fill(&v.Pool, def.Pool)
-		fill(&v.Format, FormatQcow2)
-		fill(&v.Bus, DiskBus(def.OSType, def.Machine))
+		fill(&v.Device, DeviceDisk)
+		normaliseVolume(v, DiskBus(s, def.Machine), def.Machine)
+	}
+}
+
+// normaliseVolume fills in a volume whose kind is known. What exists already and is not declared is raw.
+func normaliseVolume(v *Volume, bus, machine string) {
+	if v.Device != DeviceDisk {
+		fill(&v.Bus, DriveBus(v.Device, machine))
+		fill(&v.Format, FormatRaw)
+		v.ReadOnly = v.ReadOnly || v.Device == DeviceCDROM
+		return
+	}
+	if v.Source != "" {
+		fill(&v.Format, FormatRaw)
+	}
+	fill(&v.Format, FormatQcow2)
+	fill(&v.Bus, bus)
+	if !v.ReadOnly {
+		fill(&v.Discard, DiscardUnmap)
 	}
 }
 
@@ -99,7 +180,7 @@ func freeName(taken map[string]bool) string {
 	}
 }
 
-func normaliseNICs(def *Definition, newMAC func() string) {
+func normaliseNICs(def *Definition, s ostype.System, newMAC func() string) {
 	used := map[string]bool{}
 	for i := range def.NetworkInterfaces {
 		n := &def.NetworkInterfaces[i]
@@ -108,10 +189,10 @@ func normaliseNICs(def *Definition, newMAC func() string) {
 	}
 	for i := range def.NetworkInterfaces {
 		n := &def.NetworkInterfaces[i]
-		if n.Bridge == "" {
+		if n.Bridge == "" && !n.User {
 			fill(&n.Network, DefaultNetwork)
 		}
-		fill(&n.Model, NICModel(def.OSType, def.Machine))
+		fill(&n.Model, NICModel(s, def.Machine))
 		if n.MAC == "" && newMAC != nil {
 			n.MAC = unusedMAC(used, newMAC)
 		}
@@ -133,3 +214,13 @@ func fill(field *string, value string) {
 		*field = value
 	}
 }
+
+// choose decides what was left open.
+func choose(field **bool, value bool) {
+	if *field == nil {
+		*field = &value
+	}
+}
+
+// On tells whether an open or decided choice is on.
+func On(choice *bool) bool { return choice != nil && *choice }

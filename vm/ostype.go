@@ -3,10 +3,18 @@ package vm
 import (
 	"slices"
 	"strings"
+
+	"github.com/novacron/novacron/vm/ostype"
 )
 
 // RootVolume is the name of the root disk; no other volume may have it.
 const RootVolume = "root"
+
+// SeedVolume is the name of the disk with the cloud-init seed, where there is one; no other volume may have it then.
+const SeedVolume = "seed"
+
+// ISOVolume is the name of the drive that ISO lies in, where it is given; no other volume may have it then.
+const ISOVolume = "iso"
 
 // Disk formats.
 const (
@@ -20,53 +28,88 @@ const (
 	FirmwareUEFI = "uefi"
 )
 
+// Kinds of disks.
+const (
+	DeviceDisk   = "disk"
+	DeviceCDROM  = "cdrom"
+	DeviceFloppy = "floppy"
+)
+
+// Buses that disks are on.
+const (
+	BusVirtio = "virtio"
+	BusSATA   = "sata"
+	BusSCSI   = "scsi"
+	BusIDE    = "ide"
+	BusFloppy = "fdc"
+)
+
 // OSTypes lists the operating systems that definitions may name.
-func OSTypes() []string {
-	return []string{
-		"linux", "debian", "ubuntu", "rhel", "rocky", "alma", "fedora", "opensuse", "sles", "arch", "alpine", "flatcar",
-		"windows", "freebsd", "openbsd", "generic",
-	}
+func OSTypes() []string { return ostype.Builtin().Types() }
+
+// System is what the table knows of a definition's operating system.
+func (d Definition) System() ostype.System {
+	s, _ := ostype.Builtin().Lookup(d.OSType, d.OSVersion)
+	return s
 }
 
-// hasVirtio tells whether an operating system brings drivers for virtio devices.
-func hasVirtio(osType string) bool { return osType != "windows" }
-
-// isI440fx tells the older of the two PC families, which has IDE and no PCI Express.
-func isI440fx(machine string) bool {
+// IsI440fx tells the older of the two PC families, which has IDE and no PCI Express.
+func IsI440fx(machine string) bool {
 	return machine == "pc" || strings.HasPrefix(machine, "pc-i440fx-")
 }
 
-// isQ35 tells the newer PC family, which has PCI Express and no IDE.
-func isQ35(machine string) bool {
+// IsQ35 tells the newer PC family, which has PCI Express and no IDE.
+func IsQ35(machine string) bool {
 	return machine == "q35" || strings.HasPrefix(machine, "pc-q35-")
 }
 
 // DiskBus is the bus for disks of an operating system on a machine type.
-func DiskBus(osType, machine string) string {
+func DiskBus(s ostype.System, machine string) string {
 	switch {
-	case hasVirtio(osType):
-		return "virtio"
-	case isI440fx(machine):
-		return "ide"
+	case s.VirtioDisk:
+		return BusVirtio
+	case IsI440fx(machine):
+		return BusIDE
+	case IsQ35(machine):
+		return BusSATA
 	default:
-		return "sata"
+		return BusSCSI
+	}
+}
+
+// DriveBus is the bus for a CD-ROM or floppy drive on a machine type.
+func DriveBus(device, machine string) string {
+	switch {
+	case device == DeviceFloppy:
+		return BusFloppy
+	case IsI440fx(machine):
+		return BusIDE
+	case IsQ35(machine):
+		return BusSATA
+	default:
+		return BusSCSI
 	}
 }
 
 // NICModel is the network card for an operating system on a machine type.
-func NICModel(osType, machine string) string {
+func NICModel(s ostype.System, machine string) string {
 	switch {
-	case hasVirtio(osType):
+	case s.VirtioNIC:
 		return "virtio"
-	case isI440fx(machine):
+	case IsQ35(machine):
+		return "e1000e"
+	case IsI440fx(machine):
 		return "e1000"
 	default:
-		return "e1000e"
+		return "rtl8139"
 	}
 }
 
 // Arches lists the guest architectures in libvirt's words.
 func Arches() []string { return []string{"x86_64", "i686", "aarch64", "riscv64", "ppc64", "s390x"} }
+
+// IsPC tells the architectures of PCs.
+func IsPC(arch string) bool { return arch == "x86_64" || arch == "i686" }
 
 func defaultMachine(arch string) string {
 	switch arch {
@@ -81,8 +124,9 @@ func defaultMachine(arch string) string {
 	}
 }
 
-func defaultFirmware(arch string) string {
-	if arch == "aarch64" || arch == "riscv64" {
+// defaultFirmware is UEFI where the architecture has only that or the system needs it.
+func defaultFirmware(arch string, s ostype.System) string {
+	if arch == "aarch64" || arch == "riscv64" || arch == "x86_64" && s.UEFI {
 		return FirmwareUEFI
 	}
 	return FirmwareBIOS
@@ -115,4 +159,20 @@ func machineAllowed(arch, machine string) bool {
 // isVersion accepts what follows a machine family: 7.2, or rhel9.2.0.
 func isVersion(s string) bool {
 	return s != "" && len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.") == ""
+}
+
+// MachineFamily is a machine type without its version: q35, pc, virt and so on.
+func MachineFamily(machine string) string {
+	switch {
+	case IsQ35(machine):
+		return "q35"
+	case IsI440fx(machine):
+		return "pc"
+	}
+	for _, family := range []string{"s390-ccw-virtio", "pseries", "virt"} {
+		if machine == family || strings.HasPrefix(machine, family+"-") {
+			return family
+		}
+	}
+	return machine
 }

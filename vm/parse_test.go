@@ -44,7 +44,11 @@ func TestParseJSON(t *testing.T) {
 
 func TestParseNamesWhatIsWrongAndWhere(t *testing.T) {
 	for text, want := range map[string]string{
-		"name: a\ncpu: 2":                       `line 2: cpu is an unknown key; allowed is one of annotations, arch, `,
+		"name: a\ncpux: 2":                      `line 2: cpux is an unknown key; allowed is one of annotations, arch, `,
+		"name: a\ncpu: 2":                       `line 2: cpu is "2"; allowed is a list of ` + "`key: value`" + `; did you mean "cpus"?`,
+		"memory: 2":                             `did you mean "memoryMB"?`,
+		"autostart: yes":                        `autostart is "yes"; allowed is true or false`,
+		"cpu: {numa: [{cpuz: 1}]}":              `cpu.numa[0].cpuz is an unknown key`,
 		"name: a\nmemoryMb: 2":                  `did you mean "memoryMB"?`,
 		"volumes:\n- size: 4":                   `line 2: volumes[0].size is an unknown key`,
 		"volumes:\n- sizeGb: 4":                 `did you mean "sizeGB"?`,
@@ -75,7 +79,7 @@ func TestParseNamesWhatIsWrongAndWhere(t *testing.T) {
 		require.ErrorContains(t, err, want, text)
 	}
 	for text, want := range map[string]string{
-		`{"name": "a",` + "\n" + `"cpu": 2}`: `line 2: cpu is an unknown key`,
+		`{"name": "a",` + "\n" + `"cpu": 2}`: `line 2: cpu is "2"`,
 		`{"name": "a", "name": "b"}`:         `name is given twice`,
 		`{"NAME": "a"}`:                      `did you mean "name"?`,
 		`{"cpus": 1e2}`:                      `cpus is "1e2"`,

@@ -46,19 +46,27 @@ func TestNormaliseSharesNoMemory(t *testing.T) {
 		before := Clone(def)
 		after := Normalise(def, counted())
 		after.Labels["new"], after.Annotations["new"], after.Placement.HostLabels["new"] = "x", "x", "x"
+		after.CPU.Pinning[0].HostCPUs, after.Devices.HostDevices[0].PCI, after.CloudInit.SSHKeys[0], *after.Autostart = "x", "x", "x", !*after.Autostart
 		after.Volumes[0].Name, after.NetworkInterfaces[0].Model, after.Boot.Kernel = "x", "x", "x"
 		require.Equal(t, before, def)
 	})
 }
+
+func yes() *bool { on := true; return &on }
+
+func no() *bool { return new(bool) }
 
 func TestNormaliseFillsInEveryDefault(t *testing.T) {
 	def := Normalise(Definition{Name: "a", Volumes: []Volume{{Name: "data-1"}, {}}, NetworkInterfaces: []NetworkInterface{{}, {Bridge: "br0"}}}, counted())
 	require.Equal(t, Definition{
 		Name: "a", Project: "default", UUID: "00000000-0000-4000-8000-000000000001", OSType: "linux", OSVersion: "generic",
 		Arch: "x86_64", Pool: "images", Machine: "q35", Firmware: "bios", StopTimeoutSeconds: 60,
+		Memory: Memory{Balloon: yes()}, SecureBoot: no(), TPM: "auto", LaunchSecurity: "none", Clock: "utc", HyperV: no(),
+		Devices:   Devices{Serial: yes(), Graphics: "none", GuestAgent: yes(), RNG: yes()},
+		Autostart: yes(), RestartPolicy: "always", EvacuationPolicy: "migrate",
 		Volumes: []Volume{
-			{Name: "data-1", Pool: "images", Format: "qcow2", Bus: "virtio"},
-			{Name: "data-2", Pool: "images", Format: "qcow2", Bus: "virtio"},
+			{Name: "data-1", Pool: "images", Format: "qcow2", Bus: "virtio", Device: "disk", DiskOptions: DiskOptions{Discard: "unmap"}},
+			{Name: "data-2", Pool: "images", Format: "qcow2", Bus: "virtio", Device: "disk", DiskOptions: DiskOptions{Discard: "unmap"}},
 		},
 		NetworkInterfaces: []NetworkInterface{
 			{Network: "default", Model: "virtio", MAC: "52:54:00:00:00:02"},
@@ -99,7 +107,7 @@ func TestWireUsesEveryField(t *testing.T) {
 		require.True(t, spec.Has(fields.Get(i)), fields.Get(i).FullName())
 		set++
 	}
-	require.Equal(t, 20, set)
+	require.Equal(t, 34, set)
 	require.Equal(t, Definition{}, FromProto(nil))
 	require.EqualValues(t, 0, ToProto(Definition{CPUs: -1}).Cpus)
 }

@@ -45,7 +45,7 @@ func (p *pins) held(b BaseRef) bool {
 // want is an image that a machine needs in a pool.
 type want struct {
 	image, pool string
-	// boot says that it is a kernel or RAM disk; sizeGB is that of the smallest disk on top of it otherwise.
+	// boot says that it is a kernel, a RAM disk or what lies in a drive; sizeGB is that of the smallest disk on top of it otherwise.
 	boot   bool
 	sizeGB int
 }
@@ -55,7 +55,7 @@ func wants(def *VMDefinition) []want {
 	var list []want
 	for _, d := range disks(def) {
 		if d.image != "" {
-			list = append(list, want{d.image, d.pool, false, d.sizeGB})
+			list = append(list, want{d.image, d.pool, d.medium(), d.sizeGB})
 		}
 	}
 	if def.Boot != nil {

@@ -2,11 +2,14 @@ package hypervisor
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/novacron/novacron/itest/fault"
 	"github.com/novacron/novacron/vm"
+	"github.com/novacron/novacron/vm/ostype"
 )
 
 // Config is what a Manager needs to work.
@@ -24,6 +27,12 @@ type Config struct {
 	Images ImageSource
 	// KeepUnusedBases leaves imported base images in the pools when the last overlay goes, for the next create.
 	KeepUnusedBases bool
+	// CPUBaseline is the processor model that all hosts of the cluster have, where they differ; empty means that they do not.
+	CPUBaseline string
+	// NoOvercommit refuses volumes that could outgrow the free space of their pool.
+	NoOvercommit bool
+	// OSInfo is a tree of osinfo-db, whose minima go before ours; nil means the host's, where it is installed.
+	OSInfo fs.FS
 	// Resend is how often a graceful stop asks the guest again; 0 means 10 s.
 	Resend time.Duration
 	// Faults are fail points for tests; nil means none.
@@ -41,6 +50,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("hypervisor config: ClusterID is empty; without it foreign domains could not be told from ours")
 	case c.JournalDir == "":
 		return c, errors.New("hypervisor config: JournalDir is empty; give a folder on a lasting disk")
+	}
+	if c.OSInfo == nil {
+		c.OSInfo = os.DirFS(ostype.OSInfoDir)
 	}
 	if c.Resend == 0 {
 		c.Resend = defaultResend

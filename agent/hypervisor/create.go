@@ -130,7 +130,7 @@ func (c *creation) steps(ctx context.Context, journaled bool) error {
 	if err := c.importAll(ctx); err != nil {
 		return err
 	}
-	for _, d := range disks(c.def) {
+	for _, d := range ownDisks(c.def) {
 		c.progress("making disk " + d.name)
 		if err := c.do(ctx, stepVolume, d.name, func() error { return c.makeVolume(ctx, d) }); err != nil {
 			return err
@@ -169,7 +169,12 @@ func (c *creation) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := CheckHost(c.def, facts); err != nil {
+	unfit := hostFaults(c.def, facts)
+	taken, err := c.checkSources(ctx)
+	if err != nil {
+		return err
+	}
+	if err := append(unfit, taken...).Err(); err != nil {
 		return err
 	}
 	if err := c.checkFree(ctx, facts); err != nil {
@@ -210,7 +215,8 @@ func (c *creation) define(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := Template{Accelerator: facts.Accelerator, ConsoleLogDir: c.config.ConsoleLogDir, Owner: c.spec.Owner, bases: c.bases}
+	t := Template{Accelerator: facts.Accelerator, ConsoleLogDir: c.config.ConsoleLogDir, Owner: c.spec.Owner,
+		Host: facts, CPUBaseline: c.config.CPUBaseline, bases: c.bases}
 	text, err := t.GenerateXML(c.def)
 	if err != nil {
 		return err

@@ -150,40 +150,5 @@ type Event struct {
 	Kind string
 }
 
-// HostFacts is what the host can do, as the hypervisor tells it.
-type HostFacts struct {
-	// Driver is "libvirt" or "fake".
-	Driver string
-	Arch   string
-	// CPUs are logical ones, MemoryMB is in MiB.
-	CPUs     int
-	MemoryMB int
-	CPUModel string
-	Pools    []PoolFacts
-	// Networks are active libvirt networks, Bridges those of the host.
-	Networks []string
-	Bridges  []string
-	// MachineTypes are versioned types and aliases of the host's architecture.
-	MachineTypes []string
-	// MachineAliases maps an alias such as q35 to the versioned type that it means here.
-	MachineAliases map[string]string
-	// Firmwares are "bios" and, where installed, "uefi".
-	Firmwares []string
-	// Accelerator is "kvm" or "qemu": what was seen to run a guest.
-	Accelerator string
-	// HypervisorVersion and LibvirtVersion are dotted.
-	HypervisorVersion string
-	LibvirtVersion    string
-}
-
-// PoolFacts is one active storage pool. Sizes are in bytes.
-type PoolFacts struct {
-	Name string
-	// Path is the pool's folder, empty where it is none.
-	Path          string
-	CapacityBytes uint64
-	FreeBytes     uint64
-}
-
 // Console is a guest's serial console.
 type Console = io.ReadWriteCloser

@@ -35,38 +35,3 @@ func DomainName(def *VMDefinition) string {
 
 // consoleLogName is the file that records a machine's serial console.
 func consoleLogName(id string) string { return volumePrefix + id + "-console.log" }
-
-// disk is one disk of a machine, the root disk among them.
-type disk struct {
-	name   string
-	pool   string
-	format string
-	bus    string
-	image  string
-	sizeGB int
-}
-
-// disks lists the root disk, then the volumes.
-func disks(def *VMDefinition) []disk {
-	var all []disk
-	if def.DiskGB > 0 {
-		all = append(all, disk{vm.RootVolume, def.Pool, vm.FormatQcow2, vm.DiskBus(def.OSType, def.Machine), def.Image, def.DiskGB})
-	}
-	for _, v := range def.Volumes {
-		all = append(all, disk{v.Name, v.Pool, v.Format, v.Bus, v.Image, v.SizeGB})
-	}
-	return all
-}
-
-// targetName is the n-th device name of a bus, from 0: vda … vdz, vdaa: bijective base 26.
-func targetName(bus string, n int) string {
-	prefix := map[string]string{"virtio": "vd", "ide": "hd"}[bus]
-	if prefix == "" {
-		prefix = "sd"
-	}
-	suffix := ""
-	for n++; n > 0; n = (n - 1) / 26 {
-		suffix = string(rune('a'+(n-1)%26)) + suffix
-	}
-	return prefix + suffix
-}

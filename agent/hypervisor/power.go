@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/novacron/novacron/vm"
 )
 
 const (
@@ -14,6 +17,10 @@ const (
 	// startBase is how long a start may take at least.
 	startBase = 30 * time.Second
 	startNIC  = 5 * time.Second
+	// startPCI is how many times as long a start may take with devices of the host, which have to be reset.
+	startPCI = 4
+	// startHugePages is the least with hugepages, which have to be found.
+	startHugePages = 150 * time.Second
 )
 
 // Start runs a machine; one that runs already is fine.
@@ -40,9 +47,17 @@ func (m *Manager) start(ctx context.Context, def *VMDefinition) error {
 	return m.driver.Start(ctx, def.UUID)
 }
 
-// startTimeout is 30 s, or a second for each GiB of memory where that is more, and 5 s for each network card.
+// startTimeout is 30 s, or a second for each GiB of memory where that is more; four times as long with PCI devices of the
+// host, at least 150 s with hugepages, and 5 s more for each network card.
 func startTimeout(def *VMDefinition) time.Duration {
-	return max(startBase, time.Duration(def.MemoryMB/1024)*time.Second) + time.Duration(len(def.NetworkInterfaces))*startNIC
+	timeout := max(startBase, time.Duration(def.MemoryMB/1024)*time.Second)
+	if slices.ContainsFunc(def.Devices.HostDevices, func(h vm.HostDevice) bool { return h.PCI != "" }) {
+		timeout *= startPCI
+	}
+	if def.Memory.HugePages != "" {
+		timeout = max(timeout, startHugePages)
+	}
+	return timeout + time.Duration(len(def.NetworkInterfaces))*startNIC
 }
 
 // Stop ends a machine's run: gracefully until the timeout, then by force. One that is stopped already is fine.

@@ -2,6 +2,7 @@ package hypervisor
 
 import (
 	"fmt"
+	"slices"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -25,6 +26,10 @@ type Template struct {
 	ConsoleLogDir string
 	// Owner goes into the metadata.
 	Owner Owner
+	// Host is what the host offers its guests. What is not known of it is left to libvirt.
+	Host HostFacts
+	// CPUBaseline is the processor model that all hosts of the cluster have, where they differ; empty means that they do not.
+	CPUBaseline string
 	// bases are the imported images, by name in the definition.
 	bases []BaseRef
 }
@@ -56,21 +61,34 @@ func (t *Template) GenerateXML(def *VMDefinition) (string, error) {
 
 func (t *Template) domain(def *VMDefinition) *libvirtxml.Domain {
 	return &libvirtxml.Domain{
-		Type:       t.Accelerator,
-		Name:       DomainName(def),
-		UUID:       def.UUID,
-		Memory:     &libvirtxml.DomainMemory{Value: uint(def.MemoryMB), Unit: "MiB"},
-		VCPU:       &libvirtxml.DomainVCPU{Value: uint(def.CPUs)},
-		OS:         t.os(def),
-		Features:   t.features(def),
-		CPU:        GuestCPU(t.Accelerator),
-		Clock:      clock(def),
-		OnPoweroff: "destroy",
-		OnReboot:   "restart",
-		OnCrash:    "destroy",
-		PM:         powerManagement(def),
-		Devices:    t.devices(def),
+		Type:           t.Accelerator,
+		Name:           DomainName(def),
+		UUID:           def.UUID,
+		Memory:         &libvirtxml.DomainMemory{Value: uint(def.MemoryMB), Unit: "MiB"},
+		CurrentMemory:  initialMemory(def),
+		MaximumMemory:  maximumMemory(def),
+		MemoryBacking:  memoryBacking(def),
+		VCPU:           vcpus(def),
+		CPUTune:        cpuTune(def),
+		NUMATune:       numaTune(def),
+		OS:             t.os(def),
+		Features:       t.features(def),
+		CPU:            t.cpu(def),
+		Clock:          clock(def),
+		OnPoweroff:     "destroy",
+		OnReboot:       "restart",
+		OnCrash:        onCrash(def),
+		PM:             powerManagement(def),
+		LaunchSecurity: t.launchSecurity(def),
+		Devices:        t.devices(def),
 	}
+}
+
+func onCrash(def *VMDefinition) string {
+	if def.RestartPolicy == vm.RestartNever {
+		return "destroy"
+	}
+	return "restart"
 }
 
 func (t *Template) os(def *VMDefinition) *libvirtxml.DomainOS {
@@ -78,8 +96,15 @@ func (t *Template) os(def *VMDefinition) *libvirtxml.DomainOS {
 	if def.Firmware == vm.FirmwareUEFI {
 		os.Firmware = "efi"
 	}
+	if vm.On(def.SecureBoot) {
+		os.FirmwareInfo = &libvirtxml.DomainOSFirmwareInfo{Features: []libvirtxml.DomainOSFirmwareFeature{
+			{Enabled: "yes", Name: "enrolled-keys"}, {Enabled: "yes", Name: "secure-boot"}}}
+		os.Loader = &libvirtxml.DomainLoader{Secure: "yes"}
+	}
 	if def.Boot == nil {
-		os.BootDevices = []libvirtxml.DomainBootDevice{{Dev: "hd"}}
+		if !ordered(def) {
+			os.BootDevices = []libvirtxml.DomainBootDevice{{Dev: "hd"}}
+		}
 		return os
 	}
 	os.Kernel = t.basePath(def.Boot.Kernel)
@@ -90,23 +115,45 @@ func (t *Template) os(def *VMDefinition) *libvirtxml.DomainOS {
 	return os
 }
 
+// ordered tells whether devices say themselves in which order they are started from.
+func ordered(def *VMDefinition) bool {
+	return def.ISO != "" || asksForOrder(def)
+}
+
+func asksForOrder(def *VMDefinition) bool {
+	return def.RootDisk.BootOrder > 0 ||
+		slices.ContainsFunc(def.Volumes, func(v Volume) bool { return v.BootOrder > 0 }) ||
+		slices.ContainsFunc(def.NetworkInterfaces, func(n NetworkInterface) bool { return n.BootOrder > 0 })
+}
+
+// base finds an image that was imported as it is into a pool; any pool where none is named.
+func (t *Template) base(image, pool string) (BaseRef, bool) {
+	for _, b := range t.bases {
+		if b.Image == image && b.Format == bootFormat && (pool == "" || b.Pool == pool) {
+			return b, true
+		}
+	}
+	return BaseRef{}, false
+}
+
 // basePath is where an imported image lies in its pool. Before the import there is none, and the name stands in.
 func (t *Template) basePath(image string) string {
-	for _, b := range t.bases {
-		if b.Image == image && b.Format == bootFormat {
-			return b.Path
-		}
+	if b, ok := t.base(image, ""); ok {
+		return b.Path
 	}
 	return image
 }
 
 func (t *Template) features(def *VMDefinition) *libvirtxml.DomainFeatureList {
-	f := &libvirtxml.DomainFeatureList{}
+	f := &libvirtxml.DomainFeatureList{HyperV: t.hyperV(def)}
 	if hasACPI(def.Arch) {
 		f.ACPI = &libvirtxml.DomainFeature{}
 	}
-	if isPC(def.Arch) {
+	if vm.IsPC(def.Arch) {
 		f.APIC = &libvirtxml.DomainFeatureAPIC{}
+	}
+	if vm.On(def.SecureBoot) {
+		f.SMM = &libvirtxml.DomainFeatureSMM{State: "on"}
 	}
 	if t.Accelerator == AcceleratorQEMU {
 		f.TCG = &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: tbCacheMiB}}
@@ -114,34 +161,23 @@ func (t *Template) features(def *VMDefinition) *libvirtxml.DomainFeatureList {
 	return f
 }
 
-// GuestCPU is the host's own processor where the accelerator passes it through, else all that emulation offers.
-func GuestCPU(accelerator string) *libvirtxml.DomainCPU {
-	switch accelerator {
-	case AcceleratorKVM:
-		return &libvirtxml.DomainCPU{Mode: "host-passthrough", Check: "none", Migratable: "on"}
-	case AcceleratorQEMU:
-		return &libvirtxml.DomainCPU{Mode: "maximum", Check: "none"}
-	default:
-		return nil
-	}
-}
-
-// clock is local time with lenient timers for Windows, UTC for everything else.
+// clock has lenient timers for Windows.
 func clock(def *VMDefinition) *libvirtxml.DomainClock {
-	if def.OSType != "windows" {
-		return &libvirtxml.DomainClock{Offset: "utc"}
+	c := &libvirtxml.DomainClock{Offset: def.Clock}
+	if def.System().Windows && vm.IsPC(def.Arch) {
+		c.Timer = []libvirtxml.DomainTimer{
+			{Name: "rtc", TickPolicy: "catchup"},
+			{Name: "pit", TickPolicy: "delay"},
+			{Name: "hpet", Present: "no"},
+			{Name: "hypervclock", Present: "yes"},
+		}
 	}
-	return &libvirtxml.DomainClock{Offset: "localtime", Timer: []libvirtxml.DomainTimer{
-		{Name: "rtc", TickPolicy: "catchup"},
-		{Name: "pit", TickPolicy: "delay"},
-		{Name: "hpet", Present: "no"},
-		{Name: "hypervclock", Present: "yes"},
-	}}
+	return c
 }
 
 // powerManagement keeps guests from suspending themselves into states that only a user could end.
 func powerManagement(def *VMDefinition) *libvirtxml.DomainPM {
-	if !isPC(def.Arch) {
+	if !vm.IsPC(def.Arch) {
 		return nil
 	}
 	return &libvirtxml.DomainPM{
@@ -150,6 +186,19 @@ func powerManagement(def *VMDefinition) *libvirtxml.DomainPM {
 	}
 }
 
-func isPC(arch string) bool { return arch == "x86_64" || arch == "i686" }
+// sevPolicy forbids debugging and sharing of keys.
+const sevPolicy = 3
 
-func hasACPI(arch string) bool { return isPC(arch) || arch == "aarch64" || arch == "riscv64" }
+func (t *Template) launchSecurity(def *VMDefinition) *libvirtxml.DomainLaunchSecurity {
+	if def.LaunchSecurity != vm.LaunchSEV {
+		return nil
+	}
+	policy := uint(sevPolicy)
+	sev := &libvirtxml.DomainLaunchSecuritySEV{Policy: &policy}
+	if g := t.Host.Guest; g != nil && g.SEV != nil {
+		sev.CBitPos, sev.ReducedPhysBits = &g.SEV.CBitPos, &g.SEV.ReducedPhysBits
+	}
+	return &libvirtxml.DomainLaunchSecurity{SEV: sev}
+}
+
+func hasACPI(arch string) bool { return vm.IsPC(arch) || arch == "aarch64" || arch == "riscv64" }

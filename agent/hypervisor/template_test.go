@@ -55,9 +55,8 @@ func TestGeneratedDomain(t *testing.T) {
 	require.Equal(t, agentChannel, d.Devices.Channels[0].Target.VirtIO.Name)
 	require.Equal(t, "/dev/urandom", d.Devices.RNGs[0].Backend.Random.Device)
 	require.EqualValues(t, balloonPeriod, d.Devices.MemBalloon.Stats.Period)
-	require.Empty(t, compare(&vm.Definition{Name: "web", UUID: someID, CPUs: 2, MemoryMB: 512, DiskGB: 4, Pool: "default", OSType: "linux",
-		Volumes:           []vm.Volume{{Name: "data", Pool: "default", Format: "qcow2"}},
-		NetworkInterfaces: small().NetworkInterfaces}, d))
+	normal := vm.Normalise(small(), vm.Defaults{})
+	require.Empty(t, compare(&normal, d))
 }
 
 func TestSparePortsForHotplug(t *testing.T) {

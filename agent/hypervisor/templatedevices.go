@@ -1,62 +1,41 @@
 package hypervisor
 
 import (
+	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/novacron/novacron/vm"
 )
 
 const agentChannel = "org.qemu.guest_agent.0"
 
 func (t *Template) devices(def *VMDefinition) *libvirtxml.DomainDeviceList {
 	d := &libvirtxml.DomainDeviceList{
-		Disks:      diskDevices(def),
+		Disks:      t.diskDevices(def),
 		Interfaces: nicDevices(def),
-		Serials:    []libvirtxml.DomainSerial{t.serial(def)},
-		Channels:   []libvirtxml.DomainChannel{guestAgent()},
-		RNGs:       []libvirtxml.DomainRNG{randomness()},
-		MemBalloon: &libvirtxml.DomainMemBalloon{Model: "virtio", Stats: &libvirtxml.DomainMemBalloonStats{Period: balloonPeriod}},
+		MemBalloon: balloon(def),
+		TPMs:       t.tpm(def),
+		Watchdogs:  watchdogs(def),
+		Hostdevs:   hostDevices(def),
+	}
+	if vm.On(def.Devices.Serial) {
+		d.Serials = []libvirtxml.DomainSerial{t.serial(def)}
+	}
+	if vm.On(def.Devices.GuestAgent) {
+		d.Channels = []libvirtxml.DomainChannel{guestAgent()}
+	}
+	if vm.On(def.Devices.RNG) {
+		d.RNGs = []libvirtxml.DomainRNG{randomness(def)}
+	}
+	if def.Devices.Graphics == vm.GraphicsVNC {
+		t.screen(def, d)
 	}
 	d.Controllers = controllers(def, d)
 	return d
-}
-
-func diskDevices(def *VMDefinition) []libvirtxml.DomainDisk {
-	var devices []libvirtxml.DomainDisk
-	used := map[string]int{}
-	for _, disk := range disks(def) {
-		prefix := targetName(disk.bus, 0)[:2]
-		devices = append(devices, libvirtxml.DomainDisk{
-			Device: "disk",
-			Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: disk.format, Discard: "unmap"},
-			Source: &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{
-				Pool: disk.pool, Volume: VolumeName(def.UUID, disk.name, disk.format)}},
-			Target: &libvirtxml.DomainDiskTarget{Dev: targetName(disk.bus, used[prefix]), Bus: disk.bus},
-		})
-		used[prefix]++
-	}
-	return devices
-}
-
-func nicDevices(def *VMDefinition) []libvirtxml.DomainInterface {
-	var devices []libvirtxml.DomainInterface
-	for _, n := range def.NetworkInterfaces {
-		nic := libvirtxml.DomainInterface{
-			Source: &libvirtxml.DomainInterfaceSource{},
-			Model:  &libvirtxml.DomainInterfaceModel{Type: n.Model},
-		}
-		if n.MAC != "" {
-			nic.MAC = &libvirtxml.DomainInterfaceMAC{Address: n.MAC}
-		}
-		if n.Bridge != "" {
-			nic.Source.Bridge = &libvirtxml.DomainInterfaceSourceBridge{Bridge: n.Bridge}
-		} else {
-			nic.Source.Network = &libvirtxml.DomainInterfaceSourceNetwork{Network: n.Network}
-		}
-		devices = append(devices, nic)
-	}
-	return devices
 }
 
 // serial is the console: a pseudo-terminal, recorded to a file whether anyone listens or not.
@@ -79,42 +58,103 @@ func guestAgent() libvirtxml.DomainChannel {
 	}
 }
 
-func randomness() libvirtxml.DomainRNG {
-	return libvirtxml.DomainRNG{Model: "virtio", Backend: &libvirtxml.DomainRNGBackend{
+func randomness(def *VMDefinition) libvirtxml.DomainRNG {
+	r := libvirtxml.DomainRNG{Model: "virtio", Backend: &libvirtxml.DomainRNGBackend{
 		Random: &libvirtxml.DomainRNGBackendRandom{Device: "/dev/urandom"}}}
+	if encrypted(def) {
+		r.Driver = &libvirtxml.DomainRNGDriver{IOMMU: "on"}
+	}
+	return r
 }
 
-// controllers switches USB off, which nothing needs and emulation pays for, and adds ports to PCI Express machines:
-// one for each device, and spare ones.
-func controllers(def *VMDefinition, d *libvirtxml.DomainDeviceList) []libvirtxml.DomainController {
-	list := []libvirtxml.DomainController{{Type: "usb", Model: "none"}}
-	if !hasPCIe(def.Machine) {
-		return list
+func balloon(def *VMDefinition) *libvirtxml.DomainMemBalloon {
+	if !vm.On(def.Memory.Balloon) {
+		return &libvirtxml.DomainMemBalloon{Model: "none"}
 	}
-	root := uint(0)
-	list = append(list, libvirtxml.DomainController{Type: "pci", Index: &root, Model: "pcie-root"})
-	for n := range expressDevices(def, d) + sparePorts {
-		index := uint(n + 1)
-		list = append(list, libvirtxml.DomainController{Type: "pci", Index: &index, Model: "pcie-root-port"})
+	b := &libvirtxml.DomainMemBalloon{Model: "virtio", Stats: &libvirtxml.DomainMemBalloonStats{Period: balloonPeriod}}
+	if encrypted(def) {
+		b.Driver = &libvirtxml.DomainMemBalloonDriver{IOMMU: "on"}
+	}
+	return b
+}
+
+// encrypted tells a guest whose memory devices can reach only through bounce buffers.
+func encrypted(def *VMDefinition) bool { return def.LaunchSecurity == vm.LaunchSEV }
+
+// tpm is an emulated one: where it was asked for, or where there is UEFI and the host has the emulator.
+func (t *Template) tpm(def *VMDefinition) []libvirtxml.DomainTPM {
+	auto := def.TPM == vm.TPMAuto && def.Firmware == vm.FirmwareUEFI && t.Host.Guest != nil && t.Host.Guest.TPM
+	if def.TPM != vm.TPM2 && !auto {
+		return nil
+	}
+	model := map[string]string{"x86_64": "tpm-crb", "i686": "tpm-crb", "ppc64": "tpm-spapr"}[def.Arch]
+	if model == "" {
+		model = "tpm-tis"
+	}
+	return []libvirtxml.DomainTPM{{Model: model, Backend: &libvirtxml.DomainTPMBackend{
+		Emulator: &libvirtxml.DomainTPMBackendEmulator{Version: vm.TPM2}}}}
+}
+
+func watchdogs(def *VMDefinition) []libvirtxml.DomainWatchdog {
+	if def.Devices.Watchdog == "" {
+		return nil
+	}
+	model := "i6300esb"
+	if def.Arch == "s390x" {
+		model = "diag288"
+	}
+	return []libvirtxml.DomainWatchdog{{Model: model, Action: def.Devices.Watchdog}}
+}
+
+func hostDevices(def *VMDefinition) []libvirtxml.DomainHostdev {
+	var list []libvirtxml.DomainHostdev
+	for _, h := range def.Devices.HostDevices {
+		if h.PCI != "" {
+			list = append(list, libvirtxml.DomainHostdev{Managed: "yes", SubsysPCI: &libvirtxml.DomainHostdevSubsysPCI{
+				Source: &libvirtxml.DomainHostdevSubsysPCISource{Address: pciAddress(h.PCI)}}})
+			continue
+		}
+		vendor, product, _ := strings.Cut(h.USB, ":")
+		list = append(list, libvirtxml.DomainHostdev{Managed: "yes", SubsysUSB: &libvirtxml.DomainHostdevSubsysUSB{
+			Source: &libvirtxml.DomainHostdevSubsysUSBSource{
+				Vendor:  &libvirtxml.DomainHostDevProductVendorID{ID: "0x" + vendor},
+				Product: &libvirtxml.DomainHostDevProductVendorID{ID: "0x" + product},
+			}}})
 	}
 	return list
 }
 
-// expressDevices counts what takes a PCI Express port: virtio disks and cards, and the serial bus, balloon and
-// randomness that every machine has, and a controller for SCSI disks.
-func expressDevices(def *VMDefinition, d *libvirtxml.DomainDeviceList) int {
-	n, scsi := 3+len(d.Interfaces), 0
-	for _, disk := range disks(def) {
-		switch disk.bus {
-		case "virtio":
-			n++
-		case "scsi":
-			scsi = 1
-		}
-	}
-	return n + scsi
+// pciAddress reads an address such as 0000:3b:00.0, whose form validation has made sure of.
+func pciAddress(text string) *libvirtxml.DomainAddressPCI {
+	var domain, bus, slot, function uint
+	_, _ = fmt.Sscanf(text, "%x:%x:%x.%x", &domain, &bus, &slot, &function)
+	return &libvirtxml.DomainAddressPCI{Domain: &domain, Bus: &bus, Slot: &slot, Function: &function}
 }
 
-func hasPCIe(machine string) bool {
-	return machine == "q35" || strings.HasPrefix(machine, "pc-q35-") || machine == "virt" || strings.HasPrefix(machine, "virt-")
+// screen adds VNC on the loopback device, for TCP and for browsers, and a pointer that knows where it is.
+func (t *Template) screen(def *VMDefinition, d *libvirtxml.DomainDeviceList) {
+	const loopback = "127.0.0.1"
+	d.Graphics = []libvirtxml.DomainGraphic{{VNC: &libvirtxml.DomainGraphicVNC{Port: -1, AutoPort: "yes", WebSocket: -1,
+		Listeners: []libvirtxml.DomainGraphicListener{{Address: &libvirtxml.DomainGraphicListenerAddress{Address: loopback}}}}}}
+	d.Videos = []libvirtxml.DomainVideo{{Model: libvirtxml.DomainVideoModel{Type: t.videoModel(def), Primary: "yes", Heads: 1}}}
+	d.Inputs = []libvirtxml.DomainInput{{Type: "tablet", Bus: inputBus(def)}}
+	if !vm.IsPC(def.Arch) {
+		d.Inputs = append(d.Inputs, libvirtxml.DomainInput{Type: "keyboard", Bus: inputBus(def)})
+	}
+}
+
+func (t *Template) videoModel(def *VMDefinition) string {
+	offered := t.Host.Guest == nil || slices.Contains(t.Host.Guest.VideoModels, "virtio")
+	if vm.IsPC(def.Arch) && (def.System().Windows || !offered) {
+		return "vga"
+	}
+	return "virtio"
+}
+
+// inputBus is USB but on mainframes, which have none.
+func inputBus(def *VMDefinition) string {
+	if def.Arch == "s390x" {
+		return "virtio"
+	}
+	return "usb"
 }

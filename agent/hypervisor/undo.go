@@ -63,7 +63,7 @@ func (m *Manager) undo(ctx context.Context, e JournalEntry) error {
 		return err
 	}
 	var made []VolumeRef
-	for _, d := range disks(e.Definition) {
+	for _, d := range ownDisks(e.Definition) {
 		if e.begun(stepVolume + " " + d.name) {
 			made = append(made, VolumeRef{d.pool, VolumeName(e.ID, d.name, d.format)})
 		}

@@ -15,7 +15,7 @@ const gib = 1 << 30
 // checkFree makes sure that nothing stands where the create will put its volumes: neither a volume of somebody else
 // nor a link that would lead the write elsewhere.
 func (c *creation) checkFree(ctx context.Context, facts HostFacts) error {
-	for _, d := range disks(c.def) {
+	for _, d := range ownDisks(c.def) {
 		name := VolumeName(c.def.UUID, d.name, d.format)
 		if _, err := c.driver.Volume(ctx, d.pool, name); err == nil {
 			return fmt.Errorf("volume %s in pool %s: %w and no journal says that it is ours; move it away", name, d.pool, ErrExists)
@@ -51,6 +51,9 @@ func checkNoFile(facts HostFacts, pool, name string) error {
 
 // makeVolume makes one disk. A volume that a crash left half made holds no data yet and is made anew.
 func (c *creation) makeVolume(ctx context.Context, d disk) error {
+	if isSeed(c.def, d) {
+		return c.makeSeed(ctx, d)
+	}
 	spec := VolumeSpec{
 		Pool: d.pool, Name: VolumeName(c.def.UUID, d.name, d.format),
 		Format: d.format, CapacityBytes: uint64(d.sizeGB) * gib,
@@ -62,6 +65,11 @@ func (c *creation) makeVolume(ctx context.Context, d disk) error {
 		}
 		spec.BackingPath, spec.BackingFormat = base.Path, base.Format
 	}
+	return c.anew(ctx, spec)
+}
+
+// anew makes a volume in the place of what a crash may have left of it.
+func (c *creation) anew(ctx context.Context, spec VolumeSpec) error {
 	_, err := c.driver.CreateVolume(ctx, spec)
 	if errors.Is(err, ErrExists) {
 		if err := c.driver.DeleteVolume(ctx, spec.Pool, spec.Name); err != nil {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"syscall"
 )
 
@@ -16,9 +15,9 @@ const (
 	attrInfoKind = 1
 )
 
-// bridges lists the bridges of this network namespace. It asks the kernel over netlink, because /sys may show another
+// bridges lists the bridges of this network namespace with their MTUs in bytes. It asks the kernel over netlink, because /sys may show another
 // namespace than the one that the process is in.
-func bridges() ([]string, error) {
+func bridges() (map[string]int, error) {
 	dump, err := syscall.NetlinkRIB(syscall.RTM_GETLINK, syscall.AF_UNSPEC)
 	if err != nil {
 		return nil, fmt.Errorf("list network links: %w", err)
@@ -27,7 +26,7 @@ func bridges() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list network links: %w", err)
 	}
-	var names []string
+	mtus := map[string]int{}
 	for _, m := range messages {
 		if m.Header.Type != syscall.RTM_NEWLINK {
 			continue
@@ -37,11 +36,20 @@ func bridges() ([]string, error) {
 			return nil, fmt.Errorf("list network links: %w", err)
 		}
 		if name := bridgeName(attrs); name != "" {
-			names = append(names, name)
+			mtus[name] = linkMTU(attrs)
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	return mtus, nil
+}
+
+// linkMTU is in bytes; 0 where the kernel does not tell.
+func linkMTU(attrs []syscall.NetlinkRouteAttr) int {
+	for _, a := range attrs {
+		if a.Attr.Type == syscall.IFLA_MTU && len(a.Value) >= 4 {
+			return int(binary.NativeEndian.Uint32(a.Value))
+		}
+	}
+	return 0
 }
 
 // bridgeName is the link's name where its kind is bridge.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -48,14 +49,17 @@ func (d *Driver) Facts(ctx context.Context) (hypervisor.HostFacts, error) {
 	if err != nil {
 		return facts, err
 	}
-	facts.Bridges, err = bridges()
+	facts.BridgeMTUs, err = bridges()
 	if err != nil {
 		return facts, err
 	}
+	facts.Bridges = slices.Sorted(maps.Keys(facts.BridgeMTUs))
 	return call(ctx, d, func(conn *lv.Connect) (hypervisor.HostFacts, error) {
 		var poolErr, netErr error
 		facts.Pools, poolErr = pools(conn)
 		facts.Networks, netErr = networks(conn)
+		facts.NetworkFilters = networkFilters(conn)
+		facts.HostDevices = hostDevices(conn)
 		return facts, errors.Join(poolErr, netErr)
 	})
 }
@@ -75,7 +79,7 @@ func (d *Driver) staticFacts(ctx context.Context) (hypervisor.HostFacts, error) 
 			return facts, err
 		}
 	}
-	facts.Firmwares, err = call(ctx, d, func(conn *lv.Connect) ([]string, error) { return firmwares(conn, facts), nil })
+	facts, err = call(ctx, d, func(conn *lv.Connect) (hypervisor.HostFacts, error) { return withGuestFacts(conn, facts), nil })
 	if err != nil {
 		return facts, err
 	}
@@ -99,6 +103,7 @@ func capabilities(conn *lv.Connect) (hypervisor.HostFacts, error) {
 	if err := caps.Unmarshal(text); err != nil {
 		return facts, fmt.Errorf("capabilities XML: %w", err)
 	}
+	memoryFacts(&facts, caps)
 	if caps.Host.CPU != nil {
 		facts.Arch, facts.CPUModel = caps.Host.CPU.Arch, caps.Host.CPU.Model
 	}
@@ -142,80 +147,3 @@ func guest(facts *hypervisor.HostFacts, caps libvirtxml.Caps) {
 
 // dotted writes libvirt's version numbers: a million for the major one, a thousand for the minor one.
 func dotted(v uint32) string { return fmt.Sprintf("%d.%d.%d", v/1_000_000, v/1_000%1_000, v%1_000) }
-
-// firmwares asks libvirt which it can choose by itself. BIOS is part of every PC.
-func firmwares(conn *lv.Connect, facts hypervisor.HostFacts) []string {
-	list := []string{"bios"}
-	text, err := conn.GetDomainCapabilities("", facts.Arch, "", facts.Accelerator, 0)
-	if err != nil {
-		return list
-	}
-	var caps libvirtxml.DomainCaps
-	if caps.Unmarshal(text) != nil || caps.OS == nil {
-		return list
-	}
-	for _, e := range caps.OS.Enums {
-		if e.Name == "firmware" && slices.Contains(e.Values, "efi") {
-			list = append(list, "uefi")
-		}
-	}
-	return list
-}
-
-func pools(conn *lv.Connect) ([]hypervisor.PoolFacts, error) {
-	handles, err := conn.ListAllStoragePools(lv.CONNECT_LIST_STORAGE_POOLS_ACTIVE)
-	if err != nil {
-		return nil, err
-	}
-	var list []hypervisor.PoolFacts
-	for i := range handles {
-		defer handles[i].Free()
-		p, err := pool(&handles[i])
-		if errors.Is(err, lv.ERR_NO_STORAGE_POOL) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, p)
-	}
-	return list, nil
-}
-
-func pool(handle *lv.StoragePool) (hypervisor.PoolFacts, error) {
-	info, err := handle.GetInfo()
-	if err != nil {
-		return hypervisor.PoolFacts{}, err
-	}
-	text, err := handle.GetXMLDesc(0)
-	if err != nil {
-		return hypervisor.PoolFacts{}, err
-	}
-	var x libvirtxml.StoragePool
-	if err := x.Unmarshal(text); err != nil {
-		return hypervisor.PoolFacts{}, fmt.Errorf("pool XML: %w", err)
-	}
-	p := hypervisor.PoolFacts{Name: x.Name, CapacityBytes: info.Capacity, FreeBytes: info.Available}
-	if x.Target != nil {
-		p.Path = x.Target.Path
-	}
-	return p, nil
-}
-
-func networks(conn *lv.Connect) ([]string, error) {
-	handles, err := conn.ListAllNetworks(lv.CONNECT_LIST_NETWORKS_ACTIVE)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for i := range handles {
-		defer handles[i].Free()
-		name, err := handles[i].GetName()
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names, nil
-}
