@@ -77,7 +77,7 @@ func (c *checker) topology(cpu CPU, total int) {
 		product *= min(max(part.n, 0), MaxCPUs+1)
 	}
 	if len(c.faults) == before && product != total {
-		c.add("cpu", fmt.Sprintf("%d sockets × %d dies × %d cores × %d threads = %d", cpu.Sockets, cpu.Dies, cpu.Cores, cpu.Threads, product),
+		c.add("cpu", fmt.Sprintf("%d sockets x %d dies x %d cores x %d threads = %d", cpu.Sockets, cpu.Dies, cpu.Cores, cpu.Threads, product),
 			fmt.Sprintf("a product of %d, the number of CPUs", total), "change one of them, or leave some out")
 	}
 }
