@@ -1,7 +1,6 @@
 package itest_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -18,42 +17,35 @@ import (
 
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/cluster/pki"
-	"github.com/novacron/novacron/controller/cli"
+	"github.com/novacron/novacron/itest/env"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
 
 // shell runs the command line against a scene, as its administrator.
 type shell struct {
 	*scene
-	home string
+	*env.Shell
 }
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	s := &shell{scene: newScene(t), home: t.TempDir()}
-	path, err := cli.ConfigPath(cli.IO{Home: s.home})
+	s := newScene(t)
+	commands, err := s.NewShell(t.TempDir())
 	require.NoError(t, err)
-	require.NoError(t, cli.SaveContext(path, cli.NewContext("test", []string{s.admin.Address}, s.AdminMaterial())))
-	return s
+	return &shell{s, commands}
 }
 
 // run gives the exit status and what the user reads.
 func (s *shell) run(args ...string) (code int, says string) {
-	var out, errs bytes.Buffer
-	terminal := cli.IO{In: strings.NewReader(""), Out: &out, Err: &errs, Home: s.home}
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	root := cli.New(terminal)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	cli.PrintError(terminal, err)
-	return cli.ExitCode(err), out.String() + errs.String()
+	return s.Run(ctx, args...)
 }
 
 // file writes a file for a command to read.
 func (s *shell) file(name string, content []byte) string {
 	s.t.Helper()
-	path := filepath.Join(s.home, name)
+	path := filepath.Join(s.Home, name)
 	require.NoError(s.t, os.WriteFile(path, content, 0o600))
 	return path
 }
@@ -83,7 +75,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown nested key", []string{"vm", "create", "-f", definition("volumes: [{name: d, siezGB: 1}]\n")}, 1, []string{"volumes[0]", "siezGB", "sizeGB"}},
 		{"key twice", []string{"vm", "create", "-f", definition("cpus: 2\n")}, 1, []string{"cpus"}},
 		{"wrong type", []string{"vm", "create", "-f", definition("diskGB: much\n")}, 1, []string{"diskGB", "much"}},
-		{"no such file", []string{"vm", "create", "-f", filepath.Join(s.home, "none.yaml")}, 1, []string{"none.yaml"}},
+		{"no such file", []string{"vm", "create", "-f", filepath.Join(s.Home, "none.yaml")}, 1, []string{"none.yaml"}},
 		{"bad name", []string{"vm", "create", "web_1", "--cpus", "1", "--memory", "128MiB"}, 1, []string{"name", "web_1", "1 to 63"}},
 		{"no CPU", []string{"vm", "create", "web", "--memory", "128MiB"}, 1, []string{"cpus"}},
 		{"bad size", []string{"vm", "create", "web", "--cpus", "1", "--memory", "lots"}, 2, []string{"lots", "memory"}},

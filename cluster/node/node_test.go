@@ -73,7 +73,7 @@ func TestSettingsAreReadStrictly(t *testing.T) {
 	good, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for _, c := range []struct{ from, to, says string }{
-		{"name: one", "nmae: one", "nmae"},
+		{"name: one", "title: one", "title"},
 		{"role: controller", "role: controller\nrole: agent", "role"},
 		{"api: 127.0.0.1:7750", "api: nowhere", "api"},
 		{"role: controller", "role: agent", "an agent needs the API address"},

@@ -111,16 +111,20 @@ func (c *Cluster) Enroll(ctx context.Context, name string, role pki.Role) (node.
 // JoinOptions are those of a member that is yet to join: addresses and a data directory of its own.
 func (c *Cluster) JoinOptions(name, token string) node.JoinOptions {
 	at := c.network.next()
-	options := node.JoinOptions{
-		DataDir: filepath.Join(c.options.Dir, name), Name: name, Token: token,
+	return node.JoinOptions{
+		DataDir: filepath.Join(c.options.Dir, name), Name: name, Token: token, Controllers: c.Addresses(),
 		API: at.api, Raft: at.raft, Gossip: at.gossip, Agent: c.options.agentConfig(name),
 	}
+}
+
+// Addresses are the APIs of the controllers that run.
+func (c *Cluster) Addresses() (addresses []string) {
 	for _, member := range c.Members(pki.RoleController) {
 		if member.Running() {
-			options.Controllers = append(options.Controllers, member.Config.API)
+			addresses = append(addresses, member.Config.API)
 		}
 	}
-	return options
+	return addresses
 }
 
 // errNoLeader is what Leader gives during an election.
