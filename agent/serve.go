@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -19,14 +16,6 @@ import (
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
-)
-
-// Limits of the API port. There is no write timeout: it would cut streams.
-const (
-	headerTimeout  = 10 * time.Second
-	idleTimeout    = 2 * time.Minute
-	maxHeaderBytes = 64 << 10
-	maxStreams     = 250
 )
 
 // openAPI listens for controllers, who ask for consoles, and for other agents, who fetch images.
@@ -41,12 +30,8 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	path, console := agentv1connect.NewHostAgentServiceHandler(hostService{d.machines}, limit)
 	mux.Handle(path, onlyControllers(console))
 	mux.Handle(agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit))
-	d.server = &http.Server{
-		Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog: log.New(handshakes{d.logger}, "", 0),
-	}
-	d.onClose(func(context.Context) error { return d.server.Close() })
+	d.server = node.APIServer(mux, d.logger)
+	d.closers.Add(func(context.Context) error { return d.server.Close() })
 	return nil
 }
 
@@ -103,12 +88,4 @@ func (d *daemon) renew(ctx context.Context, csr []byte) ([]byte, error) {
 		failures = append(failures, err)
 	}
 	return nil, errors.Join(failures...)
-}
-
-// handshakes takes the server's complaints about connections that came to nothing.
-type handshakes struct{ logger *slog.Logger }
-
-func (h handshakes) Write(line []byte) (int, error) {
-	h.logger.Debug("connection", "error", string(line))
-	return len(line), nil
 }

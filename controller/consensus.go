@@ -53,7 +53,7 @@ func (d *daemon) openConsensus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.onClose(d.raft.Close)
+	d.closers.Add(d.raft.Close)
 	return nil
 }
 

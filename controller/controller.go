@@ -38,19 +38,13 @@ type Config struct {
 	Ready func(address string)
 }
 
-// shutdownTimeout bounds the orderly end, leaveTimeout the good-bye to the other members in it.
-const (
-	shutdownTimeout = 15 * time.Second
-	leaveTimeout    = 2 * time.Second
-)
-
 // Run runs a controller until its context ends, then hands leadership over and stops in order.
 func Run(ctx context.Context, cfg Config) error {
 	d, err := open(ctx, cfg)
 	if err != nil {
-		return errors.Join(fmt.Errorf("controller %s: %w", cfg.Node.Name, err), d.close())
+		return errors.Join(fmt.Errorf("controller %s: %w", cfg.Node.Name, err), d.closers.Close())
 	}
-	return errors.Join(d.serve(ctx), d.close())
+	return errors.Join(d.serve(ctx), d.closers.Close())
 }
 
 // daemon is a controller in the making and at work. What is open is closed in the reverse order.
@@ -70,88 +64,41 @@ type daemon struct {
 	hangUp  atomic.Pointer[http.Server]
 	live    *loop.Liveness
 	fatal   chan error
-	closers []func(context.Context) error
+	closers node.Closers
 }
 
 func open(ctx context.Context, cfg Config) (*daemon, error) {
 	d := &daemon{cfg: cfg, logger: cfg.Logger.With("node", cfg.Node.Name), store: state.New(), fatal: make(chan error, 1)}
-	for _, step := range []struct {
-		name string
-		run  func(context.Context) error
-	}{
-		{"load the keys", d.openKeys},
-		{"open the blob store", d.openBlobs},
-		{"open the replicated log", d.openConsensus},
-		{"start the cluster", d.bootstrap},
-		{"join the gossip", d.openGossip},
-		{"listen for the API", d.openAPI},
-	} {
-		if err := step.run(ctx); err != nil {
-			return d, fmt.Errorf("%s: %w", step.name, err)
-		}
-	}
-	return d, nil
-}
-
-func (d *daemon) onClose(f func(context.Context) error) { d.closers = append(d.closers, f) }
-
-func (d *daemon) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	var errs []error
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		began := time.Now()
-		errs = append(errs, d.closers[i](ctx))
-		d.logger.Debug("closed", "part", i, "took", time.Since(began))
-	}
-	return errors.Join(errs...)
-}
-
-func (d *daemon) openKeys(context.Context) error {
-	material, err := pki.LoadMaterial(d.cfg.Node.PKIDir())
-	if err != nil {
-		return err
-	}
-	if d.ca, err = material.CA(); err != nil {
-		return err
-	}
-	d.creds, err = pki.NewCredentials(material, pki.Options{
-		Dir:     d.cfg.Node.PKIDir(),
-		Revoked: func(nodeID, _ string) bool { return d.store.IsRevoked(nodeID) },
-		Refused: func(remote string, id pki.Identity, reason error) {
-			d.logger.Warn("a handshake was refused", "audit", true, "remote", remote, "claimed", id.String(), "reason", reason)
-		},
+	return d, node.RunSteps(ctx, []node.Step{
+		{Name: "load the keys", Run: d.openKeys},
+		{Name: "open the blob store", Run: d.openBlobs},
+		{Name: "open the replicated log", Run: d.openConsensus},
+		{Name: "start the cluster", Run: d.bootstrap},
+		{Name: "join the gossip", Run: d.openGossip},
+		{Name: "listen for the API", Run: d.openAPI},
 	})
-	if err != nil {
-		return err
-	}
-	d.peers = node.HTTPClient(d.creds.ClientTLS(pki.RoleController, pki.RoleAgent))
-	d.onClose(func(context.Context) error { d.peers.CloseIdleConnections(); return nil })
-	return nil
 }
 
-func (d *daemon) openBlobs(context.Context) (err error) {
-	d.blobs, err = blob.Open(d.cfg.Node.BlobDir(), d.cfg.Blobs)
+func (d *daemon) openKeys(context.Context) (err error) {
+	if d.creds, err = d.cfg.Node.OpenKeys(d.store.IsRevoked, d.logger); err != nil {
+		return err
+	}
+	d.peers = node.PeerClient(d.creds, &d.closers)
+	d.ca, err = d.creds.Material().CA()
 	return err
 }
 
-func (d *daemon) openGossip(ctx context.Context) (err error) {
-	d.gossip, err = gossip.Start(ctx, gossip.Config{
-		ID: d.cfg.Node.NodeID, Name: d.cfg.Node.Name, Role: string(pki.RoleController), Version: d.cfg.Version,
-		BindAddr: d.cfg.Node.Gossip, Key: d.creds.Material().GossipKey, Seeds: d.seeds, Logger: d.logger,
-	})
-	if err != nil {
+func (d *daemon) openBlobs(context.Context) (err error) {
+	if d.blobs, err = blob.Open(d.cfg.Node.BlobDir(), d.cfg.Blobs); err != nil {
 		return err
 	}
-	d.onClose(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
-		defer cancel()
-		if err := d.gossip.Leave(ctx); err != nil { // the others see a failure instead, which ends the same
-			d.logger.Debug("the good-bye was not heard", "error", err)
-		}
-		return d.gossip.Close()
-	})
+	d.closers.Add(func(context.Context) error { return d.blobs.Close() })
 	return nil
+}
+
+func (d *daemon) openGossip(ctx context.Context) (err error) {
+	d.gossip, err = d.cfg.Node.JoinGossip(ctx, d.cfg.Version, d.creds.Material().GossipKey, d.seeds, d.logger, &d.closers)
+	return err
 }
 
 // seeds are all gossip addresses that are known, now and from the day of joining.

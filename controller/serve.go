@@ -4,26 +4,18 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log"
-	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
+	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/cluster/pki"
 	"github.com/novacron/novacron/controller/loop"
 	"github.com/novacron/novacron/controller/rpc"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
 
-// Limits of the API port. There is no write timeout: it would cut streams.
-const (
-	headerTimeout  = 10 * time.Second
-	idleTimeout    = 2 * time.Minute
-	maxHeaderBytes = 64 << 10
-	maxStreams     = 250
-	drainTimeout   = 3 * time.Second
-)
+// drainTimeout is how long short calls may take to end.
+const drainTimeout = 3 * time.Second
 
 func (d *daemon) openAPI(ctx context.Context) error {
 	d.live = &loop.Liveness{Store: d.store, Log: d.raft, Now: time.Now, Logger: d.logger}
@@ -33,13 +25,9 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	}
 	d.api = tls.NewListener(listener, d.creds.ServerTLS())
 	d.rpc = d.apiServer()
-	d.server = &http.Server{
-		Handler: d.rpc.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog: log.New(handshakes{d.logger}, "", 0),
-	}
+	d.server = node.APIServer(d.rpc.Handler(), d.logger)
 	d.hangUp.Store(d.server)
-	d.onClose(d.closeAPI)
+	d.closers.Add(d.closeAPI)
 	return nil
 }
 
@@ -103,12 +91,4 @@ func (d *daemon) loops() []loop.Loop {
 // renew signs the new key here: a controller holds the CA, and must not depend on a quorum to stay a member of one.
 func (d *daemon) renew(_ context.Context, csr []byte) ([]byte, error) {
 	return d.ca.Sign(csr, d.creds.Identity(), nil, 0, time.Now())
-}
-
-// handshakes takes the server's complaints about connections that came to nothing.
-type handshakes struct{ logger *slog.Logger }
-
-func (h handshakes) Write(line []byte) (int, error) {
-	h.logger.Debug("connection", "error", string(line))
-	return len(line), nil
 }
