@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -124,21 +126,34 @@ func (s *clusterService) TransferLeadership(ctx context.Context, r *connect.Requ
 		}
 		target = member
 	}
-	if target.GetId() != s.Self.NodeID {
-		if err := s.Consensus.TransferLeadership(ctx, target.GetId()); err != nil {
-			return nil, err
-		}
+	if target.GetId() == s.Self.NodeID {
+		return connect.NewResponse(&novacronv1.TransferLeadershipResponse{LeaderId: target.GetId(), LeaderName: target.GetName()}), nil
+	}
+	if err := s.Consensus.TransferLeadership(ctx, target.GetId()); err != nil {
+		return nil, err
 	}
 	return s.newLeader(ctx)
 }
 
-// newLeader waits until it is known who leads, which is a moment after the old leader has stepped down.
+// newLeader waits until it is known who leads. For a moment after it has stepped down this controller may still take itself
+// for the leader.
 func (s *clusterService) newLeader(ctx context.Context) (*connect.Response[novacronv1.TransferLeadershipResponse], error) {
-	leads, err := s.awaitLeader(ctx)
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(ctx, electionPatience)
+	defer cancel()
+	for {
+		leads, err := s.awaitLeader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if leads.GetId() != s.Self.NodeID {
+			return connect.NewResponse(&novacronv1.TransferLeadershipResponse{LeaderId: leads.GetId(), LeaderName: leads.GetName()}), nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, connect.NewError(connect.CodeAborted, errors.New("leadership came back to this controller: ask again"))
+		case <-time.After(electionPoll):
+		}
 	}
-	return connect.NewResponse(&novacronv1.TransferLeadershipResponse{LeaderId: leads.GetId(), LeaderName: leads.GetName()}), nil
 }
 
 // Backup streams what is committed.
