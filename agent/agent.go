@@ -109,6 +109,7 @@ func (d *daemon) openMachines(context.Context) (err error) {
 	})
 	d.reconciler = reconcile.New(reconcile.Config{
 		Machines: d.machines, ClusterID: d.cfg.Node.ClusterID, Images: d.imagesOf, Changed: d.link.reportSoon, Logger: d.logger,
+		HostBooted: d.hostBooted(), BootSettled: d.bootSettled,
 	})
 	return nil
 }

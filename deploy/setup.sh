@@ -37,7 +37,8 @@ unshare util-linux
 dpkg-deb dpkg
 syslinux syslinux
 /usr/lib/syslinux/mbr/mbr.bin syslinux-common
-mcopy mtools'
+mcopy mtools
+xmllint libxml2-utils'
 
 tool_needs='buf v1.75.0 github.com/bufbuild/buf/cmd/buf
 protoc-gen-go v1.36.12 google.golang.org/protobuf/cmd/protoc-gen-go

@@ -106,3 +106,24 @@ func TestTheAgentFindsItsMachinesAgain(t *testing.T) {
 	require.NoError(t, f.AwaitDeath(f.ctx, "h1"))
 	require.Equal(t, before, f.instances("h1"), "guests outlive the agent")
 }
+
+func TestMachinesComeBackWithTheirHost(t *testing.T) {
+	f := startFleet(t, []string{"c1"}, []string{"h1"})
+	f.must(createArgs("web-1")...)
+	f.must(createArgs("idle-1", "--stopped")...)
+	host, err := f.Lab.Host("h1")
+	require.NoError(t, err)
+	require.NoError(t, host.Crash(f.ctx))
+	require.NoError(t, host.Boot(f.ctx))
+	require.NoError(t, f.Start(f.ctx, "h1"))
+	require.NoError(t, f.Await(f.ctx, "the guest to be started again", func(context.Context) error {
+		if len(f.instances("h1")) != 1 {
+			return &lacking{f.virsh("h1", "list", "--all")}
+		}
+		return nil
+	}))
+	f.requirePhase("web-1", "running")
+	f.requirePhase("idle-1", "stopped")
+	f.must("vm", "delete", "web-1", "idle-1", "--force", "--yes")
+	f.requireNothing("h1")
+}

@@ -44,6 +44,10 @@ type Actual struct {
 	Failed map[string]uint64
 	// Gone are machines that were deleted to the end.
 	Gone map[string]bool
+	// Booted are machines that the host's own restart stopped.
+	Booted map[string]bool
+	// Resting are machines that stopped by themselves so often that the next start has to wait.
+	Resting map[string]bool
 }
 
 // Diff gives the steps from actual to desired, at most one for each machine. It looks at this cluster's machines alone,
@@ -90,7 +94,7 @@ func step(vm *novacronv1.VM, machine hypervisor.Observed, here, halfDone bool, a
 	case !here || halfDone:
 		return Create
 	case machine.Owner.Generation >= vm.GetGeneration() && machine.Owner.Epoch == vm.GetEpoch():
-		return "" // the wish was fulfilled; what the guest did since then is its own affair
+		return revive(vm, machine, actual) // the wish was fulfilled; what happened since then is the policy's affair
 	}
 	return power(vm, machine)
 }

@@ -35,6 +35,10 @@ type Config struct {
 	Images func(vm *novacronv1.VM) hypervisor.ImageSource
 	// Changed, when set, is called without delay when there is something new to report. It must not block.
 	Changed func()
+	// HostBooted says that the host has restarted since its machines were last in order. BootSettled, when set, is told
+	// once those that shall be started by themselves have been.
+	HostBooted  bool
+	BootSettled func()
 	// Parallel is how many machines are worked on at once; 0 means 8.
 	Parallel int
 	Logger   *slog.Logger
@@ -67,6 +71,11 @@ type Reconciler struct {
 	gone     map[string]bool
 	orphans  map[string]bool
 	running  sync.WaitGroup
+
+	revivals map[string]revival
+	// booted are the machines that the host's restart stopped and that do not run again yet.
+	booted                map[string]bool
+	bootSeen, bootSettled bool
 }
 
 // failure is a generation that cannot work, and why.
@@ -84,6 +93,7 @@ func New(config Config) *Reconciler {
 		config: config, slots: make(chan struct{}, config.Parallel), wake: make(chan struct{}, 1),
 		desired: map[string]*novacronv1.VM{}, machines: map[string]hypervisor.Observed{}, jobs: map[string]*job{},
 		failed: map[string]failure{}, gone: map[string]bool{}, orphans: map[string]bool{},
+		revivals: map[string]revival{}, booted: map[string]bool{},
 	}
 }
 
@@ -175,7 +185,10 @@ func (r *Reconciler) once(ctx context.Context) {
 	if !r.known {
 		return // without a word from the cluster nothing is done to anything
 	}
-	actual.Failed, actual.Gone = map[string]uint64{}, r.gone
+	now := time.Now()
+	r.markBooted()
+	r.settleBooted()
+	actual.Failed, actual.Gone, actual.Booted, actual.Resting = map[string]uint64{}, r.gone, r.booted, r.resting(now)
 	for id, failure := range r.failed {
 		actual.Failed[id] = failure.generation
 	}
@@ -184,6 +197,7 @@ func (r *Reconciler) once(ctx context.Context) {
 		desired = append(desired, vm)
 	}
 	for _, step := range Diff(desired, actual) {
+		r.noteRevival(step, now)
 		r.start(ctx, step)
 	}
 	r.tellOrphans(actual.Machines)
