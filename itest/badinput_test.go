@@ -117,7 +117,7 @@ func without(world []string, upload string) []string {
 func TestNoHostWithRoom(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	code, says := s.run("vm", "create", "giant", "--cpus", "1", "--memory", "1000GiB", "--timeout", "2s")
+	code, says := s.run("vm", "create", "giant", "--cpus", "1", "--memory", "1000GiB", "--grace", "1s")
 	require.Equal(t, 3, code, says)
 	for _, part := range []string{"no host fits: of 2 hosts", "2 by memory", "1024000 MiB asked for"} {
 		require.Contains(t, says, part)
