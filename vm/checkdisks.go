@@ -115,6 +115,9 @@ func (c *checker) disk(path string, v Volume, def Definition) {
 		c.add(path+".format", v.Format, "raw for a shareable disk, because nothing else can be written by two", "use raw")
 	}
 	c.bus(path+".bus", v.Bus, def)
+	if v.ReadOnly && (v.Bus == BusSATA || v.Bus == BusIDE) {
+		c.add(path+".bus", v.Bus, "virtio or scsi for a disk that is only read", "use one of them, or device cdrom")
+	}
 }
 
 func (c *checker) diskFormat(path, format, image string) {

@@ -165,6 +165,9 @@ func normaliseVolume(v *Volume, bus, machine string) {
 		fill(&v.Format, FormatRaw)
 	}
 	fill(&v.Format, FormatQcow2)
+	if v.ReadOnly && bus != BusVirtio {
+		bus = BusSCSI
+	}
 	fill(&v.Bus, bus)
 	if !v.ReadOnly {
 		fill(&v.Discard, DiscardUnmap)

@@ -95,6 +95,9 @@ func diskRules() []ruleCase {
 		{25, volume(func(v *Volume) { v.Serial = strings.Repeat("x", 21) }), [4]string{"volumes[0].serial", "xxx", "up to 20 printable bytes", "shorten it"}, volume(func(v *Volume) { v.Serial = strings.Repeat("x", 20) })},
 		{25, func(d *d) { d.RootDisk.BootOrder, d.NetworkInterfaces[0].BootOrder = 1, 1 }, [4]string{"networkInterfaces[0].bootOrder", "1", "unique over disks", "taken by rootDisk.bootOrder"}, func(d *d) { d.RootDisk.BootOrder, d.NetworkInterfaces[0].BootOrder = 2, 1 }},
 		{25, volume(func(v *Volume) { v.BootOrder = -1 }), [4]string{"volumes[0].bootOrder", "-1", "1 to", "count from 1"}, volume(func(v *Volume) { v.BootOrder = 1 })},
+		{20, volume(func(v *Volume) { *v = Volume{Source: "tools.img", ReadOnly: true, Bus: "sata"} }), [4]string{"volumes[0].bus", "sata", "virtio or scsi for a disk that is only read", "use one"}, func(d *d) {
+			d.OSType, d.Volumes[0] = "windows", Volume{Source: "tools.img", ReadOnly: true}
+		}},
 		{26, volume(func(v *Volume) { v.Shareable = true }), [4]string{"volumes[0]", "shareable", "neither for a new disk", "name a source"}, volume(func(v *Volume) { v.SizeGB, v.Source, v.Shareable = 0, "old.img", true })},
 		{28, func(d *d) { d.RootDisk.Format = "raw" }, [4]string{"rootDisk.format", `"raw"`, "qcow2 for a disk with an image", "use qcow2"}, func(d *d) { d.Image, d.RootDisk.Format = "", "raw" }},
 		{28, volume(func(v *Volume) { v.Format = "vmdk" }), [4]string{"volumes[0].format", `"vmdk"`, "one of qcow2, raw", "choose one"}, volume(func(v *Volume) { v.Format = "raw" })},

@@ -2,6 +2,7 @@ package hypervisor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,7 +32,9 @@ func hostFaults(def *VMDefinition, facts HostFacts) vm.Faults {
 	c := &hostCheck{def: &normal, facts: facts}
 	c.versions()
 	c.size()
-	c.machine()
+	if normal.Arch == facts.Arch || facts.Arch == "" {
+		c.machine()
+	}
 	c.processor()
 	c.memory()
 	c.trust()
@@ -97,8 +100,12 @@ func (c *hostCheck) machine() {
 		return
 	}
 	newest := ""
+	var family []string
 	for _, m := range c.facts.MachineTypes {
-		if vm.MachineFamily(m) == vm.MachineFamily(machine) && vm.CompareMachines(m, newest) > 0 {
+		if vm.MachineFamily(m) != vm.MachineFamily(machine) {
+			continue
+		}
+		if family = append(family, m); vm.CompareMachines(m, newest) > 0 {
 			newest = m
 		}
 	}
@@ -107,12 +114,15 @@ func (c *hostCheck) machine() {
 			"leave out the version, upgrade QEMU on the host, or choose another host")
 		return
 	}
-	c.oneOf("machine", machine, c.facts.MachineTypes)
+	if len(family) == 0 {
+		family = slices.Sorted(maps.Keys(c.facts.MachineAliases))
+	}
+	c.oneOf("machine", machine, append(family, ""))
 }
 
 func (c *hostCheck) processor() {
 	cpu := c.def.CPU
-	if needsKVM := cpu.Mode == vm.CPUPassthrough || c.def.LaunchSecurity == vm.LaunchSEV; needsKVM && c.facts.Accelerator == AcceleratorQEMU {
+	if cpu.Mode == vm.CPUPassthrough && c.facts.Accelerator == AcceleratorQEMU {
 		c.add("cpu.mode", fmt.Sprintf("%q", cpu.Mode), "what software emulation has: "+vm.CPUMaximum+" or a model", "leave it out, or choose a host with KVM")
 	}
 	if g := c.facts.Guest; g != nil {
@@ -177,6 +187,10 @@ func (c *hostCheck) memory() {
 // trust checks firmware, trusted start, TPM and encrypted memory.
 func (c *hostCheck) trust() {
 	c.oneOf("firmware", c.def.Firmware, c.facts.Firmwares)
+	sev := c.def.LaunchSecurity == vm.LaunchSEV
+	if sev && c.facts.Accelerator == AcceleratorQEMU {
+		c.add("launchSecurity", c.def.LaunchSecurity, "none under software emulation", "choose a host with KVM")
+	}
 	g := c.facts.Guest
 	if g == nil {
 		return
@@ -187,7 +201,7 @@ func (c *hostCheck) trust() {
 	if c.def.TPM == vm.TPM2 && !g.TPM {
 		c.add("tpm", c.def.TPM, "none: the host has no emulator of TPM 2.0", "install swtpm on the host, or choose another host")
 	}
-	if c.def.LaunchSecurity == vm.LaunchSEV && g.SEV == nil {
+	if sev && g.SEV == nil && c.facts.Accelerator != AcceleratorQEMU {
 		c.add("launchSecurity", c.def.LaunchSecurity, "none: the host's processor or firmware has no SEV", "choose another host")
 	}
 }

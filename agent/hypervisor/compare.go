@@ -10,6 +10,16 @@ import (
 	"github.com/novacron/novacron/vm"
 )
 
+// Differences names what differs between a definition and the XML of a domain.
+func Differences(def *VMDefinition, text string) ([]string, error) {
+	var d libvirtxml.Domain
+	if err := d.Unmarshal(text); err != nil {
+		return nil, fmt.Errorf("read back %s: %w", def.Name, err)
+	}
+	normal := vm.Normalise(*def, vm.Defaults{})
+	return compare(&normal, &d), nil
+}
+
 // compare names what differs between a definition and a domain: everything that was asked for and that libvirt tells.
 // What the definition leaves to the host is not compared.
 func compare(def *VMDefinition, d *libvirtxml.Domain) []string {
@@ -141,6 +151,8 @@ func (c *comparison) firmware() {
 	}
 	if d.OS.Type != nil && d.OS.Type.Arch != "" {
 		c.differ("arch", c.def.Arch, d.OS.Type.Arch)
+	}
+	if d.OS.Type != nil && d.OS.Type.Machine != "" {
 		c.differ("machine family", vm.MachineFamily(c.def.Machine), vm.MachineFamily(d.OS.Type.Machine))
 	}
 }

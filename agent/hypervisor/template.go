@@ -2,6 +2,7 @@ package hypervisor
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"libvirt.org/go/libvirtxml"
@@ -56,8 +57,12 @@ func (t *Template) GenerateXML(def *VMDefinition) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("generate the XML of %s: %w", def.Name, err)
 	}
-	return text, nil
+	return usbOrder.ReplaceAllString(text, "$3$2$1"), nil
 }
+
+// usbOrder finds the two ids of a USB device in the order in which the XML library writes them; libvirt's schema wants
+// the other. Text of users cannot look like this: its brackets are escaped.
+var usbOrder = regexp.MustCompile(`(<product id="0x[0-9a-f]{4}"></product>)(\s*)(<vendor id="0x[0-9a-f]{4}"></vendor>)`)
 
 func (t *Template) domain(def *VMDefinition) *libvirtxml.Domain {
 	return &libvirtxml.Domain{

@@ -20,6 +20,10 @@ const someID = "6f1c2f6e-0a3b-4c1d-9e2f-3a4b5c6d7e8f"
 func generate(t require.TestingT, template Template, def vm.Definition) *libvirtxml.Domain {
 	text, err := template.GenerateXML(&def)
 	require.NoError(t, err)
+	return parsed(t, text)
+}
+
+func parsed(t require.TestingT, text string) *libvirtxml.Domain {
 	var d libvirtxml.Domain
 	require.NoError(t, d.Unmarshal(text), text)
 	return &d

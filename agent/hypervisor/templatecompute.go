@@ -158,7 +158,7 @@ func memoryBacking(def *VMDefinition) *libvirtxml.DomainMemoryBacking {
 
 // hyperV are the enlightenments that the host offers, each with what it depends on.
 func (t *Template) hyperV(def *VMDefinition) *libvirtxml.DomainFeatureHyperV {
-	if !vm.On(def.HyperV) || t.Host.Guest == nil {
+	if !vm.On(def.HyperV) || t.Host.Guest == nil || t.Accelerator != AcceleratorKVM {
 		return nil
 	}
 	has := enlightenments(t.Host.Guest.HyperV, def.System().Windows)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"libvirt.org/go/libvirtxml"
 )
 
 // verify reads the machine back and compares it with what was asked for.
@@ -18,12 +16,11 @@ func (c *creation) verify(ctx context.Context) error {
 	if c.spec.Start && d.State != StateRunning {
 		differences = append(differences, fmt.Sprintf("it is %s, not running; see its console log", d.State))
 	}
-	var actual libvirtxml.Domain
-	if err := actual.Unmarshal(d.XML); err != nil {
-		return fmt.Errorf("read back: %w", err)
+	found, err := Differences(c.def, d.XML)
+	if err != nil {
+		return err
 	}
-	differences = append(differences, compare(c.def, &actual)...)
-	if len(differences) > 0 {
+	if differences = append(differences, found...); len(differences) > 0 {
 		return fmt.Errorf("%w: %s", ErrReadBack, strings.Join(differences, "; "))
 	}
 	return nil
