@@ -2,12 +2,27 @@ package agent
 
 import (
 	"context"
+	"errors"
 
 	"connectrpc.com/connect"
 
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/vm"
 )
+
+// Plan gives the domain XML of a create that is not made.
+func (s hostService) Plan(ctx context.Context, r *connect.Request[agentv1.PlanRequest]) (*connect.Response[agentv1.PlanResponse], error) {
+	definition := vm.FromProto(r.Msg.GetSpec())
+	text, err := s.machines.Plan(ctx, &definition)
+	if faults := (vm.Faults)(nil); errors.As(err, &faults) {
+		return connect.NewResponse(&agentv1.PlanResponse{Refusal: faults.Error()}), nil
+	}
+	if err != nil {
+		return nil, connect.NewError(codeOf(err), err)
+	}
+	return connect.NewResponse(&agentv1.PlanResponse{DomainXml: text}), nil
+}
 
 // GetGuest asks the agent in a guest.
 func (s hostService) GetGuest(ctx context.Context, r *connect.Request[agentv1.GetGuestRequest]) (*connect.Response[agentv1.GetGuestResponse], error) {

@@ -46,6 +46,7 @@ func rules() map[string]rule {
 	)
 	return map[string]rule{
 		novacronv1connect.VMServiceCreateVMProcedure:   {leader, admins},
+		novacronv1connect.VMServicePlanVMProcedure:     {read, admins},
 		novacronv1connect.VMServiceGetVMProcedure:      {read, viewers},
 		novacronv1connect.VMServiceListVMsProcedure:    {read, viewers},
 		novacronv1connect.VMServiceSetVMPowerProcedure: {leader, admins},

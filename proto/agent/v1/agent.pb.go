@@ -1038,6 +1038,102 @@ func (x *ScreenshotResponse) GetMimeType() string {
 	return ""
 }
 
+type PlanRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Spec          *v1.VMSpec             `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanRequest) Reset() {
+	*x = PlanRequest{}
+	mi := &file_agent_v1_agent_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanRequest) ProtoMessage() {}
+
+func (x *PlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
+func (*PlanRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PlanRequest) GetSpec() *v1.VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+type PlanResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DomainXml     string                 `protobuf:"bytes,1,opt,name=domain_xml,json=domainXml,proto3" json:"domain_xml,omitempty"`
+	Refusal       string                 `protobuf:"bytes,2,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanResponse) Reset() {
+	*x = PlanResponse{}
+	mi := &file_agent_v1_agent_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanResponse) ProtoMessage() {}
+
+func (x *PlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
+func (*PlanResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PlanResponse) GetDomainXml() string {
+	if x != nil {
+		return x.DomainXml
+	}
+	return ""
+}
+
+func (x *PlanResponse) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
+}
+
 var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
@@ -1103,12 +1199,19 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\"E\n" +
 	"\x12ScreenshotResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1b\n" +
-	"\tmime_type\x18\x02 \x01(\tR\bmimeType2\x8e\x01\n" +
+	"\tmime_type\x18\x02 \x01(\tR\bmimeType\"6\n" +
+	"\vPlanRequest\x12'\n" +
+	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\"G\n" +
+	"\fPlanResponse\x12\x1d\n" +
+	"\n" +
+	"domain_xml\x18\x01 \x01(\tR\tdomainXml\x12\x18\n" +
+	"\arefusal\x18\x02 \x01(\tR\arefusal2\x8e\x01\n" +
 	"\x0eDesiredService\x12?\n" +
 	"\x05Watch\x12\x16.agent.v1.WatchRequest\x1a\x17.agent.v1.WatchResponse\"\x03\x90\x02\x010\x01\x12;\n" +
-	"\x06Report\x12\x17.agent.v1.ReportRequest\x1a\x18.agent.v1.ReportResponse2\xee\x01\n" +
+	"\x06Report\x12\x17.agent.v1.ReportRequest\x1a\x18.agent.v1.ReportResponse2\xaa\x02\n" +
 	"\x10HostAgentService\x12B\n" +
-	"\aConsole\x12\x18.agent.v1.ConsoleRequest\x1a\x19.agent.v1.ConsoleResponse(\x010\x01\x12F\n" +
+	"\aConsole\x12\x18.agent.v1.ConsoleRequest\x1a\x19.agent.v1.ConsoleResponse(\x010\x01\x12:\n" +
+	"\x04Plan\x12\x15.agent.v1.PlanRequest\x1a\x16.agent.v1.PlanResponse\"\x03\x90\x02\x01\x12F\n" +
 	"\bGetGuest\x12\x19.agent.v1.GetGuestRequest\x1a\x1a.agent.v1.GetGuestResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\n" +
 	"Screenshot\x12\x1b.agent.v1.ScreenshotRequest\x1a\x1c.agent.v1.ScreenshotResponse\"\x03\x90\x02\x010\x012\xdf\x01\n" +
@@ -1129,7 +1232,7 @@ func file_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_agent_v1_agent_proto_rawDescData
 }
 
-var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_agent_v1_agent_proto_goTypes = []any{
 	(*WatchRequest)(nil),          // 0: agent.v1.WatchRequest
 	(*WatchResponse)(nil),         // 1: agent.v1.WatchResponse
@@ -1150,44 +1253,50 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*GetGuestResponse)(nil),      // 16: agent.v1.GetGuestResponse
 	(*ScreenshotRequest)(nil),     // 17: agent.v1.ScreenshotRequest
 	(*ScreenshotResponse)(nil),    // 18: agent.v1.ScreenshotResponse
-	(*v1.VM)(nil),                 // 19: novacron.v1.VM
-	(v1.VMPhase)(0),               // 20: novacron.v1.VMPhase
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 22: novacron.v1.HostInfo
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
-	(*v1.GetGuestResponse)(nil),   // 24: novacron.v1.GetGuestResponse
+	(*PlanRequest)(nil),           // 19: agent.v1.PlanRequest
+	(*PlanResponse)(nil),          // 20: agent.v1.PlanResponse
+	(*v1.VM)(nil),                 // 21: novacron.v1.VM
+	(v1.VMPhase)(0),               // 22: novacron.v1.VMPhase
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 24: novacron.v1.HostInfo
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*v1.GetGuestResponse)(nil),   // 26: novacron.v1.GetGuestResponse
+	(*v1.VMSpec)(nil),             // 27: novacron.v1.VMSpec
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
-	19, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
-	20, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	21, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	22, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	21, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
+	22, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	23, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	24, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
 	3,  // 5: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
 	4,  // 6: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	23, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	24, // 8: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
-	0,  // 9: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 10: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 11: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	15, // 12: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
-	17, // 13: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
-	9,  // 14: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 15: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 16: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 17: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 18: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 19: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	16, // 20: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
-	18, // 21: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
-	10, // 22: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 23: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 24: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	17, // [17:25] is the sub-list for method output_type
-	9,  // [9:17] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	25, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	26, // 8: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	27, // 9: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
+	0,  // 10: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 11: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 12: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	19, // 13: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
+	15, // 14: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 15: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 16: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 17: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 18: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 19: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 20: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 21: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	20, // 22: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
+	16, // 23: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 24: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 25: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 26: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 27: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	19, // [19:28] is the sub-list for method output_type
+	10, // [10:19] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -1201,7 +1310,7 @@ func file_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_v1_agent_proto_rawDesc), len(file_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -3601,6 +3601,138 @@ func (x *UpdateVMResponse) GetVm() *VM {
 	return nil
 }
 
+type PlanVMRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Spec          *VMSpec                `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanVMRequest) Reset() {
+	*x = PlanVMRequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanVMRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanVMRequest) ProtoMessage() {}
+
+func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanVMRequest.ProtoReflect.Descriptor instead.
+func (*PlanVMRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *PlanVMRequest) GetSpec() *VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+type PlanVMResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The definition with every default filled in.
+	Spec     *VMSpec  `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	Warnings []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Name of the host; empty where none fits.
+	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
+	// Why no host fits, or why the chosen one would refuse.
+	Refusal   string `protobuf:"bytes,4,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	DomainXml string `protobuf:"bytes,5,opt,name=domain_xml,json=domainXml,proto3" json:"domain_xml,omitempty"`
+	// The present machine of that name, where there is one.
+	Existing      *VM `protobuf:"bytes,6,opt,name=existing,proto3" json:"existing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanVMResponse) Reset() {
+	*x = PlanVMResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanVMResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanVMResponse) ProtoMessage() {}
+
+func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanVMResponse.ProtoReflect.Descriptor instead.
+func (*PlanVMResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *PlanVMResponse) GetSpec() *VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *PlanVMResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *PlanVMResponse) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *PlanVMResponse) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
+}
+
+func (x *PlanVMResponse) GetDomainXml() string {
+	if x != nil {
+		return x.DomainXml
+	}
+	return ""
+}
+
+func (x *PlanVMResponse) GetExisting() *VM {
+	if x != nil {
+		return x.Existing
+	}
+	return nil
+}
+
 var File_novacron_v1_vm_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_vm_proto_rawDesc = "" +
@@ -4011,7 +4143,17 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\x10UpdateVMResponse\x12\x1f\n" +
-	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm*s\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"8\n" +
+	"\rPlanVMRequest\x12'\n" +
+	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\"\xcf\x01\n" +
+	"\x0ePlanVMResponse\x12'\n" +
+	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\x12\x18\n" +
+	"\arefusal\x18\x04 \x01(\tR\arefusal\x12\x1d\n" +
+	"\n" +
+	"domain_xml\x18\x05 \x01(\tR\tdomainXml\x12+\n" +
+	"\bexisting\x18\x06 \x01(\v2\x0f.novacron.v1.VMR\bexisting*s\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
 	"\x17POWER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -4035,9 +4177,10 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x18\n" +
 	"\x14OPERATION_STATE_DONE\x10\x02\x12\x1a\n" +
-	"\x16OPERATION_STATE_FAILED\x10\x032\xcf\x06\n" +
+	"\x16OPERATION_STATE_FAILED\x10\x032\x97\a\n" +
 	"\tVMService\x12G\n" +
-	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12C\n" +
+	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12F\n" +
+	"\x06PlanVM\x12\x1a.novacron.v1.PlanVMRequest\x1a\x1b.novacron.v1.PlanVMResponse\"\x03\x90\x02\x01\x12C\n" +
 	"\x05GetVM\x12\x19.novacron.v1.GetVMRequest\x1a\x1a.novacron.v1.GetVMResponse\"\x03\x90\x02\x01\x12I\n" +
 	"\aListVMs\x12\x1b.novacron.v1.ListVMsRequest\x1a\x1c.novacron.v1.ListVMsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\n" +
@@ -4064,7 +4207,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4112,20 +4255,22 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*ScreenshotResponse)(nil),    // 43: novacron.v1.ScreenshotResponse
 	(*UpdateVMRequest)(nil),       // 44: novacron.v1.UpdateVMRequest
 	(*UpdateVMResponse)(nil),      // 45: novacron.v1.UpdateVMResponse
-	nil,                           // 46: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 47: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 48: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 49: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 50: novacron.v1.Placement.AffinityEntry
-	nil,                           // 51: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 52: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 53: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 54: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
+	(*PlanVMRequest)(nil),         // 46: novacron.v1.PlanVMRequest
+	(*PlanVMResponse)(nil),        // 47: novacron.v1.PlanVMResponse
+	nil,                           // 48: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 49: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 50: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 51: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 52: novacron.v1.Placement.AffinityEntry
+	nil,                           // 53: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 54: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 55: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 56: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 57: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	46, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	47, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	48, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	49, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4143,25 +4288,25 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	48, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	49, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	50, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	51, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	50, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	51, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	52, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	53, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
 	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	55, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	55, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	57, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	57, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
 	22, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
 	21, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
 	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	55, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	57, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
 	2,  // 32: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	55, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	57, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 34: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
 	19, // 35: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
 	19, // 36: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	52, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	54, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
 	19, // 38: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
 	0,  // 39: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
 	19, // 40: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
@@ -4169,36 +4314,41 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	19, // 42: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
 	19, // 43: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
 	41, // 44: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	53, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	54, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	55, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	56, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
 	19, // 47: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
-	23, // 48: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	25, // 49: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	27, // 50: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	29, // 51: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	44, // 52: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	37, // 53: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	39, // 54: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	42, // 55: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	31, // 56: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	33, // 57: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	35, // 58: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	24, // 59: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	26, // 60: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	28, // 61: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	30, // 62: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	45, // 63: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	38, // 64: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	40, // 65: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	43, // 66: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	32, // 67: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	34, // 68: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	36, // 69: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	59, // [59:70] is the sub-list for method output_type
-	48, // [48:59] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	3,  // 48: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
+	3,  // 49: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
+	19, // 50: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
+	23, // 51: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	46, // 52: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	25, // 53: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	27, // 54: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	29, // 55: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	44, // 56: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	37, // 57: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	39, // 58: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	42, // 59: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	31, // 60: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	33, // 61: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	35, // 62: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	24, // 63: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	47, // 64: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	26, // 65: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	28, // 66: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	30, // 67: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	45, // 68: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	38, // 69: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	40, // 70: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	43, // 71: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	32, // 72: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	34, // 73: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	36, // 74: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	63, // [63:75] is the sub-list for method output_type
+	51, // [51:63] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4221,7 +4371,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   52,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

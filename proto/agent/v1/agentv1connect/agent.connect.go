@@ -45,6 +45,8 @@ const (
 	// HostAgentServiceConsoleProcedure is the fully-qualified name of the HostAgentService's Console
 	// RPC.
 	HostAgentServiceConsoleProcedure = "/agent.v1.HostAgentService/Console"
+	// HostAgentServicePlanProcedure is the fully-qualified name of the HostAgentService's Plan RPC.
+	HostAgentServicePlanProcedure = "/agent.v1.HostAgentService/Plan"
 	// HostAgentServiceGetGuestProcedure is the fully-qualified name of the HostAgentService's GetGuest
 	// RPC.
 	HostAgentServiceGetGuestProcedure = "/agent.v1.HostAgentService/GetGuest"
@@ -165,6 +167,8 @@ func (UnimplementedDesiredServiceHandler) Report(context.Context, *connect.Reque
 type HostAgentServiceClient interface {
 	// Console joins the caller to the serial console of a machine. The first request names it.
 	Console(context.Context) *connect.BidiStreamForClient[v1.ConsoleRequest, v1.ConsoleResponse]
+	// Plan gives the domain XML that a create would define, or every reason why the host refuses.
+	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
 	// GetGuest asks the agent in a guest.
 	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
 	// Screenshot streams the picture on a machine's screen.
@@ -188,6 +192,13 @@ func NewHostAgentServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(hostAgentServiceMethods.ByName("Console")),
 			connect.WithClientOptions(opts...),
 		),
+		plan: connect.NewClient[v1.PlanRequest, v1.PlanResponse](
+			httpClient,
+			baseURL+HostAgentServicePlanProcedure,
+			connect.WithSchema(hostAgentServiceMethods.ByName("Plan")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getGuest: connect.NewClient[v1.GetGuestRequest, v1.GetGuestResponse](
 			httpClient,
 			baseURL+HostAgentServiceGetGuestProcedure,
@@ -208,6 +219,7 @@ func NewHostAgentServiceClient(httpClient connect.HTTPClient, baseURL string, op
 // hostAgentServiceClient implements HostAgentServiceClient.
 type hostAgentServiceClient struct {
 	console    *connect.Client[v1.ConsoleRequest, v1.ConsoleResponse]
+	plan       *connect.Client[v1.PlanRequest, v1.PlanResponse]
 	getGuest   *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
 	screenshot *connect.Client[v1.ScreenshotRequest, v1.ScreenshotResponse]
 }
@@ -215,6 +227,11 @@ type hostAgentServiceClient struct {
 // Console calls agent.v1.HostAgentService.Console.
 func (c *hostAgentServiceClient) Console(ctx context.Context) *connect.BidiStreamForClient[v1.ConsoleRequest, v1.ConsoleResponse] {
 	return c.console.CallBidiStream(ctx)
+}
+
+// Plan calls agent.v1.HostAgentService.Plan.
+func (c *hostAgentServiceClient) Plan(ctx context.Context, req *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error) {
+	return c.plan.CallUnary(ctx, req)
 }
 
 // GetGuest calls agent.v1.HostAgentService.GetGuest.
@@ -231,6 +248,8 @@ func (c *hostAgentServiceClient) Screenshot(ctx context.Context, req *connect.Re
 type HostAgentServiceHandler interface {
 	// Console joins the caller to the serial console of a machine. The first request names it.
 	Console(context.Context, *connect.BidiStream[v1.ConsoleRequest, v1.ConsoleResponse]) error
+	// Plan gives the domain XML that a create would define, or every reason why the host refuses.
+	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
 	// GetGuest asks the agent in a guest.
 	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
 	// Screenshot streams the picture on a machine's screen.
@@ -248,6 +267,13 @@ func NewHostAgentServiceHandler(svc HostAgentServiceHandler, opts ...connect.Han
 		HostAgentServiceConsoleProcedure,
 		svc.Console,
 		connect.WithSchema(hostAgentServiceMethods.ByName("Console")),
+		connect.WithHandlerOptions(opts...),
+	)
+	hostAgentServicePlanHandler := connect.NewUnaryHandler(
+		HostAgentServicePlanProcedure,
+		svc.Plan,
+		connect.WithSchema(hostAgentServiceMethods.ByName("Plan")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	hostAgentServiceGetGuestHandler := connect.NewUnaryHandler(
@@ -268,6 +294,8 @@ func NewHostAgentServiceHandler(svc HostAgentServiceHandler, opts ...connect.Han
 		switch r.URL.Path {
 		case HostAgentServiceConsoleProcedure:
 			hostAgentServiceConsoleHandler.ServeHTTP(w, r)
+		case HostAgentServicePlanProcedure:
+			hostAgentServicePlanHandler.ServeHTTP(w, r)
 		case HostAgentServiceGetGuestProcedure:
 			hostAgentServiceGetGuestHandler.ServeHTTP(w, r)
 		case HostAgentServiceScreenshotProcedure:
@@ -283,6 +311,10 @@ type UnimplementedHostAgentServiceHandler struct{}
 
 func (UnimplementedHostAgentServiceHandler) Console(context.Context, *connect.BidiStream[v1.ConsoleRequest, v1.ConsoleResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.HostAgentService.Console is not implemented"))
+}
+
+func (UnimplementedHostAgentServiceHandler) Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.HostAgentService.Plan is not implemented"))
 }
 
 func (UnimplementedHostAgentServiceHandler) GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {

@@ -36,6 +36,8 @@ const (
 const (
 	// VMServiceCreateVMProcedure is the fully-qualified name of the VMService's CreateVM RPC.
 	VMServiceCreateVMProcedure = "/novacron.v1.VMService/CreateVM"
+	// VMServicePlanVMProcedure is the fully-qualified name of the VMService's PlanVM RPC.
+	VMServicePlanVMProcedure = "/novacron.v1.VMService/PlanVM"
 	// VMServiceGetVMProcedure is the fully-qualified name of the VMService's GetVM RPC.
 	VMServiceGetVMProcedure = "/novacron.v1.VMService/GetVM"
 	// VMServiceListVMsProcedure is the fully-qualified name of the VMService's ListVMs RPC.
@@ -63,6 +65,9 @@ type VMServiceClient interface {
 	// CreateVM accepts a definition. It answers once the intent is committed; placement and boot go on
 	// in the background and are seen through WatchVMs.
 	CreateVM(context.Context, *connect.Request[v1.CreateVMRequest]) (*connect.Response[v1.CreateVMResponse], error)
+	// PlanVM tells what CreateVM would do, and does nothing: the definition in full, its warnings, the host it would be
+	// placed on and the domain XML that the host would make of it.
+	PlanVM(context.Context, *connect.Request[v1.PlanVMRequest]) (*connect.Response[v1.PlanVMResponse], error)
 	GetVM(context.Context, *connect.Request[v1.GetVMRequest]) (*connect.Response[v1.GetVMResponse], error)
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
 	// SetVMPower asks for a running, a paused or a stopped machine.
@@ -98,6 +103,13 @@ func NewVMServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			httpClient,
 			baseURL+VMServiceCreateVMProcedure,
 			connect.WithSchema(vMServiceMethods.ByName("CreateVM")),
+			connect.WithClientOptions(opts...),
+		),
+		planVM: connect.NewClient[v1.PlanVMRequest, v1.PlanVMResponse](
+			httpClient,
+			baseURL+VMServicePlanVMProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("PlanVM")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		getVM: connect.NewClient[v1.GetVMRequest, v1.GetVMResponse](
@@ -171,6 +183,7 @@ func NewVMServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 // vMServiceClient implements VMServiceClient.
 type vMServiceClient struct {
 	createVM   *connect.Client[v1.CreateVMRequest, v1.CreateVMResponse]
+	planVM     *connect.Client[v1.PlanVMRequest, v1.PlanVMResponse]
 	getVM      *connect.Client[v1.GetVMRequest, v1.GetVMResponse]
 	listVMs    *connect.Client[v1.ListVMsRequest, v1.ListVMsResponse]
 	setVMPower *connect.Client[v1.SetVMPowerRequest, v1.SetVMPowerResponse]
@@ -186,6 +199,11 @@ type vMServiceClient struct {
 // CreateVM calls novacron.v1.VMService.CreateVM.
 func (c *vMServiceClient) CreateVM(ctx context.Context, req *connect.Request[v1.CreateVMRequest]) (*connect.Response[v1.CreateVMResponse], error) {
 	return c.createVM.CallUnary(ctx, req)
+}
+
+// PlanVM calls novacron.v1.VMService.PlanVM.
+func (c *vMServiceClient) PlanVM(ctx context.Context, req *connect.Request[v1.PlanVMRequest]) (*connect.Response[v1.PlanVMResponse], error) {
+	return c.planVM.CallUnary(ctx, req)
 }
 
 // GetVM calls novacron.v1.VMService.GetVM.
@@ -243,6 +261,9 @@ type VMServiceHandler interface {
 	// CreateVM accepts a definition. It answers once the intent is committed; placement and boot go on
 	// in the background and are seen through WatchVMs.
 	CreateVM(context.Context, *connect.Request[v1.CreateVMRequest]) (*connect.Response[v1.CreateVMResponse], error)
+	// PlanVM tells what CreateVM would do, and does nothing: the definition in full, its warnings, the host it would be
+	// placed on and the domain XML that the host would make of it.
+	PlanVM(context.Context, *connect.Request[v1.PlanVMRequest]) (*connect.Response[v1.PlanVMResponse], error)
 	GetVM(context.Context, *connect.Request[v1.GetVMRequest]) (*connect.Response[v1.GetVMResponse], error)
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
 	// SetVMPower asks for a running, a paused or a stopped machine.
@@ -274,6 +295,13 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 		VMServiceCreateVMProcedure,
 		svc.CreateVM,
 		connect.WithSchema(vMServiceMethods.ByName("CreateVM")),
+		connect.WithHandlerOptions(opts...),
+	)
+	vMServicePlanVMHandler := connect.NewUnaryHandler(
+		VMServicePlanVMProcedure,
+		svc.PlanVM,
+		connect.WithSchema(vMServiceMethods.ByName("PlanVM")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	vMServiceGetVMHandler := connect.NewUnaryHandler(
@@ -345,6 +373,8 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 		switch r.URL.Path {
 		case VMServiceCreateVMProcedure:
 			vMServiceCreateVMHandler.ServeHTTP(w, r)
+		case VMServicePlanVMProcedure:
+			vMServicePlanVMHandler.ServeHTTP(w, r)
 		case VMServiceGetVMProcedure:
 			vMServiceGetVMHandler.ServeHTTP(w, r)
 		case VMServiceListVMsProcedure:
@@ -376,6 +406,10 @@ type UnimplementedVMServiceHandler struct{}
 
 func (UnimplementedVMServiceHandler) CreateVM(context.Context, *connect.Request[v1.CreateVMRequest]) (*connect.Response[v1.CreateVMResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.CreateVM is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) PlanVM(context.Context, *connect.Request[v1.PlanVMRequest]) (*connect.Response[v1.PlanVMResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.PlanVM is not implemented"))
 }
 
 func (UnimplementedVMServiceHandler) GetVM(context.Context, *connect.Request[v1.GetVMRequest]) (*connect.Response[v1.GetVMResponse], error) {

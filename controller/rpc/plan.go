@@ -1,0 +1,54 @@
+package rpc
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	"github.com/novacron/novacron/controller/loop"
+	"github.com/novacron/novacron/controller/sched"
+	agentv1 "github.com/novacron/novacron/proto/agent/v1"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/vm"
+	"github.com/novacron/novacron/vm/ostype"
+)
+
+// PlanVM goes the way of a create up to where it would commit.
+func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.PlanVMRequest]) (*connect.Response[novacronv1.PlanVMResponse], error) {
+	definition, err := s.define(r.Msg.GetSpec())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.resolve(definition); err != nil {
+		return nil, err
+	}
+	answer := &novacronv1.PlanVMResponse{Spec: vm.ToProto(definition)}
+	for _, warning := range vm.Warn(definition, ostype.Builtin()) {
+		answer.Warnings = append(answer.Warnings, warning.Error())
+	}
+	view := s.Store.View()
+	if existing, ok := view.VM(definition.Name, definition.Project); ok {
+		answer.Existing = existing
+	}
+	planned := &novacronv1.VM{Id: definition.UUID, Spec: answer.GetSpec()}
+	decision := sched.Place(loop.HostsOf(view), []sched.Request{loop.RequestOf(planned)})[0]
+	if decision.Host == "" {
+		answer.Refusal = decision.Refusal.String()
+		return connect.NewResponse(answer), nil
+	}
+	host, _ := view.Member(decision.Host)
+	answer.Host = host.GetName()
+	return connect.NewResponse(answer), s.planOn(ctx, host, answer)
+}
+
+// planOn asks the chosen host what it would make of the definition.
+func (s *vmService) planOn(ctx context.Context, host *novacronv1.Member, answer *novacronv1.PlanVMResponse) error {
+	ctx, cancel := context.WithTimeout(ctx, guestTimeout)
+	defer cancel()
+	told, err := s.hostAgent(host).Plan(ctx, connect.NewRequest(&agentv1.PlanRequest{Spec: answer.GetSpec()}))
+	if err != nil {
+		return unreachable(host, err)
+	}
+	answer.DomainXml, answer.Refusal = told.Msg.GetDomainXml(), told.Msg.GetRefusal()
+	return nil
+}
