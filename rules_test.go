@@ -25,18 +25,19 @@ const maxLines = 500
 // rooms say what of ours the packages below a folder may import; a deeper folder goes before its parents, and its own
 // packages are always allowed. Folders that are not here are free.
 var rooms = map[string][]string{
-	"vm":               {"proto"},
-	"proto":            {},
-	"cluster":          {"proto", "itest/fault"},
-	"agent":            {"cluster", "tsdb", "ml/serve", "itest/fault", "proto", "vm"},
-	"controller":       {"cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "itest", "proto", "vm"},
-	"controller/state": {"proto"},
-	"controller/sched": {},
-	"controller/rpc":   {"controller/state", "controller/sched", "cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "proto", "vm"},
-	"controller/loop":  {"controller/state", "controller/sched", "cluster", "tsdb/query", "tsdb/federate", "analytics", "ml", "proto", "vm"},
-	"tsdb":             {"proto"},
-	"analytics":        {"tsdb", "ml", "proto"},
-	"ml":               {"tsdb", "proto"},
+	"vm":                 {"proto"},
+	"proto":              {},
+	"cluster":            {"proto", "itest/fault"},
+	"agent":              {"cluster", "tsdb", "ml/serve", "itest/fault", "proto", "vm"},
+	"controller":         {"cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "itest", "proto", "vm"},
+	"controller/state":   {"proto"},
+	"controller/sched":   {},
+	"controller/placing": {"controller/state", "controller/sched", "proto"},
+	"controller/rpc":     {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "proto", "vm"},
+	"controller/loop":    {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "analytics", "ml", "proto", "vm"},
+	"tsdb":               {"proto"},
+	"analytics":          {"tsdb", "ml", "proto"},
+	"ml":                 {"tsdb", "proto"},
 }
 
 // testRooms are what tests may import besides: the lab they run in and what takes both sides of a connection.

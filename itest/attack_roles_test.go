@@ -23,6 +23,7 @@ func allowed() map[string][]pki.Role {
 	readers := []pki.Role{admin, viewer, controller}
 	return map[string][]pki.Role{
 		"/novacron.v1.VMService/CreateVM":                 {admin},
+		"/novacron.v1.VMService/PlanVM":                   {admin},
 		"/novacron.v1.VMService/GetVM":                    readers,
 		"/novacron.v1.VMService/ListVMs":                  readers,
 		"/novacron.v1.VMService/SetVMPower":               {admin},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/novacron/novacron/controller/placing"
 	"github.com/novacron/novacron/controller/sched"
 	"github.com/novacron/novacron/controller/state"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
@@ -93,10 +94,10 @@ func (p *Placer) place(ctx context.Context, view state.View) error {
 func (p *Placer) placeThese(ctx context.Context, view state.View, waiting []*novacronv1.VM) error {
 	requests := make([]sched.Request, len(waiting))
 	for i, vm := range waiting {
-		requests[i] = RequestOf(vm)
+		requests[i] = placing.RequestOf(vm)
 	}
 	bind := &statev1.BindVMs{}
-	for i, decision := range sched.Place(HostsOf(view), requests) {
+	for i, decision := range sched.Place(placing.HostsOf(view), requests) {
 		if decision.Host != "" {
 			bind.Bindings = append(bind.Bindings, &statev1.Binding{VmId: decision.Request, HostId: decision.Host, VmRevision: waiting[i].GetRevision()})
 			continue
@@ -119,47 +120,4 @@ func (p *Placer) refuse(ctx context.Context, vm *novacronv1.VM, why string) erro
 	return commit(ctx, p.Log, "loop/place", p.Now(), func(c *statev1.Command) {
 		c.Op = &statev1.Command_RefuseVm{RefuseVm: &statev1.RefuseVM{VmId: vm.GetId(), VmRevision: vm.GetRevision(), Message: why}}
 	})
-}
-
-// HostsOf is what the scheduler sees of the hosts.
-func HostsOf(view state.View) []sched.Host {
-	var hosts []sched.Host
-	for _, host := range view.Hosts("") {
-		info := host.GetInfo()
-		hosts = append(hosts, sched.Host{
-			ID: host.GetId(), Name: host.GetName(), Up: host.GetState() == novacronv1.HostState_HOST_STATE_UP, Arch: info.GetArch(),
-			Capacity: resources(info.GetCapacity()), Used: resources(host.GetAllocated()), Labels: info.GetLabels(),
-			Pools: info.GetPools(), Networks: info.GetNetworks(), Bridges: info.GetBridges(),
-			Machines: info.GetMachineTypes(), Firmware: info.GetFirmwares(),
-		})
-	}
-	return hosts
-}
-
-// RequestOf is what the scheduler sees of a machine.
-func RequestOf(vm *novacronv1.VM) sched.Request {
-	spec := vm.GetSpec()
-	request := sched.Request{
-		ID: vm.GetId(), Arch: spec.GetArch(), Need: resources(state.Needs(spec)), Machine: spec.GetMachine(), Firmware: spec.GetFirmware(),
-		Host: spec.GetPlacement().GetHost(), Labels: spec.GetPlacement().GetHostLabels(),
-	}
-	if spec.GetDiskGb() > 0 || spec.GetImage() != "" {
-		request.Pools = append(request.Pools, spec.GetPool())
-	}
-	for _, volume := range spec.GetVolumes() {
-		request.Pools = append(request.Pools, volume.GetPool())
-	}
-	for _, nic := range spec.GetNetworkInterfaces() {
-		if nic.GetNetwork() != "" {
-			request.Networks = append(request.Networks, nic.GetNetwork())
-		}
-		if nic.GetBridge() != "" {
-			request.Bridges = append(request.Bridges, nic.GetBridge())
-		}
-	}
-	return request
-}
-
-func resources(r *novacronv1.Resources) sched.Resources {
-	return sched.Resources{CPUs: int64(r.GetCpus()), MemoryMB: int64(r.GetMemoryMb()), DiskGB: int64(r.GetDiskGb())}
 }

@@ -5,7 +5,7 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/novacron/novacron/controller/loop"
+	"github.com/novacron/novacron/controller/placing"
 	"github.com/novacron/novacron/controller/sched"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
@@ -31,7 +31,7 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 		answer.Existing = existing
 	}
 	planned := &novacronv1.VM{Id: definition.UUID, Spec: answer.GetSpec()}
-	decision := sched.Place(loop.HostsOf(view), []sched.Request{loop.RequestOf(planned)})[0]
+	decision := sched.Place(placing.HostsOf(view), []sched.Request{placing.RequestOf(planned)})[0]
 	if decision.Host == "" {
 		answer.Refusal = decision.Refusal.String()
 		return connect.NewResponse(answer), nil

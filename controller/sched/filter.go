@@ -10,39 +10,45 @@ import (
 // filter turns hosts down for one reason. The order is from the cheapest and most telling to the rest.
 type filter struct {
 	reason string
-	passes func(*Host, Resources, *Request) bool
+	passes func(*Host, *Request) bool
 	// needs is what the request asks for, in words; nil where the reason says it all.
 	needs func(*Request) string
 }
 
-func filters() [11]filter {
-	return [...]filter{
-		{"down", func(h *Host, _ Resources, _ *Request) bool { return h.Up }, nil},
-		{"not the host asked for", func(h *Host, _ Resources, r *Request) bool {
-			return r.Host == "" || r.Host == h.ID || r.Host == h.Name
-		}, func(r *Request) string { return r.Host }},
-		{"architecture", func(h *Host, _ Resources, r *Request) bool { return r.Arch == "" || r.Arch == h.Arch },
+func filters() []filter {
+	return []filter{
+		{"down", func(h *Host, _ *Request) bool { return h.Up }, nil},
+		{"not the host asked for", func(h *Host, r *Request) bool { return r.Host == "" || r.Host == h.ID || r.Host == h.Name },
+			func(r *Request) string { return r.Host }},
+		{"a host not wanted", func(h *Host, r *Request) bool {
+			return !slices.Contains(r.NotHosts, h.ID) && !slices.Contains(r.NotHosts, h.Name)
+		}, nil},
+		{"architecture", func(h *Host, r *Request) bool { return r.Arch == "" || r.Arch == h.Arch },
 			func(r *Request) string { return r.Arch }},
-		{"label", func(h *Host, _ Resources, r *Request) bool { return hasLabels(h.Labels, r.Labels) },
+		{"label", func(h *Host, r *Request) bool { return hasLabels(h.Labels, r.Labels) },
 			func(r *Request) string { return pairs(r.Labels) }},
-		{"machine type", func(h *Host, _ Resources, r *Request) bool { return offers(h.Machines, r.Machine) },
+		{"machine type", func(h *Host, r *Request) bool { return offers(h.Machines, r.Machine) },
 			func(r *Request) string { return r.Machine }},
-		{"firmware", func(h *Host, _ Resources, r *Request) bool { return offers(h.Firmware, r.Firmware) },
+		{"firmware", func(h *Host, r *Request) bool { return offers(h.Firmware, r.Firmware) },
 			func(r *Request) string { return r.Firmware }},
-		{"storage pool", func(h *Host, _ Resources, r *Request) bool { return hasAll(h.Pools, r.Pools) },
+		{"storage pool", func(h *Host, r *Request) bool { return hasAll(h.Pools, r.Pools) },
 			func(r *Request) string { return unique(r.Pools) }},
-		{"network", func(h *Host, _ Resources, r *Request) bool {
-			return hasAll(h.Networks, r.Networks) && hasAll(h.Bridges, r.Bridges)
-		}, func(r *Request) string { return unique(slices.Concat(r.Networks, r.Bridges)) }},
-		{"CPU", func(h *Host, used Resources, r *Request) bool { return used.CPUs+r.Need.CPUs <= h.Capacity.CPUs },
+		{"network", func(h *Host, r *Request) bool { return hasAll(h.Networks, r.Networks) && hasAll(h.Bridges, r.Bridges) },
+			func(r *Request) string { return unique(slices.Concat(r.Networks, r.Bridges)) }},
+		{"CPU", func(h *Host, r *Request) bool { return h.Used.CPUs+r.Need.CPUs <= h.Capacity.CPUs },
 			func(r *Request) string { return fmt.Sprintf("%d", r.Need.CPUs) }},
-		{"memory", func(h *Host, used Resources, r *Request) bool {
-			return used.MemoryMB+r.Need.MemoryMB <= h.Capacity.MemoryMB
-		}, func(r *Request) string { return fmt.Sprintf("%d MiB", r.Need.MemoryMB) }},
-		{"disk", func(h *Host, used Resources, r *Request) bool { return used.DiskGB+r.Need.DiskGB <= h.Capacity.DiskGB },
+		{"memory", func(h *Host, r *Request) bool { return h.Used.MemoryMB+r.Need.MemoryMB <= h.Capacity.MemoryMB },
+			func(r *Request) string { return fmt.Sprintf("%d MiB", r.Need.MemoryMB) }},
+		{"disk", func(h *Host, r *Request) bool { return h.Used.DiskGB+r.Need.DiskGB <= h.Capacity.DiskGB },
 			func(r *Request) string { return fmt.Sprintf("%d GiB", r.Need.DiskGB) }},
+		{"anti-affinity", func(h *Host, r *Request) bool { return len(r.AntiAffinity) == 0 || !h.holds(r.AntiAffinity) },
+			func(r *Request) string { return pairs(r.AntiAffinity) }},
+		{reasonAffinity, func(h *Host, r *Request) bool { return len(r.Affinity) == 0 || h.holds(r.Affinity) },
+			func(r *Request) string { return pairs(r.Affinity) }},
 	}
 }
+
+const reasonAffinity = "affinity"
 
 // asked gives what the request asks for, by the reason of the filter that cares about it.
 func asked(request *Request) map[string]string {
@@ -67,10 +73,10 @@ func unique(names []string) string {
 	return strings.Join(slices.Compact(slices.Sorted(slices.Values(names))), ",")
 }
 
-// refuse names the first filter that the host fails, or "".
-func refuse(host *Host, used Resources, request *Request) string {
+// refuse names the first filter that the host fails, or "". The first of its kind has nobody to be with yet.
+func refuse(host *Host, request *Request, first bool) string {
 	for _, f := range filters() {
-		if !f.passes(host, used, request) {
+		if !f.passes(host, request) && !(first && f.reason == reasonAffinity) {
 			return f.reason
 		}
 	}

@@ -24,6 +24,8 @@ type Host struct {
 	Bridges  []string
 	Machines []string
 	Firmware []string
+	// Guests are the labels of each virtual machine that the host owns.
+	Guests []map[string]string
 }
 
 // Request is what a virtual machine needs of its host. Empty fields ask for nothing.
@@ -38,6 +40,13 @@ type Request struct {
 	Bridges  []string
 	Machine  string
 	Firmware string
+	// NotHosts are names or ids of hosts that are not allowed.
+	NotHosts []string
+	// Own are the labels of the virtual machine itself.
+	Own map[string]string
+	// Affinity are labels of virtual machines that must be on the same host, AntiAffinity of those that must not. The first
+	// of a group that wants to be together may go anywhere.
+	Affinity, AntiAffinity map[string]string
 }
 
 // Decision is the host for a request or, without one, why there is none.
@@ -72,35 +81,41 @@ func (r Refusal) String() string {
 	return fmt.Sprintf("no host fits: of %d hosts, refused %s", r.Hosts, strings.Join(reasons, ", "))
 }
 
-// Place decides for all requests in order. What it places counts as used for those that follow, in its own copy of the
-// usage: hosts is not changed. Among the hosts that pass every filter the fullest wins (best fit), the name breaks ties,
-// so equal inputs give equal decisions. It costs one pass over the hosts per request.
+// Place decides for all requests in order. What it places counts for those that follow, in its own copy of what the hosts
+// hold: hosts is not changed. Among the hosts that pass every filter the fullest wins (best fit), the name breaks ties,
+// so equal inputs give equal decisions. It costs one pass over the hosts per request, and over their guests where the
+// request cares for them.
 func Place(hosts []Host, requests []Request) []Decision {
-	used := make([]Resources, len(hosts))
-	for i := range hosts {
-		used[i] = hosts[i].Used
-	}
+	hosts = slices.Clone(hosts)
 	decisions := make([]Decision, len(requests))
 	for i := range requests {
-		best, refusal := pick(hosts, used, &requests[i])
+		best, refusal := pick(hosts, &requests[i])
 		decisions[i] = Decision{Request: requests[i].ID, Refusal: refusal}
 		if best >= 0 {
 			decisions[i] = Decision{Request: requests[i].ID, Host: hosts[best].ID}
-			used[best] = used[best].plus(requests[i].Need)
+			hosts[best] = hosts[best].with(&requests[i])
 		}
 	}
 	return decisions
 }
 
-func pick(hosts []Host, used []Resources, request *Request) (int, Refusal) {
+// with is the host with one more guest.
+func (h Host) with(request *Request) Host {
+	h.Used = h.Used.plus(request.Need)
+	h.Guests = append(slices.Clip(h.Guests), request.Own)
+	return h
+}
+
+func pick(hosts []Host, request *Request) (int, Refusal) {
 	best, bestScore := -1, 0.0
 	refusal := Refusal{Hosts: len(hosts), Counts: map[string]int{}}
+	first := firstOfItsKind(hosts, request)
 	for i := range hosts {
-		if reason := refuse(&hosts[i], used[i], request); reason != "" {
+		if reason := refuse(&hosts[i], request, first); reason != "" {
 			refusal.Counts[reason]++
 			continue
 		}
-		score := fullness(hosts[i].Capacity, used[i].plus(request.Need))
+		score := fullness(hosts[i].Capacity, hosts[i].Used.plus(request.Need))
 		if best < 0 || score > bestScore || score == bestScore && hosts[i].Name < hosts[best].Name {
 			best, bestScore = i, score
 		}
@@ -109,6 +124,24 @@ func pick(hosts []Host, used []Resources, request *Request) (int, Refusal) {
 		refusal.Needs = asked(request)
 	}
 	return best, refusal
+}
+
+// firstOfItsKind tells whether a request that wants to be with its like is the first of them.
+func firstOfItsKind(hosts []Host, request *Request) bool {
+	if len(request.Affinity) == 0 || !hasLabels(request.Own, request.Affinity) {
+		return false
+	}
+	for i := range hosts {
+		if hosts[i].holds(request.Affinity) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds tells whether a guest of the host has the labels.
+func (h *Host) holds(labels map[string]string) bool {
+	return slices.ContainsFunc(h.Guests, func(guest map[string]string) bool { return hasLabels(guest, labels) })
 }
 
 // fullness is the mean share of the capacity that is in use, from 0 to 1.

@@ -43,6 +43,11 @@ func TestRefusalNamesEachFilter(t *testing.T) {
 		{"storage pool", func(_ *Host, r *Request) { r.Pools = []string{"fast"} }},
 		{"network", func(_ *Host, r *Request) { r.Networks = []string{"lan"} }},
 		{"network", func(_ *Host, r *Request) { r.Bridges = []string{"br0"} }},
+		{"a host not wanted", func(_ *Host, r *Request) { r.NotHosts = []string{"h"} }},
+		{"affinity", func(_ *Host, r *Request) { r.Affinity = map[string]string{"app": "db"} }},
+		{"anti-affinity", func(h *Host, r *Request) {
+			h.Guests, r.AntiAffinity = []map[string]string{{"app": "db"}}, map[string]string{"app": "db"}
+		}},
 		{"CPU", func(_ *Host, r *Request) { r.Need.CPUs = 9 }},
 		{"memory", func(_ *Host, r *Request) { r.Need.MemoryMB = 8193 }},
 		{"disk", func(_ *Host, r *Request) { r.Need.DiskGB = 101 }},
@@ -100,4 +105,29 @@ func TestPlaceNeverOverfills(t *testing.T) {
 			require.True(t, h.Up || u == Resources{})
 		}
 	})
+}
+
+func TestAGroupStaysTogetherOrApart(t *testing.T) {
+	roomy := Resources{64, 65536, 1000}
+	hosts := []Host{host("a", roomy), host("b", roomy), host("c", roomy)}
+	web := map[string]string{"app": "web"}
+	member := func(id string) Request { return Request{ID: id, Need: Resources{1, 128, 1}, Own: web} }
+	together, apart := []Request{member("1"), member("2")}, []Request{member("1"), member("2"), member("3"), member("4")}
+	for i := range together {
+		together[i].Affinity = web
+	}
+	for i := range apart {
+		apart[i].AntiAffinity = web
+	}
+	decisions := Place(hosts, together)
+	require.NotEmpty(t, decisions[0].Host, "the first of a group may go anywhere")
+	require.Equal(t, decisions[0].Host, decisions[1].Host)
+	used := map[string]bool{}
+	decisions = Place(hosts, apart)
+	for _, d := range decisions[:3] {
+		require.False(t, used[d.Host])
+		used[d.Host] = true
+	}
+	require.Equal(t, map[string]int{"anti-affinity": 3}, decisions[3].Refusal.Counts)
+	require.Empty(t, hosts[0].Guests, "what is placed counts in a copy")
 }
