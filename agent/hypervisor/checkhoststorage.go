@@ -21,9 +21,13 @@ func (c *hostCheck) disks() {
 		names = append(names, p.Name)
 		capacity[p.Name] = p.CapacityBytes
 	}
+	checked := map[string]bool{}
 	for _, d := range disks(c.def) {
-		path := diskPath(d)
-		c.oneOf(path+" pool", d.pool, names)
+		path := diskPath(c.def, d)
+		if !checked[d.pool] {
+			c.oneOf(path+" pool", d.pool, names)
+		}
+		checked[d.pool] = true
 		if room := capacity[d.pool]; room > 0 && uint64(d.sizeGB)*gib > room {
 			c.add(path+" size", fmt.Sprintf("%d GiB", d.sizeGB), fmt.Sprintf("the pool's %d GiB", room/gib), "ask for less, or choose a larger pool")
 		}
@@ -44,10 +48,14 @@ func (c *hostCheck) hasIOURing() bool {
 	return atLeast(c.facts.HypervisorVersion, qemuIOURing) && atLeast(c.facts.LibvirtVersion, libvirtIOURing)
 }
 
-func diskPath(d disk) string {
-	switch d.name {
-	case vm.RootVolume:
+func diskPath(def *VMDefinition, d disk) string {
+	switch {
+	case d.name == vm.RootVolume:
 		return "root disk"
+	case isSeed(def, d):
+		return "cloudInit"
+	case def.ISO != "" && d.name == vm.ISOVolume:
+		return "iso"
 	default:
 		return "volumes[" + d.name + "]"
 	}

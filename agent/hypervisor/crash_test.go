@@ -36,10 +36,11 @@ func TestEveryPointIsListedOnce(t *testing.T) {
 	points := hypervisor.FaultPoints()
 	require.Len(t, points, 2*(7+4+5+6))
 	require.IsIncreasing(t, points)
+	require.Len(t, hypervisor.SeedFaultPoints(), 2*2)
 }
 
 func TestFailedCreateLeavesNothing(t *testing.T) {
-	for _, point := range pointsOf("create", "import") {
+	for _, point := range append(pointsOf("create", "import"), hypervisor.SeedFaultPoints()...) {
 		t.Run(point, func(t *testing.T) {
 			h := newHost(t, fake.Options{})
 			faults := fault.New()
@@ -159,7 +160,7 @@ func (h *host) killAt(point, id string, env ...string) {
 }
 
 func TestCreateKilledAnywhereIsContinuedOrUndone(t *testing.T) {
-	for _, point := range pointsOf("create", "import") {
+	for _, point := range append(pointsOf("create", "import"), hypervisor.SeedFaultPoints()...) {
 		t.Run(point+" continued", func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t, fake.Options{})

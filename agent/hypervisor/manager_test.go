@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -193,7 +194,7 @@ func TestGracefulStopAsksAgainThenForces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		calls := map[string]int{}
-		h := newHost(t, fake.Options{IgnoreShutdown: true, IgnoreTerm: true, Fault: func(op, _ string) error {
+		h := newHost(t, fake.Options{IgnoreShutdown: true, IgnoreTerm: true, Fault: func(op, volume string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			calls[op]++
@@ -212,7 +213,7 @@ func TestGracefulStopAsksAgainThenForces(t *testing.T) {
 
 func TestGuestThatObeysIsNotKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, fake.Options{ShutdownTime: 3 * time.Second, Fault: func(op, _ string) error {
+		h := newHost(t, fake.Options{ShutdownTime: 3 * time.Second, Fault: func(op, volume string) error {
 			if op == "Kill" {
 				return errors.New("killed a guest that obeys")
 			}
@@ -246,10 +247,10 @@ func TestEventsAndConsole(t *testing.T) {
 func TestParallelCreatesImportAnImageOnce(t *testing.T) {
 	var mu sync.Mutex
 	uploads := 0
-	h := newHost(t, fake.Options{Fault: func(op, _ string) error {
+	h := newHost(t, fake.Options{Fault: func(op, volume string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if op == "UploadVolume" {
+		if op == "UploadVolume" && strings.HasPrefix(volume, "nc-base-") {
 			uploads++
 		}
 		return nil

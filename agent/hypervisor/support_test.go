@@ -84,13 +84,15 @@ func newImages(dir string) (imageDir, error) {
 	return imageDir(images), nil
 }
 
-// fullDefinition uses everything that a create has steps for: two disks, one an overlay, and a kernel.
+// fullDefinition uses everything that a create has steps for: disks, one of them an overlay, a seed, a medium and a kernel.
 func fullDefinition(id string) *vm.Definition {
 	macs := 0
 	def := vm.Normalise(vm.Definition{
 		Name: "web", UUID: id, CPUs: 1, MemoryMB: 64, DiskGB: 1, Image: "disk",
 		Volumes:           []vm.Volume{{SizeGB: 2}, {SizeGB: 1, Image: "disk"}},
 		NetworkInterfaces: []vm.NetworkInterface{{}},
+		ISO:               "disk",
+		CloudInit:         &vm.CloudInit{UserData: "#cloud-config\n{}\n"},
 		Boot:              &vm.DirectBoot{Kernel: "kernel", Initrd: "initrd", Cmdline: "console=ttyS0"},
 	}, vm.Defaults{NewMAC: func() string { macs++; return fmt.Sprintf("52:54:00:00:00:%02x", macs) }})
 	return &def

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -75,8 +74,8 @@ func TestCreateKilledAnywhereOnQEMU(t *testing.T) {
 	uri, err := host.URI()
 	require.NoError(t, err)
 	images := newLabImages(t, guest)
-	for _, point := range hypervisor.FaultPoints() {
-		if !strings.HasPrefix(point, "hypervisor.create.") && !strings.HasPrefix(point, "hypervisor.import.") {
+	for _, point := range append(hypervisor.FaultPoints(), hypervisor.SeedFaultPoints()...) {
+		if !inCreate(point) {
 			continue
 		}
 		start := func(t *testing.T) (*hypervisor.Manager, hypervisor.CreateSpec, []hypervisor.JournalEntry) {

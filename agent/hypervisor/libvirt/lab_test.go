@@ -122,6 +122,7 @@ func labOrder(images labImages) hypervisor.CreateSpec {
 		Volumes:           []vm.Volume{{SizeGB: 1}, {SizeGB: 1, Format: vm.FormatRaw, Bus: "scsi"}},
 		NetworkInterfaces: []vm.NetworkInterface{{}},
 		Boot:              &vm.DirectBoot{Kernel: "kernel", Initrd: "initrd", Cmdline: lab.KernelArgs},
+		CloudInit:         &vm.CloudInit{UserData: "#cloud-config\n{}\n", Hostname: "seeded"},
 		Annotations:       map[string]string{"attack": "'/><qemu:commandline>&lt;]]>\n\"ü"},
 		Labels:            map[string]string{"quote": "'/><qemu:commandline xmlns:qemu='x'>"},
 	}, vm.Defaults{NewMAC: func() string { return "52:54:00:aa:bb:cc" }})
@@ -163,6 +164,8 @@ func TestLifeOfARealGuest(t *testing.T) {
 	recorded, err := os.ReadFile(logs[0])
 	require.NoError(t, err)
 	require.Contains(t, string(recorded), lab.UpMark, "the console is recorded too")
+	require.Contains(t, string(recorded), "CLOUD-SEED", "the guest found its seed")
+	require.Contains(t, string(recorded), lab.UpMark+" seeded", "the guest took its name from the seed")
 	start := time.Now()
 	require.NoError(t, m.Stop(t.Context(), id, hypervisor.StopOptions{Timeout: time.Minute}))
 	t.Logf("graceful stop took %v", time.Since(start))
@@ -196,13 +199,23 @@ func requireGreeting(t *testing.T, console hypervisor.Console) {
 	}
 }
 
+// inCreate tells the points that a create passes.
+func inCreate(point string) bool {
+	for _, op := range []string{"create", "import", "seed"} {
+		if strings.HasPrefix(point, "hypervisor."+op+".") {
+			return true
+		}
+	}
+	return false
+}
+
 // TestFailedCreateLeavesNothingOnQEMU fails a create at every point, on the real thing.
 func TestFailedCreateLeavesNothingOnQEMU(t *testing.T) {
 	host, guest := labHost(t)
 	d := openHost(t, host, Options{})
 	images := newLabImages(t, guest)
-	for _, point := range hypervisor.FaultPoints() {
-		if !strings.HasPrefix(point, "hypervisor.create.") && !strings.HasPrefix(point, "hypervisor.import.") {
+	for _, point := range append(hypervisor.FaultPoints(), hypervisor.SeedFaultPoints()...) {
+		if !inCreate(point) {
 			continue
 		}
 		t.Run(point, func(t *testing.T) {
