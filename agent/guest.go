@@ -24,6 +24,22 @@ func (s hostService) Plan(ctx context.Context, r *connect.Request[agentv1.PlanRe
 	return connect.NewResponse(&agentv1.PlanResponse{DomainXml: text}), nil
 }
 
+// ListForeign lists the domains that are not the cluster's.
+func (s hostService) ListForeign(ctx context.Context, _ *connect.Request[agentv1.ListForeignRequest]) (*connect.Response[agentv1.ListForeignResponse], error) {
+	domains, err := s.machines.Foreign(ctx)
+	if err != nil {
+		return nil, connect.NewError(codeOf(err), err)
+	}
+	answer := &agentv1.ListForeignResponse{}
+	for _, d := range domains {
+		answer.Domains = append(answer.Domains, &novacronv1.ForeignDomain{
+			Id: d.ID, Name: d.Name, State: string(d.State), Arch: d.Arch, Machine: d.Machine,
+			Cpus: uint32(d.CPUs), MemoryMb: uint64(d.MemoryMB), OtherCluster: d.OtherCluster,
+		})
+	}
+	return connect.NewResponse(answer), nil
+}
+
 // GetGuest asks the agent in a guest.
 func (s hostService) GetGuest(ctx context.Context, r *connect.Request[agentv1.GetGuestRequest]) (*connect.Response[agentv1.GetGuestResponse], error) {
 	told, err := s.machines.Guest(ctx, r.Msg.GetVmId())

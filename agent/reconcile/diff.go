@@ -21,6 +21,8 @@ const (
 	Restart Kind = "restart"
 	// Delete removes the machine with all that it owns.
 	Delete Kind = "delete"
+	// Adopt marks a domain that is there, and is nobody's, as the machine.
+	Adopt Kind = "adopt"
 	// Acknowledge records on the machine that the wanted generation is in force; nothing else is to be done.
 	Acknowledge Kind = "acknowledge"
 	// Undo takes back a half-done create that nobody wants any more.
@@ -91,6 +93,8 @@ func step(vm *novacronv1.VM, machine hypervisor.Observed, here, halfDone bool, a
 		return Delete
 	case failed(vm, actual):
 		return ""
+	case !here && vm.GetAdopted():
+		return Adopt
 	case !here || halfDone:
 		return Create
 	case machine.Owner.Generation >= vm.GetGeneration() && machine.Owner.Epoch == vm.GetEpoch():

@@ -67,7 +67,7 @@ func (j *job) phase() novacronv1.VMPhase {
 		return novacronv1.VMPhase_VM_PHASE_STOPPING
 	case Delete, Undo:
 		return novacronv1.VMPhase_VM_PHASE_DELETING
-	case Pause, Restart:
+	case Adopt, Pause, Restart:
 		return novacronv1.VMPhase_VM_PHASE_RUNNING
 	case Create, Start, Acknowledge:
 	}
@@ -125,6 +125,9 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 		return r.acknowledge(ctx, wish, machines.Start(ctx, j.step.ID))
 	case Stop:
 		return r.acknowledge(ctx, wish, machines.Stop(ctx, j.step.ID, hypervisor.StopOptions{Force: wish.GetForce()}))
+	case Adopt:
+		definition := vm.FromProto(wish.GetSpec())
+		return machines.Adopt(ctx, &definition, r.owner(wish))
 	case Pause:
 		return r.acknowledge(ctx, wish, r.pause(ctx, j.step.ID))
 	case Restart:

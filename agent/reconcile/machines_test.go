@@ -103,6 +103,10 @@ func (m *machines) Adjust(ctx context.Context, definition *hypervisor.VMDefiniti
 	return m.SetOwner(ctx, definition.UUID, owner)
 }
 
+func (m *machines) Adopt(_ context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error {
+	return m.change(definition.UUID, func(o *hypervisor.Observed) { o.Ours, o.Owner = true, owner })
+}
+
 func (m *machines) Undo(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

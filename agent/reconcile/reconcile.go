@@ -18,6 +18,7 @@ type Machines interface {
 	Delete(ctx context.Context, id string, opts hypervisor.DeleteOptions) error
 	Start(ctx context.Context, id string) error
 	Stop(ctx context.Context, id string, opts hypervisor.StopOptions) error
+	Adopt(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error
 	Pause(ctx context.Context, id string) error
 	Reboot(ctx context.Context, id string, hard bool) error
 	Adjust(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error

@@ -14,7 +14,7 @@ const pageSize = 500
 
 func (a *app) hostCommand() *cobra.Command {
 	return a.group("host", "See the hypervisors", "Hosts are the machines that run `novacron agent` and on which virtual machines run.",
-		a.hostList(), a.hostShow())
+		a.hostList(), a.hostShow(), a.hostForeign())
 }
 
 func (a *app) hostList() *cobra.Command {

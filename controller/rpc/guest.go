@@ -7,10 +7,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/controller/state"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
-	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	statev1 "github.com/novacron/novacron/proto/state/v1"
 )
@@ -41,10 +39,6 @@ func (s *vmService) placed(idOrName, project string) (*novacronv1.VM, *novacronv
 		return nil, nil, fmt.Errorf("%w: virtual machine %s has no host yet: %s", state.ErrRefused, record.GetSpec().GetName(), record.GetStatus().GetMessage())
 	}
 	return record, host, nil
-}
-
-func (s *vmService) hostAgent(host *novacronv1.Member) agentv1connect.HostAgentServiceClient {
-	return agentv1connect.NewHostAgentServiceClient(s.Peers, memberURL(host.GetApiAddress()), connect.WithReadMaxBytes(node.MaxMessageBytes))
 }
 
 // GetGuest passes the question to the machine's host.

@@ -53,6 +53,7 @@ func rules() map[string]rule {
 		novacronv1connect.VMServiceDeleteVMProcedure:   {leader, admins},
 		novacronv1connect.VMServiceRestartVMProcedure:  {leader, admins},
 		novacronv1connect.VMServiceUpdateVMProcedure:   {leader, admins},
+		novacronv1connect.VMServiceAdoptVMProcedure:    {leader, admins},
 		novacronv1connect.VMServiceGetGuestProcedure:   {here, viewers},
 		novacronv1connect.VMServiceScreenshotProcedure: {here, admins},
 		novacronv1connect.VMServiceWatchVMsProcedure:   {here, viewers},
@@ -64,8 +65,9 @@ func rules() map[string]rule {
 		novacronv1connect.ImageServiceListImagesProcedure:  {read, viewers},
 		novacronv1connect.ImageServiceDeleteImageProcedure: {leader, admins},
 
-		novacronv1connect.HostServiceGetHostProcedure:   {read, viewers},
-		novacronv1connect.HostServiceListHostsProcedure: {read, viewers},
+		novacronv1connect.HostServiceGetHostProcedure:            {read, viewers},
+		novacronv1connect.HostServiceListHostsProcedure:          {read, viewers},
+		novacronv1connect.HostServiceListForeignDomainsProcedure: {here, viewers},
 
 		novacronv1connect.EventServiceWatchEventsProcedure: {here, viewers},
 

@@ -103,9 +103,14 @@ func vmEvents(before, after *novacronv1.VM) (events []*novacronv1.Event) {
 		add(after, "request."+after.GetOperation().GetKind(), "")
 	}
 	if was, is := before.GetStatus().GetPhase(), after.GetStatus().GetPhase(); was != is && is != novacronv1.VMPhase_VM_PHASE_SCHEDULED {
-		add(after, strings.ToLower(strings.TrimPrefix(is.String(), "VM_PHASE_")), after.GetStatus().GetMessage())
+		add(after, word(is), after.GetStatus().GetMessage())
 	}
 	return events
+}
+
+// word is a phase as people write it.
+func word(phase novacronv1.VMPhase) string {
+	return strings.ToLower(strings.TrimPrefix(phase.String(), "VM_PHASE_"))
 }
 
 func (x *txn) hostEvents(before, record *statev1.HostRecord) []*novacronv1.Event {

@@ -72,7 +72,7 @@ func (x *txn) loseSight(hostID string) {
 		after := edit(vm)
 		after.Status = &novacronv1.VMStatus{
 			Phase: novacronv1.VMPhase_VM_PHASE_UNKNOWN, UpdateTime: x.now, ObservedGeneration: vm.GetStatus().GetObservedGeneration(),
-			Message: fmt.Sprintf("host %s is not heard from; it was %s", vm.GetHostName(), vm.GetStatus().GetPhase()),
+			Message: fmt.Sprintf("host %s is not heard from; it was %s", vm.GetHostName(), word(vm.GetStatus().GetPhase())),
 		}
 		x.putVM(after)
 	}

@@ -97,3 +97,24 @@ func TestUpdate(t *testing.T) {
 	require.True(t, found)
 	require.Equal(t, "vm", renamed.GetId())
 }
+
+func TestAdopt(t *testing.T) {
+	adopt := func(id, host string) func(*statev1.Command) {
+		return func(c *statev1.Command) {
+			c.Op = &statev1.Command_AdoptVm{AdoptVm: &statev1.AdoptVM{
+				Id: id, HostId: host, OperationId: "op-adopt", Power: novacronv1.PowerState_POWER_STATE_RUNNING,
+				Spec: &novacronv1.VMSpec{Name: id, Project: "default", Cpus: 64, MemoryMb: 4096},
+			}}
+		}
+	}
+	f := runningVM(t)
+	_, err := f.apply(adopt("old", "nowhere"))
+	require.ErrorIs(t, err, ErrNotFound)
+	_, err = f.apply(adopt("vm", "h1"))
+	require.ErrorIs(t, err, ErrExists)
+	vm := f.must(adopt("old", "h1")).(*novacronv1.VM)
+	require.True(t, vm.GetAdopted())
+	require.Equal(t, "h1", vm.GetHostName())
+	host, _ := f.store.View().Host("h1")
+	require.EqualValues(t, 65, host.GetAllocated().GetCpus(), "it counts, although the host has less to promise")
+}

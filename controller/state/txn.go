@@ -54,6 +54,8 @@ func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
 		return x.createVM(op.CreateVm)
 	case *statev1.Command_SetVmPower:
 		return x.setVMPower(op.SetVmPower)
+	case *statev1.Command_AdoptVm:
+		return x.adoptVM(op.AdoptVm)
 	case *statev1.Command_UpdateVm:
 		return x.updateVM(op.UpdateVm)
 	case *statev1.Command_RestartVm:

@@ -46,7 +46,7 @@ func (x *txn) renamable(vm *novacronv1.VM, name string) error {
 		return fmt.Errorf("%w: name: %q is virtual machine %s in project %s: choose another name", ErrExists, name, other, vm.GetSpec().GetProject())
 	}
 	if phase := vm.GetStatus().GetPhase(); vm.GetHostId() != "" && phase != novacronv1.VMPhase_VM_PHASE_STOPPED {
-		return fmt.Errorf("%w: virtual machine %s is %s, only a stopped one can be renamed: stop it first", ErrRefused, vm.GetSpec().GetName(), phase)
+		return fmt.Errorf("%w: virtual machine %s is %s, only a stopped one can be renamed: stop it first", ErrRefused, vm.GetSpec().GetName(), word(phase))
 	}
 	return nil
 }

@@ -159,7 +159,7 @@ func (x *txn) restartVM(op *statev1.RestartVM) (proto.Message, error) {
 	case before.GetDeleteTime() != nil:
 		return nil, fmt.Errorf("%w: virtual machine %s is being deleted", ErrRefused, name)
 	case phase != novacronv1.VMPhase_VM_PHASE_RUNNING:
-		return nil, fmt.Errorf("%w: virtual machine %s is %s, only a running one can be restarted: start it instead", ErrRefused, name, phase)
+		return nil, fmt.Errorf("%w: virtual machine %s is %s, only a running one can be restarted: start it instead", ErrRefused, name, word(phase))
 	}
 	after := edit(before)
 	after.Generation++

@@ -1134,6 +1134,86 @@ func (x *PlanResponse) GetRefusal() string {
 	return ""
 }
 
+type ListForeignRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListForeignRequest) Reset() {
+	*x = ListForeignRequest{}
+	mi := &file_agent_v1_agent_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListForeignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListForeignRequest) ProtoMessage() {}
+
+func (x *ListForeignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListForeignRequest.ProtoReflect.Descriptor instead.
+func (*ListForeignRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{21}
+}
+
+type ListForeignResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Domains       []*v1.ForeignDomain    `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListForeignResponse) Reset() {
+	*x = ListForeignResponse{}
+	mi := &file_agent_v1_agent_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListForeignResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListForeignResponse) ProtoMessage() {}
+
+func (x *ListForeignResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_agent_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListForeignResponse.ProtoReflect.Descriptor instead.
+func (*ListForeignResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_agent_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListForeignResponse) GetDomains() []*v1.ForeignDomain {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
 var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
@@ -1205,13 +1285,17 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\fPlanResponse\x12\x1d\n" +
 	"\n" +
 	"domain_xml\x18\x01 \x01(\tR\tdomainXml\x12\x18\n" +
-	"\arefusal\x18\x02 \x01(\tR\arefusal2\x8e\x01\n" +
+	"\arefusal\x18\x02 \x01(\tR\arefusal\"\x14\n" +
+	"\x12ListForeignRequest\"K\n" +
+	"\x13ListForeignResponse\x124\n" +
+	"\adomains\x18\x01 \x03(\v2\x1a.novacron.v1.ForeignDomainR\adomains2\x8e\x01\n" +
 	"\x0eDesiredService\x12?\n" +
 	"\x05Watch\x12\x16.agent.v1.WatchRequest\x1a\x17.agent.v1.WatchResponse\"\x03\x90\x02\x010\x01\x12;\n" +
-	"\x06Report\x12\x17.agent.v1.ReportRequest\x1a\x18.agent.v1.ReportResponse2\xaa\x02\n" +
+	"\x06Report\x12\x17.agent.v1.ReportRequest\x1a\x18.agent.v1.ReportResponse2\xfb\x02\n" +
 	"\x10HostAgentService\x12B\n" +
 	"\aConsole\x12\x18.agent.v1.ConsoleRequest\x1a\x19.agent.v1.ConsoleResponse(\x010\x01\x12:\n" +
-	"\x04Plan\x12\x15.agent.v1.PlanRequest\x1a\x16.agent.v1.PlanResponse\"\x03\x90\x02\x01\x12F\n" +
+	"\x04Plan\x12\x15.agent.v1.PlanRequest\x1a\x16.agent.v1.PlanResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\vListForeign\x12\x1c.agent.v1.ListForeignRequest\x1a\x1d.agent.v1.ListForeignResponse\"\x03\x90\x02\x01\x12F\n" +
 	"\bGetGuest\x12\x19.agent.v1.GetGuestRequest\x1a\x1a.agent.v1.GetGuestResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\n" +
 	"Screenshot\x12\x1b.agent.v1.ScreenshotRequest\x1a\x1c.agent.v1.ScreenshotResponse\"\x03\x90\x02\x010\x012\xdf\x01\n" +
@@ -1232,7 +1316,7 @@ func file_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_agent_v1_agent_proto_rawDescData
 }
 
-var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_agent_v1_agent_proto_goTypes = []any{
 	(*WatchRequest)(nil),          // 0: agent.v1.WatchRequest
 	(*WatchResponse)(nil),         // 1: agent.v1.WatchResponse
@@ -1255,48 +1339,54 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*ScreenshotResponse)(nil),    // 18: agent.v1.ScreenshotResponse
 	(*PlanRequest)(nil),           // 19: agent.v1.PlanRequest
 	(*PlanResponse)(nil),          // 20: agent.v1.PlanResponse
-	(*v1.VM)(nil),                 // 21: novacron.v1.VM
-	(v1.VMPhase)(0),               // 22: novacron.v1.VMPhase
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 24: novacron.v1.HostInfo
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(*v1.GetGuestResponse)(nil),   // 26: novacron.v1.GetGuestResponse
-	(*v1.VMSpec)(nil),             // 27: novacron.v1.VMSpec
+	(*ListForeignRequest)(nil),    // 21: agent.v1.ListForeignRequest
+	(*ListForeignResponse)(nil),   // 22: agent.v1.ListForeignResponse
+	(*v1.VM)(nil),                 // 23: novacron.v1.VM
+	(v1.VMPhase)(0),               // 24: novacron.v1.VMPhase
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 26: novacron.v1.HostInfo
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(*v1.GetGuestResponse)(nil),   // 28: novacron.v1.GetGuestResponse
+	(*v1.VMSpec)(nil),             // 29: novacron.v1.VMSpec
+	(*v1.ForeignDomain)(nil),      // 30: novacron.v1.ForeignDomain
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
-	21, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
-	22, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	23, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	24, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	23, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
+	24, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	25, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	26, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
 	3,  // 5: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
 	4,  // 6: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	25, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	26, // 8: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
-	27, // 9: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
-	0,  // 10: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 11: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 12: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	19, // 13: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
-	15, // 14: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
-	17, // 15: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
-	9,  // 16: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 17: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 18: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 19: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 20: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 21: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	20, // 22: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
-	16, // 23: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
-	18, // 24: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
-	10, // 25: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 26: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 27: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	19, // [19:28] is the sub-list for method output_type
-	10, // [10:19] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	27, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	28, // 8: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	29, // 9: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
+	30, // 10: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
+	0,  // 11: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 12: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 13: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	19, // 14: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
+	21, // 15: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
+	15, // 16: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 17: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 18: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 19: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 20: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 21: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 22: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 23: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	20, // 24: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
+	22, // 25: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
+	16, // 26: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 27: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 28: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 29: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 30: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	21, // [21:31] is the sub-list for method output_type
+	11, // [11:21] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -1310,7 +1400,7 @@ func file_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_v1_agent_proto_rawDesc), len(file_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

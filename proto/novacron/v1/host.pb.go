@@ -590,6 +590,197 @@ func (x *ListHostsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type ListForeignDomainsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name or id.
+	Host          string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListForeignDomainsRequest) Reset() {
+	*x = ListForeignDomainsRequest{}
+	mi := &file_novacron_v1_host_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListForeignDomainsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListForeignDomainsRequest) ProtoMessage() {}
+
+func (x *ListForeignDomainsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListForeignDomainsRequest.ProtoReflect.Descriptor instead.
+func (*ListForeignDomainsRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListForeignDomainsRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type ListForeignDomainsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Domains       []*ForeignDomain       `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListForeignDomainsResponse) Reset() {
+	*x = ListForeignDomainsResponse{}
+	mi := &file_novacron_v1_host_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListForeignDomainsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListForeignDomainsResponse) ProtoMessage() {}
+
+func (x *ListForeignDomainsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListForeignDomainsResponse.ProtoReflect.Descriptor instead.
+func (*ListForeignDomainsResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListForeignDomainsResponse) GetDomains() []*ForeignDomain {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+type ForeignDomain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// "running", "stopped", "paused" or "crashed".
+	State    string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Arch     string `protobuf:"bytes,4,opt,name=arch,proto3" json:"arch,omitempty"`
+	Machine  string `protobuf:"bytes,5,opt,name=machine,proto3" json:"machine,omitempty"`
+	Cpus     uint32 `protobuf:"varint,6,opt,name=cpus,proto3" json:"cpus,omitempty"`
+	MemoryMb uint64 `protobuf:"varint,7,opt,name=memory_mb,json=memoryMB,proto3" json:"memory_mb,omitempty"`
+	// It belongs to another cluster and cannot be adopted.
+	OtherCluster  bool `protobuf:"varint,8,opt,name=other_cluster,json=otherCluster,proto3" json:"other_cluster,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForeignDomain) Reset() {
+	*x = ForeignDomain{}
+	mi := &file_novacron_v1_host_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForeignDomain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForeignDomain) ProtoMessage() {}
+
+func (x *ForeignDomain) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForeignDomain.ProtoReflect.Descriptor instead.
+func (*ForeignDomain) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ForeignDomain) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ForeignDomain) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ForeignDomain) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ForeignDomain) GetArch() string {
+	if x != nil {
+		return x.Arch
+	}
+	return ""
+}
+
+func (x *ForeignDomain) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *ForeignDomain) GetCpus() uint32 {
+	if x != nil {
+		return x.Cpus
+	}
+	return 0
+}
+
+func (x *ForeignDomain) GetMemoryMb() uint64 {
+	if x != nil {
+		return x.MemoryMb
+	}
+	return 0
+}
+
+func (x *ForeignDomain) GetOtherCluster() bool {
+	if x != nil {
+		return x.OtherCluster
+	}
+	return false
+}
+
 var File_novacron_v1_host_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_host_proto_rawDesc = "" +
@@ -639,14 +830,28 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"d\n" +
 	"\x11ListHostsResponse\x12'\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x11.novacron.v1.HostR\x05hosts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*g\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"/\n" +
+	"\x19ListForeignDomainsRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"R\n" +
+	"\x1aListForeignDomainsResponse\x124\n" +
+	"\adomains\x18\x01 \x03(\v2\x1a.novacron.v1.ForeignDomainR\adomains\"\xcd\x01\n" +
+	"\rForeignDomain\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x12\n" +
+	"\x04arch\x18\x04 \x01(\tR\x04arch\x12\x18\n" +
+	"\amachine\x18\x05 \x01(\tR\amachine\x12\x12\n" +
+	"\x04cpus\x18\x06 \x01(\rR\x04cpus\x12\x1b\n" +
+	"\tmemory_mb\x18\a \x01(\x04R\bmemoryMB\x12#\n" +
+	"\rother_cluster\x18\b \x01(\bR\fotherCluster*g\n" +
 	"\tHostState\x12\x1a\n" +
 	"\x16HOST_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rHOST_STATE_UP\x10\x01\x12\x13\n" +
 	"\x0fHOST_STATE_DOWN\x10\x02\x12\x16\n" +
-	"\x12HOST_STATE_JOINING\x10\x032\xa9\x01\n" +
+	"\x12HOST_STATE_JOINING\x10\x032\x95\x02\n" +
 	"\vHostService\x12I\n" +
-	"\aGetHost\x12\x1b.novacron.v1.GetHostRequest\x1a\x1c.novacron.v1.GetHostResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\aGetHost\x12\x1b.novacron.v1.GetHostRequest\x1a\x1c.novacron.v1.GetHostResponse\"\x03\x90\x02\x01\x12j\n" +
+	"\x12ListForeignDomains\x12&.novacron.v1.ListForeignDomainsRequest\x1a'.novacron.v1.ListForeignDomainsResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\tListHosts\x12\x1d.novacron.v1.ListHostsRequest\x1a\x1e.novacron.v1.ListHostsResponse\"\x03\x90\x02\x01B;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
 
 var (
@@ -662,37 +867,43 @@ func file_novacron_v1_host_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_novacron_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_novacron_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_novacron_v1_host_proto_goTypes = []any{
-	(HostState)(0),                // 0: novacron.v1.HostState
-	(*Host)(nil),                  // 1: novacron.v1.Host
-	(*Resources)(nil),             // 2: novacron.v1.Resources
-	(*HostInfo)(nil),              // 3: novacron.v1.HostInfo
-	(*GetHostRequest)(nil),        // 4: novacron.v1.GetHostRequest
-	(*GetHostResponse)(nil),       // 5: novacron.v1.GetHostResponse
-	(*ListHostsRequest)(nil),      // 6: novacron.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),     // 7: novacron.v1.ListHostsResponse
-	nil,                           // 8: novacron.v1.HostInfo.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(HostState)(0),                     // 0: novacron.v1.HostState
+	(*Host)(nil),                       // 1: novacron.v1.Host
+	(*Resources)(nil),                  // 2: novacron.v1.Resources
+	(*HostInfo)(nil),                   // 3: novacron.v1.HostInfo
+	(*GetHostRequest)(nil),             // 4: novacron.v1.GetHostRequest
+	(*GetHostResponse)(nil),            // 5: novacron.v1.GetHostResponse
+	(*ListHostsRequest)(nil),           // 6: novacron.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 7: novacron.v1.ListHostsResponse
+	(*ListForeignDomainsRequest)(nil),  // 8: novacron.v1.ListForeignDomainsRequest
+	(*ListForeignDomainsResponse)(nil), // 9: novacron.v1.ListForeignDomainsResponse
+	(*ForeignDomain)(nil),              // 10: novacron.v1.ForeignDomain
+	nil,                                // 11: novacron.v1.HostInfo.LabelsEntry
+	(*timestamppb.Timestamp)(nil),      // 12: google.protobuf.Timestamp
 }
 var file_novacron_v1_host_proto_depIdxs = []int32{
 	0,  // 0: novacron.v1.Host.state:type_name -> novacron.v1.HostState
 	3,  // 1: novacron.v1.Host.info:type_name -> novacron.v1.HostInfo
 	2,  // 2: novacron.v1.Host.allocated:type_name -> novacron.v1.Resources
-	9,  // 3: novacron.v1.Host.last_change_time:type_name -> google.protobuf.Timestamp
+	12, // 3: novacron.v1.Host.last_change_time:type_name -> google.protobuf.Timestamp
 	2,  // 4: novacron.v1.HostInfo.capacity:type_name -> novacron.v1.Resources
-	8,  // 5: novacron.v1.HostInfo.labels:type_name -> novacron.v1.HostInfo.LabelsEntry
+	11, // 5: novacron.v1.HostInfo.labels:type_name -> novacron.v1.HostInfo.LabelsEntry
 	1,  // 6: novacron.v1.GetHostResponse.host:type_name -> novacron.v1.Host
 	1,  // 7: novacron.v1.ListHostsResponse.hosts:type_name -> novacron.v1.Host
-	4,  // 8: novacron.v1.HostService.GetHost:input_type -> novacron.v1.GetHostRequest
-	6,  // 9: novacron.v1.HostService.ListHosts:input_type -> novacron.v1.ListHostsRequest
-	5,  // 10: novacron.v1.HostService.GetHost:output_type -> novacron.v1.GetHostResponse
-	7,  // 11: novacron.v1.HostService.ListHosts:output_type -> novacron.v1.ListHostsResponse
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	10, // 8: novacron.v1.ListForeignDomainsResponse.domains:type_name -> novacron.v1.ForeignDomain
+	4,  // 9: novacron.v1.HostService.GetHost:input_type -> novacron.v1.GetHostRequest
+	8,  // 10: novacron.v1.HostService.ListForeignDomains:input_type -> novacron.v1.ListForeignDomainsRequest
+	6,  // 11: novacron.v1.HostService.ListHosts:input_type -> novacron.v1.ListHostsRequest
+	5,  // 12: novacron.v1.HostService.GetHost:output_type -> novacron.v1.GetHostResponse
+	9,  // 13: novacron.v1.HostService.ListForeignDomains:output_type -> novacron.v1.ListForeignDomainsResponse
+	7,  // 14: novacron.v1.HostService.ListHosts:output_type -> novacron.v1.ListHostsResponse
+	12, // [12:15] is the sub-list for method output_type
+	9,  // [9:12] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_host_proto_init() }
@@ -706,7 +917,7 @@ func file_novacron_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_host_proto_rawDesc), len(file_novacron_v1_host_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

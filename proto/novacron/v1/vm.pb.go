@@ -1902,8 +1902,10 @@ type VM struct {
 	Force bool `protobuf:"varint,14,opt,name=force,proto3" json:"force,omitempty"`
 	// Generation that asks for a restart of the guest; 0 means none ever did. With force the guest is not asked.
 	RestartGeneration uint64 `protobuf:"varint,15,opt,name=restart_generation,json=restartGeneration,proto3" json:"restart_generation,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The machine was not made by the cluster but taken over.
+	Adopted       bool `protobuf:"varint,16,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VM) Reset() {
@@ -2039,6 +2041,13 @@ func (x *VM) GetRestartGeneration() uint64 {
 		return x.RestartGeneration
 	}
 	return 0
+}
+
+func (x *VM) GetAdopted() bool {
+	if x != nil {
+		return x.Adopted
+	}
+	return false
 }
 
 type VMStatus struct {
@@ -2191,7 +2200,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "start", "stop", "pause", "restart", "update" or "delete".
+	// "create", "adopt", "start", "stop", "pause", "restart", "update" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -3733,6 +3742,111 @@ func (x *PlanVMResponse) GetExisting() *VM {
 	return nil
 }
 
+type AdoptVMRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Host that it is on, and its name or UUID there.
+	Host          string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Domain        string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	Project       string `protobuf:"bytes,3,opt,name=project,proto3" json:"project,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdoptVMRequest) Reset() {
+	*x = AdoptVMRequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdoptVMRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdoptVMRequest) ProtoMessage() {}
+
+func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdoptVMRequest.ProtoReflect.Descriptor instead.
+func (*AdoptVMRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *AdoptVMRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *AdoptVMRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *AdoptVMRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+type AdoptVMResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdoptVMResponse) Reset() {
+	*x = AdoptVMResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdoptVMResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdoptVMResponse) ProtoMessage() {}
+
+func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdoptVMResponse.ProtoReflect.Descriptor instead.
+func (*AdoptVMResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *AdoptVMResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
 var File_novacron_v1_vm_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_vm_proto_rawDesc = "" +
@@ -4002,7 +4116,7 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a?\n" +
 	"\x11AntiAffinityEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf0\x04\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1e\n" +
@@ -4023,7 +4137,8 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\toperation\x18\f \x01(\v2\x16.novacron.v1.OperationR\toperation\x12-\n" +
 	"\x06images\x18\r \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
 	"\x05force\x18\x0e \x01(\bR\x05force\x12-\n" +
-	"\x12restart_generation\x18\x0f \x01(\x04R\x11restartGeneration\"\xd2\x01\n" +
+	"\x12restart_generation\x18\x0f \x01(\x04R\x11restartGeneration\x12\x18\n" +
+	"\aadopted\x18\x10 \x01(\bR\aadopted\"\xd2\x01\n" +
 	"\bVMStatus\x12*\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12/\n" +
@@ -4153,7 +4268,13 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\arefusal\x18\x04 \x01(\tR\arefusal\x12\x1d\n" +
 	"\n" +
 	"domain_xml\x18\x05 \x01(\tR\tdomainXml\x12+\n" +
-	"\bexisting\x18\x06 \x01(\v2\x0f.novacron.v1.VMR\bexisting*s\n" +
+	"\bexisting\x18\x06 \x01(\v2\x0f.novacron.v1.VMR\bexisting\"V\n" +
+	"\x0eAdoptVMRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x18\n" +
+	"\aproject\x18\x03 \x01(\tR\aproject\"2\n" +
+	"\x0fAdoptVMResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm*s\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
 	"\x17POWER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -4177,14 +4298,15 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x18\n" +
 	"\x14OPERATION_STATE_DONE\x10\x02\x12\x1a\n" +
-	"\x16OPERATION_STATE_FAILED\x10\x032\x97\a\n" +
+	"\x16OPERATION_STATE_FAILED\x10\x032\xdd\a\n" +
 	"\tVMService\x12G\n" +
 	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12F\n" +
 	"\x06PlanVM\x12\x1a.novacron.v1.PlanVMRequest\x1a\x1b.novacron.v1.PlanVMResponse\"\x03\x90\x02\x01\x12C\n" +
 	"\x05GetVM\x12\x19.novacron.v1.GetVMRequest\x1a\x1a.novacron.v1.GetVMResponse\"\x03\x90\x02\x01\x12I\n" +
 	"\aListVMs\x12\x1b.novacron.v1.ListVMsRequest\x1a\x1c.novacron.v1.ListVMsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\n" +
-	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12G\n" +
+	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12D\n" +
+	"\aAdoptVM\x12\x1b.novacron.v1.AdoptVMRequest\x1a\x1c.novacron.v1.AdoptVMResponse\x12G\n" +
 	"\bUpdateVM\x12\x1c.novacron.v1.UpdateVMRequest\x1a\x1d.novacron.v1.UpdateVMResponse\x12J\n" +
 	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12L\n" +
 	"\bGetGuest\x12\x1c.novacron.v1.GetGuestRequest\x1a\x1d.novacron.v1.GetGuestResponse\"\x03\x90\x02\x01\x12T\n" +
@@ -4207,7 +4329,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4257,20 +4379,22 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*UpdateVMResponse)(nil),      // 45: novacron.v1.UpdateVMResponse
 	(*PlanVMRequest)(nil),         // 46: novacron.v1.PlanVMRequest
 	(*PlanVMResponse)(nil),        // 47: novacron.v1.PlanVMResponse
-	nil,                           // 48: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 49: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 50: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 51: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 52: novacron.v1.Placement.AffinityEntry
-	nil,                           // 53: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 54: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 55: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 56: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 57: google.protobuf.Timestamp
+	(*AdoptVMRequest)(nil),        // 48: novacron.v1.AdoptVMRequest
+	(*AdoptVMResponse)(nil),       // 49: novacron.v1.AdoptVMResponse
+	nil,                           // 50: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 51: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 52: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 53: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 54: novacron.v1.Placement.AffinityEntry
+	nil,                           // 55: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 56: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 57: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 58: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	48, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	49, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	50, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	51, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4288,25 +4412,25 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	50, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	51, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	52, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	53, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	52, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	53, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	54, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	55, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
 	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	57, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	57, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	59, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	59, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
 	22, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
 	21, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
 	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	57, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	59, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
 	2,  // 32: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	57, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	59, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 34: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
 	19, // 35: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
 	19, // 36: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	54, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	56, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
 	19, // 38: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
 	0,  // 39: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
 	19, // 40: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
@@ -4314,41 +4438,44 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	19, // 42: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
 	19, // 43: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
 	41, // 44: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	55, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	56, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	57, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	58, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
 	19, // 47: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
 	3,  // 48: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
 	3,  // 49: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
 	19, // 50: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
-	23, // 51: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	46, // 52: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
-	25, // 53: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	27, // 54: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	29, // 55: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	44, // 56: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	37, // 57: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	39, // 58: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	42, // 59: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	31, // 60: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	33, // 61: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	35, // 62: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	24, // 63: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	47, // 64: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
-	26, // 65: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	28, // 66: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	30, // 67: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	45, // 68: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	38, // 69: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	40, // 70: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	43, // 71: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	32, // 72: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	34, // 73: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	36, // 74: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	63, // [63:75] is the sub-list for method output_type
-	51, // [51:63] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	19, // 51: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
+	23, // 52: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	46, // 53: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	25, // 54: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	27, // 55: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	29, // 56: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	48, // 57: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
+	44, // 58: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	37, // 59: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	39, // 60: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	42, // 61: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	31, // 62: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	33, // 63: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	35, // 64: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	24, // 65: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	47, // 66: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	26, // 67: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	28, // 68: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	30, // 69: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	49, // 70: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
+	45, // 71: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	38, // 72: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	40, // 73: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	43, // 74: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	32, // 75: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	34, // 76: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	36, // 77: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	65, // [65:78] is the sub-list for method output_type
+	52, // [52:65] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4371,7 +4498,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   54,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -52,6 +52,7 @@ type Command struct {
 	//	*Command_ObserveVms
 	//	*Command_RestartVm
 	//	*Command_UpdateVm
+	//	*Command_AdoptVm
 	//	*Command_InitCluster
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
@@ -269,6 +270,15 @@ func (x *Command) GetUpdateVm() *UpdateVM {
 	return nil
 }
 
+func (x *Command) GetAdoptVm() *AdoptVM {
+	if x != nil {
+		if x, ok := x.Op.(*Command_AdoptVm); ok {
+			return x.AdoptVm
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetInitCluster() *InitCluster {
 	if x != nil {
 		if x, ok := x.Op.(*Command_InitCluster); ok {
@@ -350,6 +360,10 @@ type Command_UpdateVm struct {
 	UpdateVm *UpdateVM `protobuf:"bytes,57,opt,name=update_vm,json=updateVm,proto3,oneof"`
 }
 
+type Command_AdoptVm struct {
+	AdoptVm *AdoptVM `protobuf:"bytes,58,opt,name=adopt_vm,json=adoptVm,proto3,oneof"`
+}
+
 type Command_InitCluster struct {
 	InitCluster *InitCluster `protobuf:"bytes,60,opt,name=init_cluster,json=initCluster,proto3,oneof"`
 }
@@ -387,6 +401,8 @@ func (*Command_ObserveVms) isCommand_Op() {}
 func (*Command_RestartVm) isCommand_Op() {}
 
 func (*Command_UpdateVm) isCommand_Op() {}
+
+func (*Command_AdoptVm) isCommand_Op() {}
 
 func (*Command_InitCluster) isCommand_Op() {}
 
@@ -1151,6 +1167,83 @@ func (x *SetVMPower) GetForce() bool {
 	return false
 }
 
+// AdoptVM records a machine that is on a host already.
+type AdoptVM struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Spec          *v1.VMSpec             `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	HostId        string                 `protobuf:"bytes,3,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	OperationId   string                 `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	Power         v1.PowerState          `protobuf:"varint,5,opt,name=power,proto3,enum=novacron.v1.PowerState" json:"power,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdoptVM) Reset() {
+	*x = AdoptVM{}
+	mi := &file_state_v1_state_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdoptVM) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdoptVM) ProtoMessage() {}
+
+func (x *AdoptVM) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdoptVM.ProtoReflect.Descriptor instead.
+func (*AdoptVM) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AdoptVM) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AdoptVM) GetSpec() *v1.VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *AdoptVM) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *AdoptVM) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *AdoptVM) GetPower() v1.PowerState {
+	if x != nil {
+		return x.Power
+	}
+	return v1.PowerState(0)
+}
+
 type UpdateVM struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1167,7 +1260,7 @@ type UpdateVM struct {
 
 func (x *UpdateVM) Reset() {
 	*x = UpdateVM{}
-	mi := &file_state_v1_state_proto_msgTypes[14]
+	mi := &file_state_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1272,7 @@ func (x *UpdateVM) String() string {
 func (*UpdateVM) ProtoMessage() {}
 
 func (x *UpdateVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[14]
+	mi := &file_state_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1285,7 @@ func (x *UpdateVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVM.ProtoReflect.Descriptor instead.
 func (*UpdateVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateVM) GetId() string {
@@ -1255,7 +1348,7 @@ type RestartVM struct {
 
 func (x *RestartVM) Reset() {
 	*x = RestartVM{}
-	mi := &file_state_v1_state_proto_msgTypes[15]
+	mi := &file_state_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1360,7 @@ func (x *RestartVM) String() string {
 func (*RestartVM) ProtoMessage() {}
 
 func (x *RestartVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[15]
+	mi := &file_state_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1373,7 @@ func (x *RestartVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVM.ProtoReflect.Descriptor instead.
 func (*RestartVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RestartVM) GetId() string {
@@ -1315,7 +1408,7 @@ type DeleteVM struct {
 
 func (x *DeleteVM) Reset() {
 	*x = DeleteVM{}
-	mi := &file_state_v1_state_proto_msgTypes[16]
+	mi := &file_state_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1420,7 @@ func (x *DeleteVM) String() string {
 func (*DeleteVM) ProtoMessage() {}
 
 func (x *DeleteVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[16]
+	mi := &file_state_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1433,7 @@ func (x *DeleteVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVM.ProtoReflect.Descriptor instead.
 func (*DeleteVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteVM) GetId() string {
@@ -1374,7 +1467,7 @@ type BindVMs struct {
 
 func (x *BindVMs) Reset() {
 	*x = BindVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[17]
+	mi := &file_state_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1479,7 @@ func (x *BindVMs) String() string {
 func (*BindVMs) ProtoMessage() {}
 
 func (x *BindVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[17]
+	mi := &file_state_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1492,7 @@ func (x *BindVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindVMs.ProtoReflect.Descriptor instead.
 func (*BindVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BindVMs) GetBindings() []*Binding {
@@ -1421,7 +1514,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_state_v1_state_proto_msgTypes[18]
+	mi := &file_state_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1526,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[18]
+	mi := &file_state_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1539,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Binding) GetVmId() string {
@@ -1482,7 +1575,7 @@ type RefuseVM struct {
 
 func (x *RefuseVM) Reset() {
 	*x = RefuseVM{}
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1587,7 @@ func (x *RefuseVM) String() string {
 func (*RefuseVM) ProtoMessage() {}
 
 func (x *RefuseVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1600,7 @@ func (x *RefuseVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefuseVM.ProtoReflect.Descriptor instead.
 func (*RefuseVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RefuseVM) GetVmId() string {
@@ -1543,7 +1636,7 @@ type ObserveVMs struct {
 
 func (x *ObserveVMs) Reset() {
 	*x = ObserveVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1648,7 @@ func (x *ObserveVMs) String() string {
 func (*ObserveVMs) ProtoMessage() {}
 
 func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1661,7 @@ func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVMs.ProtoReflect.Descriptor instead.
 func (*ObserveVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ObserveVMs) GetHostId() string {
@@ -1609,7 +1702,7 @@ type HypervisorEvent struct {
 
 func (x *HypervisorEvent) Reset() {
 	*x = HypervisorEvent{}
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1714,7 @@ func (x *HypervisorEvent) String() string {
 func (*HypervisorEvent) ProtoMessage() {}
 
 func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1727,7 @@ func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
 func (*HypervisorEvent) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HypervisorEvent) GetVmId() string {
@@ -1687,7 +1780,7 @@ type VMObservation struct {
 
 func (x *VMObservation) Reset() {
 	*x = VMObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1792,7 @@ func (x *VMObservation) String() string {
 func (*VMObservation) ProtoMessage() {}
 
 func (x *VMObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1805,7 @@ func (x *VMObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMObservation.ProtoReflect.Descriptor instead.
 func (*VMObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *VMObservation) GetVmId() string {
@@ -1786,7 +1879,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1891,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1904,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -1988,7 +2081,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2093,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2106,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SnapshotHeader) GetVersion() uint32 {
@@ -2053,7 +2146,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2158,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2171,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SnapshotEnd) GetRecords() uint64 {
@@ -2104,7 +2197,7 @@ type HostRecord struct {
 
 func (x *HostRecord) Reset() {
 	*x = HostRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2209,7 @@ func (x *HostRecord) String() string {
 func (*HostRecord) ProtoMessage() {}
 
 func (x *HostRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2222,7 @@ func (x *HostRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRecord.ProtoReflect.Descriptor instead.
 func (*HostRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostRecord) GetId() string {
@@ -2192,7 +2285,7 @@ type RevokedNode struct {
 
 func (x *RevokedNode) Reset() {
 	*x = RevokedNode{}
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2204,7 +2297,7 @@ func (x *RevokedNode) String() string {
 func (*RevokedNode) ProtoMessage() {}
 
 func (x *RevokedNode) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2217,7 +2310,7 @@ func (x *RevokedNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedNode.ProtoReflect.Descriptor instead.
 func (*RevokedNode) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RevokedNode) GetId() string {
@@ -2246,7 +2339,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2351,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2364,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -2299,7 +2392,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\xe4\b\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\x94\t\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -2325,7 +2418,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"observeVms\x124\n" +
 	"\n" +
 	"restart_vm\x188 \x01(\v2\x13.state.v1.RestartVMH\x00R\trestartVm\x121\n" +
-	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12:\n" +
+	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12.\n" +
+	"\badopt_vm\x18: \x01(\v2\x11.state.v1.AdoptVMH\x00R\aadoptVm\x12:\n" +
 	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitClusterB\x04\n" +
 	"\x02op\"Y\n" +
 	"\vInitCluster\x12\x1d\n" +
@@ -2382,7 +2476,13 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x05power\x18\x02 \x01(\x0e2\x17.novacron.v1.PowerStateR\x05power\x12!\n" +
 	"\foperation_id\x18\x03 \x01(\tR\voperationId\x12\x14\n" +
-	"\x05force\x18\x04 \x01(\bR\x05force\"\xb9\x03\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"\xad\x01\n" +
+	"\aAdoptVM\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
+	"\x04spec\x18\x02 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x17\n" +
+	"\ahost_id\x18\x03 \x01(\tR\x06hostId\x12!\n" +
+	"\foperation_id\x18\x04 \x01(\tR\voperationId\x12-\n" +
+	"\x05power\x18\x05 \x01(\x0e2\x17.novacron.v1.PowerStateR\x05power\"\xb9\x03\n" +
 	"\bUpdateVM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x12\n" +
@@ -2488,7 +2588,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -2504,38 +2604,39 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*ObserveHost)(nil),           // 11: state.v1.ObserveHost
 	(*CreateVM)(nil),              // 12: state.v1.CreateVM
 	(*SetVMPower)(nil),            // 13: state.v1.SetVMPower
-	(*UpdateVM)(nil),              // 14: state.v1.UpdateVM
-	(*RestartVM)(nil),             // 15: state.v1.RestartVM
-	(*DeleteVM)(nil),              // 16: state.v1.DeleteVM
-	(*BindVMs)(nil),               // 17: state.v1.BindVMs
-	(*Binding)(nil),               // 18: state.v1.Binding
-	(*RefuseVM)(nil),              // 19: state.v1.RefuseVM
-	(*ObserveVMs)(nil),            // 20: state.v1.ObserveVMs
-	(*HypervisorEvent)(nil),       // 21: state.v1.HypervisorEvent
-	(*VMObservation)(nil),         // 22: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 23: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 24: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 25: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 26: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 27: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 28: state.v1.RequestRecord
-	nil,                           // 29: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 30: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*v1.Member)(nil),             // 32: novacron.v1.Member
-	(v1.Role)(0),                  // 33: novacron.v1.Role
-	(*v1.Image)(nil),              // 34: novacron.v1.Image
-	(v1.HostState)(0),             // 35: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 36: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 37: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 38: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 39: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 40: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 41: novacron.v1.VM
-	(*v1.Event)(nil),              // 42: novacron.v1.Event
+	(*AdoptVM)(nil),               // 14: state.v1.AdoptVM
+	(*UpdateVM)(nil),              // 15: state.v1.UpdateVM
+	(*RestartVM)(nil),             // 16: state.v1.RestartVM
+	(*DeleteVM)(nil),              // 17: state.v1.DeleteVM
+	(*BindVMs)(nil),               // 18: state.v1.BindVMs
+	(*Binding)(nil),               // 19: state.v1.Binding
+	(*RefuseVM)(nil),              // 20: state.v1.RefuseVM
+	(*ObserveVMs)(nil),            // 21: state.v1.ObserveVMs
+	(*HypervisorEvent)(nil),       // 22: state.v1.HypervisorEvent
+	(*VMObservation)(nil),         // 23: state.v1.VMObservation
+	(*SnapshotRecord)(nil),        // 24: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),        // 25: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),           // 26: state.v1.SnapshotEnd
+	(*HostRecord)(nil),            // 27: state.v1.HostRecord
+	(*RevokedNode)(nil),           // 28: state.v1.RevokedNode
+	(*RequestRecord)(nil),         // 29: state.v1.RequestRecord
+	nil,                           // 30: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 31: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*v1.Member)(nil),             // 33: novacron.v1.Member
+	(v1.Role)(0),                  // 34: novacron.v1.Role
+	(*v1.Image)(nil),              // 35: novacron.v1.Image
+	(v1.HostState)(0),             // 36: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 37: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 38: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 39: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 40: novacron.v1.ImageRef
+	(v1.VMPhase)(0),               // 41: novacron.v1.VMPhase
+	(*v1.VM)(nil),                 // 42: novacron.v1.VM
+	(*v1.Event)(nil),              // 43: novacron.v1.Event
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	31, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	32, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -2547,53 +2648,56 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	11, // 9: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
 	12, // 10: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
 	13, // 11: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
-	16, // 12: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
-	17, // 13: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
-	19, // 14: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
-	20, // 15: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
-	15, // 16: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
-	14, // 17: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
-	1,  // 18: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	32, // 19: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	32, // 20: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	33, // 21: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	31, // 22: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 23: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	32, // 24: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	34, // 25: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	35, // 26: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	36, // 27: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	37, // 28: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	38, // 29: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	39, // 30: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	38, // 31: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	29, // 32: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	30, // 33: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	18, // 34: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	22, // 35: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	21, // 36: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	31, // 37: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	40, // 38: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	24, // 39: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	32, // 40: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 41: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	34, // 42: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	26, // 43: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	41, // 44: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	27, // 45: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	28, // 46: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	25, // 47: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	42, // 48: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	35, // 49: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	36, // 50: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	31, // 51: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	31, // 52: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	31, // 53: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	17, // 12: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
+	18, // 13: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
+	20, // 14: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
+	21, // 15: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
+	16, // 16: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
+	15, // 17: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
+	14, // 18: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
+	1,  // 19: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
+	33, // 20: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	33, // 21: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	34, // 22: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	32, // 23: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 24: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	33, // 25: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	35, // 26: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	36, // 27: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	37, // 28: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	38, // 29: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	39, // 30: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	40, // 31: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	39, // 32: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	38, // 33: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	39, // 34: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	30, // 35: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	31, // 36: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	19, // 37: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	23, // 38: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	22, // 39: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	32, // 40: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	41, // 41: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	25, // 42: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	33, // 43: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 44: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	35, // 45: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	27, // 46: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	42, // 47: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	28, // 48: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	29, // 49: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	26, // 50: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	43, // 51: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	36, // 52: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	37, // 53: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	32, // 54: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	32, // 55: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	32, // 56: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -2619,9 +2723,10 @@ func file_state_v1_state_proto_init() {
 		(*Command_ObserveVms)(nil),
 		(*Command_RestartVm)(nil),
 		(*Command_UpdateVm)(nil),
+		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
 	}
-	file_state_v1_state_proto_msgTypes[23].OneofWrappers = []any{
+	file_state_v1_state_proto_msgTypes[24].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Member)(nil),
 		(*SnapshotRecord_Token)(nil),
@@ -2639,7 +2744,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

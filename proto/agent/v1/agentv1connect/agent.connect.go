@@ -47,6 +47,9 @@ const (
 	HostAgentServiceConsoleProcedure = "/agent.v1.HostAgentService/Console"
 	// HostAgentServicePlanProcedure is the fully-qualified name of the HostAgentService's Plan RPC.
 	HostAgentServicePlanProcedure = "/agent.v1.HostAgentService/Plan"
+	// HostAgentServiceListForeignProcedure is the fully-qualified name of the HostAgentService's
+	// ListForeign RPC.
+	HostAgentServiceListForeignProcedure = "/agent.v1.HostAgentService/ListForeign"
 	// HostAgentServiceGetGuestProcedure is the fully-qualified name of the HostAgentService's GetGuest
 	// RPC.
 	HostAgentServiceGetGuestProcedure = "/agent.v1.HostAgentService/GetGuest"
@@ -169,6 +172,8 @@ type HostAgentServiceClient interface {
 	Console(context.Context) *connect.BidiStreamForClient[v1.ConsoleRequest, v1.ConsoleResponse]
 	// Plan gives the domain XML that a create would define, or every reason why the host refuses.
 	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
+	// ListForeign lists the domains that are not the cluster's.
+	ListForeign(context.Context, *connect.Request[v1.ListForeignRequest]) (*connect.Response[v1.ListForeignResponse], error)
 	// GetGuest asks the agent in a guest.
 	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
 	// Screenshot streams the picture on a machine's screen.
@@ -199,6 +204,13 @@ func NewHostAgentServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listForeign: connect.NewClient[v1.ListForeignRequest, v1.ListForeignResponse](
+			httpClient,
+			baseURL+HostAgentServiceListForeignProcedure,
+			connect.WithSchema(hostAgentServiceMethods.ByName("ListForeign")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getGuest: connect.NewClient[v1.GetGuestRequest, v1.GetGuestResponse](
 			httpClient,
 			baseURL+HostAgentServiceGetGuestProcedure,
@@ -218,10 +230,11 @@ func NewHostAgentServiceClient(httpClient connect.HTTPClient, baseURL string, op
 
 // hostAgentServiceClient implements HostAgentServiceClient.
 type hostAgentServiceClient struct {
-	console    *connect.Client[v1.ConsoleRequest, v1.ConsoleResponse]
-	plan       *connect.Client[v1.PlanRequest, v1.PlanResponse]
-	getGuest   *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
-	screenshot *connect.Client[v1.ScreenshotRequest, v1.ScreenshotResponse]
+	console     *connect.Client[v1.ConsoleRequest, v1.ConsoleResponse]
+	plan        *connect.Client[v1.PlanRequest, v1.PlanResponse]
+	listForeign *connect.Client[v1.ListForeignRequest, v1.ListForeignResponse]
+	getGuest    *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
+	screenshot  *connect.Client[v1.ScreenshotRequest, v1.ScreenshotResponse]
 }
 
 // Console calls agent.v1.HostAgentService.Console.
@@ -232,6 +245,11 @@ func (c *hostAgentServiceClient) Console(ctx context.Context) *connect.BidiStrea
 // Plan calls agent.v1.HostAgentService.Plan.
 func (c *hostAgentServiceClient) Plan(ctx context.Context, req *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error) {
 	return c.plan.CallUnary(ctx, req)
+}
+
+// ListForeign calls agent.v1.HostAgentService.ListForeign.
+func (c *hostAgentServiceClient) ListForeign(ctx context.Context, req *connect.Request[v1.ListForeignRequest]) (*connect.Response[v1.ListForeignResponse], error) {
+	return c.listForeign.CallUnary(ctx, req)
 }
 
 // GetGuest calls agent.v1.HostAgentService.GetGuest.
@@ -250,6 +268,8 @@ type HostAgentServiceHandler interface {
 	Console(context.Context, *connect.BidiStream[v1.ConsoleRequest, v1.ConsoleResponse]) error
 	// Plan gives the domain XML that a create would define, or every reason why the host refuses.
 	Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error)
+	// ListForeign lists the domains that are not the cluster's.
+	ListForeign(context.Context, *connect.Request[v1.ListForeignRequest]) (*connect.Response[v1.ListForeignResponse], error)
 	// GetGuest asks the agent in a guest.
 	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
 	// Screenshot streams the picture on a machine's screen.
@@ -276,6 +296,13 @@ func NewHostAgentServiceHandler(svc HostAgentServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentServiceListForeignHandler := connect.NewUnaryHandler(
+		HostAgentServiceListForeignProcedure,
+		svc.ListForeign,
+		connect.WithSchema(hostAgentServiceMethods.ByName("ListForeign")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostAgentServiceGetGuestHandler := connect.NewUnaryHandler(
 		HostAgentServiceGetGuestProcedure,
 		svc.GetGuest,
@@ -296,6 +323,8 @@ func NewHostAgentServiceHandler(svc HostAgentServiceHandler, opts ...connect.Han
 			hostAgentServiceConsoleHandler.ServeHTTP(w, r)
 		case HostAgentServicePlanProcedure:
 			hostAgentServicePlanHandler.ServeHTTP(w, r)
+		case HostAgentServiceListForeignProcedure:
+			hostAgentServiceListForeignHandler.ServeHTTP(w, r)
 		case HostAgentServiceGetGuestProcedure:
 			hostAgentServiceGetGuestHandler.ServeHTTP(w, r)
 		case HostAgentServiceScreenshotProcedure:
@@ -315,6 +344,10 @@ func (UnimplementedHostAgentServiceHandler) Console(context.Context, *connect.Bi
 
 func (UnimplementedHostAgentServiceHandler) Plan(context.Context, *connect.Request[v1.PlanRequest]) (*connect.Response[v1.PlanResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.HostAgentService.Plan is not implemented"))
+}
+
+func (UnimplementedHostAgentServiceHandler) ListForeign(context.Context, *connect.Request[v1.ListForeignRequest]) (*connect.Response[v1.ListForeignResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.HostAgentService.ListForeign is not implemented"))
 }
 
 func (UnimplementedHostAgentServiceHandler) GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {

@@ -35,6 +35,9 @@ const (
 const (
 	// HostServiceGetHostProcedure is the fully-qualified name of the HostService's GetHost RPC.
 	HostServiceGetHostProcedure = "/novacron.v1.HostService/GetHost"
+	// HostServiceListForeignDomainsProcedure is the fully-qualified name of the HostService's
+	// ListForeignDomains RPC.
+	HostServiceListForeignDomainsProcedure = "/novacron.v1.HostService/ListForeignDomains"
 	// HostServiceListHostsProcedure is the fully-qualified name of the HostService's ListHosts RPC.
 	HostServiceListHostsProcedure = "/novacron.v1.HostService/ListHosts"
 )
@@ -42,6 +45,8 @@ const (
 // HostServiceClient is a client for the novacron.v1.HostService service.
 type HostServiceClient interface {
 	GetHost(context.Context, *connect.Request[v1.GetHostRequest]) (*connect.Response[v1.GetHostResponse], error)
+	// ListForeignDomains asks a host for the domains on it that are not the cluster's. They are never touched.
+	ListForeignDomains(context.Context, *connect.Request[v1.ListForeignDomainsRequest]) (*connect.Response[v1.ListForeignDomainsResponse], error)
 	ListHosts(context.Context, *connect.Request[v1.ListHostsRequest]) (*connect.Response[v1.ListHostsResponse], error)
 }
 
@@ -63,6 +68,13 @@ func NewHostServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listForeignDomains: connect.NewClient[v1.ListForeignDomainsRequest, v1.ListForeignDomainsResponse](
+			httpClient,
+			baseURL+HostServiceListForeignDomainsProcedure,
+			connect.WithSchema(hostServiceMethods.ByName("ListForeignDomains")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listHosts: connect.NewClient[v1.ListHostsRequest, v1.ListHostsResponse](
 			httpClient,
 			baseURL+HostServiceListHostsProcedure,
@@ -75,13 +87,19 @@ func NewHostServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // hostServiceClient implements HostServiceClient.
 type hostServiceClient struct {
-	getHost   *connect.Client[v1.GetHostRequest, v1.GetHostResponse]
-	listHosts *connect.Client[v1.ListHostsRequest, v1.ListHostsResponse]
+	getHost            *connect.Client[v1.GetHostRequest, v1.GetHostResponse]
+	listForeignDomains *connect.Client[v1.ListForeignDomainsRequest, v1.ListForeignDomainsResponse]
+	listHosts          *connect.Client[v1.ListHostsRequest, v1.ListHostsResponse]
 }
 
 // GetHost calls novacron.v1.HostService.GetHost.
 func (c *hostServiceClient) GetHost(ctx context.Context, req *connect.Request[v1.GetHostRequest]) (*connect.Response[v1.GetHostResponse], error) {
 	return c.getHost.CallUnary(ctx, req)
+}
+
+// ListForeignDomains calls novacron.v1.HostService.ListForeignDomains.
+func (c *hostServiceClient) ListForeignDomains(ctx context.Context, req *connect.Request[v1.ListForeignDomainsRequest]) (*connect.Response[v1.ListForeignDomainsResponse], error) {
+	return c.listForeignDomains.CallUnary(ctx, req)
 }
 
 // ListHosts calls novacron.v1.HostService.ListHosts.
@@ -92,6 +110,8 @@ func (c *hostServiceClient) ListHosts(ctx context.Context, req *connect.Request[
 // HostServiceHandler is an implementation of the novacron.v1.HostService service.
 type HostServiceHandler interface {
 	GetHost(context.Context, *connect.Request[v1.GetHostRequest]) (*connect.Response[v1.GetHostResponse], error)
+	// ListForeignDomains asks a host for the domains on it that are not the cluster's. They are never touched.
+	ListForeignDomains(context.Context, *connect.Request[v1.ListForeignDomainsRequest]) (*connect.Response[v1.ListForeignDomainsResponse], error)
 	ListHosts(context.Context, *connect.Request[v1.ListHostsRequest]) (*connect.Response[v1.ListHostsResponse], error)
 }
 
@@ -109,6 +129,13 @@ func NewHostServiceHandler(svc HostServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostServiceListForeignDomainsHandler := connect.NewUnaryHandler(
+		HostServiceListForeignDomainsProcedure,
+		svc.ListForeignDomains,
+		connect.WithSchema(hostServiceMethods.ByName("ListForeignDomains")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostServiceListHostsHandler := connect.NewUnaryHandler(
 		HostServiceListHostsProcedure,
 		svc.ListHosts,
@@ -120,6 +147,8 @@ func NewHostServiceHandler(svc HostServiceHandler, opts ...connect.HandlerOption
 		switch r.URL.Path {
 		case HostServiceGetHostProcedure:
 			hostServiceGetHostHandler.ServeHTTP(w, r)
+		case HostServiceListForeignDomainsProcedure:
+			hostServiceListForeignDomainsHandler.ServeHTTP(w, r)
 		case HostServiceListHostsProcedure:
 			hostServiceListHostsHandler.ServeHTTP(w, r)
 		default:
@@ -133,6 +162,10 @@ type UnimplementedHostServiceHandler struct{}
 
 func (UnimplementedHostServiceHandler) GetHost(context.Context, *connect.Request[v1.GetHostRequest]) (*connect.Response[v1.GetHostResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.HostService.GetHost is not implemented"))
+}
+
+func (UnimplementedHostServiceHandler) ListForeignDomains(context.Context, *connect.Request[v1.ListForeignDomainsRequest]) (*connect.Response[v1.ListForeignDomainsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.HostService.ListForeignDomains is not implemented"))
 }
 
 func (UnimplementedHostServiceHandler) ListHosts(context.Context, *connect.Request[v1.ListHostsRequest]) (*connect.Response[v1.ListHostsResponse], error) {

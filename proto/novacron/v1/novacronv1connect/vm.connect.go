@@ -44,6 +44,8 @@ const (
 	VMServiceListVMsProcedure = "/novacron.v1.VMService/ListVMs"
 	// VMServiceSetVMPowerProcedure is the fully-qualified name of the VMService's SetVMPower RPC.
 	VMServiceSetVMPowerProcedure = "/novacron.v1.VMService/SetVMPower"
+	// VMServiceAdoptVMProcedure is the fully-qualified name of the VMService's AdoptVM RPC.
+	VMServiceAdoptVMProcedure = "/novacron.v1.VMService/AdoptVM"
 	// VMServiceUpdateVMProcedure is the fully-qualified name of the VMService's UpdateVM RPC.
 	VMServiceUpdateVMProcedure = "/novacron.v1.VMService/UpdateVM"
 	// VMServiceRestartVMProcedure is the fully-qualified name of the VMService's RestartVM RPC.
@@ -72,6 +74,8 @@ type VMServiceClient interface {
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
 	// SetVMPower asks for a running, a paused or a stopped machine.
 	SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error)
+	// AdoptVM takes over a domain that is on a host and not the cluster's. It runs on as it is.
+	AdoptVM(context.Context, *connect.Request[v1.AdoptVMRequest]) (*connect.Response[v1.AdoptVMResponse], error)
 	// UpdateVM changes what may be changed at any time: labels, annotations and, of a stopped machine, its name.
 	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
@@ -132,6 +136,12 @@ func NewVMServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(vMServiceMethods.ByName("SetVMPower")),
 			connect.WithClientOptions(opts...),
 		),
+		adoptVM: connect.NewClient[v1.AdoptVMRequest, v1.AdoptVMResponse](
+			httpClient,
+			baseURL+VMServiceAdoptVMProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("AdoptVM")),
+			connect.WithClientOptions(opts...),
+		),
 		updateVM: connect.NewClient[v1.UpdateVMRequest, v1.UpdateVMResponse](
 			httpClient,
 			baseURL+VMServiceUpdateVMProcedure,
@@ -187,6 +197,7 @@ type vMServiceClient struct {
 	getVM      *connect.Client[v1.GetVMRequest, v1.GetVMResponse]
 	listVMs    *connect.Client[v1.ListVMsRequest, v1.ListVMsResponse]
 	setVMPower *connect.Client[v1.SetVMPowerRequest, v1.SetVMPowerResponse]
+	adoptVM    *connect.Client[v1.AdoptVMRequest, v1.AdoptVMResponse]
 	updateVM   *connect.Client[v1.UpdateVMRequest, v1.UpdateVMResponse]
 	restartVM  *connect.Client[v1.RestartVMRequest, v1.RestartVMResponse]
 	getGuest   *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
@@ -219,6 +230,11 @@ func (c *vMServiceClient) ListVMs(ctx context.Context, req *connect.Request[v1.L
 // SetVMPower calls novacron.v1.VMService.SetVMPower.
 func (c *vMServiceClient) SetVMPower(ctx context.Context, req *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error) {
 	return c.setVMPower.CallUnary(ctx, req)
+}
+
+// AdoptVM calls novacron.v1.VMService.AdoptVM.
+func (c *vMServiceClient) AdoptVM(ctx context.Context, req *connect.Request[v1.AdoptVMRequest]) (*connect.Response[v1.AdoptVMResponse], error) {
+	return c.adoptVM.CallUnary(ctx, req)
 }
 
 // UpdateVM calls novacron.v1.VMService.UpdateVM.
@@ -268,6 +284,8 @@ type VMServiceHandler interface {
 	ListVMs(context.Context, *connect.Request[v1.ListVMsRequest]) (*connect.Response[v1.ListVMsResponse], error)
 	// SetVMPower asks for a running, a paused or a stopped machine.
 	SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error)
+	// AdoptVM takes over a domain that is on a host and not the cluster's. It runs on as it is.
+	AdoptVM(context.Context, *connect.Request[v1.AdoptVMRequest]) (*connect.Response[v1.AdoptVMResponse], error)
 	// UpdateVM changes what may be changed at any time: labels, annotations and, of a stopped machine, its name.
 	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
@@ -322,6 +340,12 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 		VMServiceSetVMPowerProcedure,
 		svc.SetVMPower,
 		connect.WithSchema(vMServiceMethods.ByName("SetVMPower")),
+		connect.WithHandlerOptions(opts...),
+	)
+	vMServiceAdoptVMHandler := connect.NewUnaryHandler(
+		VMServiceAdoptVMProcedure,
+		svc.AdoptVM,
+		connect.WithSchema(vMServiceMethods.ByName("AdoptVM")),
 		connect.WithHandlerOptions(opts...),
 	)
 	vMServiceUpdateVMHandler := connect.NewUnaryHandler(
@@ -381,6 +405,8 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 			vMServiceListVMsHandler.ServeHTTP(w, r)
 		case VMServiceSetVMPowerProcedure:
 			vMServiceSetVMPowerHandler.ServeHTTP(w, r)
+		case VMServiceAdoptVMProcedure:
+			vMServiceAdoptVMHandler.ServeHTTP(w, r)
 		case VMServiceUpdateVMProcedure:
 			vMServiceUpdateVMHandler.ServeHTTP(w, r)
 		case VMServiceRestartVMProcedure:
@@ -422,6 +448,10 @@ func (UnimplementedVMServiceHandler) ListVMs(context.Context, *connect.Request[v
 
 func (UnimplementedVMServiceHandler) SetVMPower(context.Context, *connect.Request[v1.SetVMPowerRequest]) (*connect.Response[v1.SetVMPowerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.SetVMPower is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) AdoptVM(context.Context, *connect.Request[v1.AdoptVMRequest]) (*connect.Response[v1.AdoptVMResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.AdoptVM is not implemented"))
 }
 
 func (UnimplementedVMServiceHandler) UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error) {
