@@ -12,27 +12,30 @@ import (
 // mapping is how people read the YAML of one.
 const mapping = "a list of `key: value`"
 
-// nodeDecoder fills a definition from a syntax tree and collects everything that does not fit.
+// nodeDecoder fills a structure from a syntax tree and collects everything that does not fit.
 type nodeDecoder struct {
 	faults Faults
 	nodes  int
 }
 
-func decodeDefinition(doc *yaml.Node) (Definition, error) {
-	d := &nodeDecoder{}
+// DecodeDefinition makes a definition of a syntax tree, as strictly as ParseYAML.
+func DecodeDefinition(root *yaml.Node) (Definition, error) {
 	var def Definition
-	root := doc
-	if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
-		root = doc.Content[0]
-	}
 	if root.Kind != yaml.MappingNode {
 		return def, fmt.Errorf("%w: line %d: a definition is a list of `key: value`; start with `name: …`", ErrSyntax, root.Line)
 	}
-	d.value(root, "", reflect.ValueOf(&def).Elem(), 0)
-	if len(d.faults) > 0 {
-		return Definition{}, d.faults
+	if err := DecodeTree(root, "", &def); err != nil {
+		return Definition{}, err
 	}
 	return def, nil
+}
+
+// DecodeTree fills a structure of ours from a syntax tree: of numbers, truths, texts, lists, tables of text and such
+// structures, by their JSON keys. What does not fit comes as Faults, with paths below the given one.
+func DecodeTree(root *yaml.Node, path string, into any) error {
+	d := &nodeDecoder{}
+	d.value(root, path, reflect.ValueOf(into).Elem(), 0)
+	return d.faults.Err()
 }
 
 // fault notes what is wrong; text that is wrong all over is not worth more than maxFaults notes.

@@ -31,22 +31,34 @@ var (
 // ParseYAML reads one definition. It is strict: unknown and repeated keys, wrong types, anchors and aliases are Faults
 // with their lines. It neither fills in defaults nor validates.
 func ParseYAML(text []byte) (Definition, error) {
-	if err := checkLength(text); err != nil {
+	root, err := ParseTree(text)
+	if err != nil {
 		return Definition{}, err
+	}
+	return DecodeDefinition(root)
+}
+
+// ParseTree reads one YAML document of bounded length, without making anything of it.
+func ParseTree(text []byte) (*yaml.Node, error) {
+	if err := checkLength(text); err != nil {
+		return nil, err
 	}
 	var doc, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	err := decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) {
-		return Definition{}, fmt.Errorf("%w: it is empty; start with `name: …`", ErrSyntax)
+		return nil, fmt.Errorf("%w: it is empty; start with `name: …`", ErrSyntax)
 	}
 	if err != nil {
-		return Definition{}, fmt.Errorf("%w: %w", ErrSyntax, err)
+		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
 	}
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return Definition{}, fmt.Errorf("%w: there is a second document in it; give one at a time", ErrSyntax)
+		return nil, fmt.Errorf("%w: there is a second document in it; give one at a time", ErrSyntax)
 	}
-	return decodeDefinition(&doc)
+	if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
+		return doc.Content[0], nil
+	}
+	return &doc, nil
 }
 
 // ParseJSON reads one definition, as strictly as ParseYAML.
@@ -58,7 +70,7 @@ func ParseJSON(text []byte) (Definition, error) {
 	if err != nil {
 		return Definition{}, fmt.Errorf("%w: %w", ErrSyntax, err)
 	}
-	return decodeDefinition(node)
+	return DecodeDefinition(node)
 }
 
 // Marshal writes a definition as YAML that ParseYAML reads back equal.
