@@ -76,9 +76,10 @@ func unique(names []string) string {
 // refuse names the first filter that the host fails, or "". The first of its kind has nobody to be with yet.
 func refuse(host *Host, request *Request, first bool) string {
 	for _, f := range filters() {
-		if !f.passes(host, request) && !(first && f.reason == reasonAffinity) {
-			return f.reason
+		if f.passes(host, request) || first && f.reason == reasonAffinity {
+			continue
 		}
+		return f.reason
 	}
 	return ""
 }
