@@ -80,8 +80,8 @@ func sourceInUseIsRefused(t *testing.T) {
 	_, err = h.Create(t.Context(), h.withSource("fourth", func(v *vm.Volume) { v.Source = "none.img" }))
 	requireOneFault(t, err, "volumes[2].source", "none.img", "a volume of pool default", "make it first")
 	root := hypervisor.VolumeName(h.idOf("first"), "root", "qcow2")
-	_, err = h.Create(t.Context(), h.withSource("fifth", func(v *vm.Volume) { v.Source, v.Format = root, "qcow2" }))
-	requireOneFault(t, err, "volumes[2].source", root, "no other machine uses", "first uses it")
+	_, err = h.Create(t.Context(), h.withSource("fifth", func(v *vm.Volume) { v.Source, v.Format, v.ReadOnly = root, "qcow2", true }))
+	requireOneFault(t, err, "volumes[2].source", root, "no volume that belongs to a machine", "take another")
 }
 
 // idOf finds the id of a machine by its name.

@@ -47,15 +47,15 @@ func sourceFaults(path string, v Volume, info VolumeInfo, used map[string]string
 		faults = append(faults, vm.Fault{Path: strings.TrimSuffix(path, "source") + "format", Value: v.Format,
 			Limit: info.Format + ", which is what is stored", WayOut: "declare the format that it has"})
 	}
-	if v.ReadOnly || v.Shareable {
-		return faults
-	}
-	if owner, taken := used[info.Path]; taken {
+	owner, taken := used[info.Path]
+	switch {
+	case strings.HasPrefix(v.Source, volumePrefix):
+		// Whoever may create a machine may not read everybody's disks.
+		faults = append(faults, vm.Fault{Path: path, Value: v.Source, Limit: "no volume that belongs to a machine or an image of the cluster",
+			WayOut: "take another, or name an image"})
+	case taken && !v.ReadOnly && !v.Shareable:
 		faults = append(faults, vm.Fault{Path: path, Value: v.Source, Limit: "a volume that no other machine uses, unless it is shareable or read-only",
 			WayOut: owner + " uses it: take another, or set readOnly"})
-	} else if strings.HasPrefix(v.Source, volumePrefix) {
-		faults = append(faults, vm.Fault{Path: path, Value: v.Source, Limit: "no volume that belongs to a machine or an image of the cluster",
-			WayOut: "take another, or set readOnly"})
 	}
 	return faults
 }

@@ -99,7 +99,15 @@ func hostDevices(conn *lv.Connect) []string {
 	return slices.Compact(names)
 }
 
+// hostDevice reads an address from the device's name, which costs nothing, and asks for the XML of USB devices alone.
 func hostDevice(handle *lv.NodeDevice) string {
+	name, err := handle.GetName()
+	if err != nil {
+		return ""
+	}
+	if address, pci := strings.CutPrefix(name, "pci_"); pci {
+		return pciAddress(address)
+	}
 	text, err := handle.GetXMLDesc(0)
 	if err != nil {
 		return ""
@@ -108,11 +116,17 @@ func hostDevice(handle *lv.NodeDevice) string {
 	if x.Unmarshal(text) != nil {
 		return ""
 	}
-	if pci := x.Capability.PCI; pci != nil && pci.Domain != nil && pci.Bus != nil && pci.Slot != nil && pci.Function != nil {
-		return fmt.Sprintf("%04x:%02x:%02x.%x", *pci.Domain, *pci.Bus, *pci.Slot, *pci.Function)
-	}
 	if usb := x.Capability.USBDevice; usb != nil {
 		return strings.TrimPrefix(usb.Vendor.ID, "0x") + ":" + strings.TrimPrefix(usb.Product.ID, "0x")
 	}
 	return ""
+}
+
+// pciAddress turns 0000_3b_00_0 into 0000:3b:00.0.
+func pciAddress(name string) string {
+	parts := strings.Split(name, "_")
+	if len(parts) != 4 {
+		return ""
+	}
+	return strings.Join(parts[:3], ":") + "." + parts[3]
 }
