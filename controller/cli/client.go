@@ -28,10 +28,11 @@ const (
 
 // client calls the controllers of one cluster.
 type client struct {
-	vms     api.VMServiceClient
-	images  api.ImageServiceClient
-	hosts   api.HostServiceClient
-	cluster api.ClusterServiceClient
+	vms       api.VMServiceClient
+	images    api.ImageServiceClient
+	hosts     api.HostServiceClient
+	cluster   api.ClusterServiceClient
+	templates api.TemplateServiceClient
 
 	eventService api.EventServiceClient
 	events       eventStream
@@ -92,6 +93,7 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		endpoints: endpoints,
 		transport: transport,
 
+		templates:    api.NewTemplateServiceClient(endpoints, virtualHost, options...),
 		eventService: api.NewEventServiceClient(endpoints, virtualHost, options...),
 	}
 	c.events = eventStream{c}

@@ -17,7 +17,7 @@ func (a *app) vmCommand() *cobra.Command {
   novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
   novacron vm console web-1`,
 		a.vmCreate(), a.vmPlan(), a.vmList(), a.vmShow(), a.vmStart(), a.vmStop(), a.vmDelete(), a.vmConsole(), a.vmWatch(),
-		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmGuest(), a.vmScreenshot())
+		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmTemplate(), a.vmGuest(), a.vmScreenshot())
 }
 
 func (a *app) vmList() *cobra.Command {

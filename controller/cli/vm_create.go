@@ -15,6 +15,8 @@ import (
 
 type vmCreateFlags struct {
 	file            string
+	template        string
+	values          []string
 	stopped, dryRun bool
 	def             *definitionFlags
 	wait            waitFlags
@@ -29,6 +31,7 @@ Waits until the machine runs.
 
   novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
   novacron vm create -f web-1.yaml --memory 4GiB --dry-run
+  novacron vm create web-2 --template linux-small --set image=debian-12
   novacron vm create tiny --cpus 1 --memory 96MiB --kernel vmlinuz --initrd tiny.cpio --cmdline console=ttyS0`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -44,19 +47,17 @@ Waits until the machine runs.
 			return a.createVM(ctx, c, def, f)
 		})(cmd, args)
 	}
-	cmd.Flags().StringVarP(&f.file, "file", "f", "", "definition in a `file` to start from; - reads standard input")
+	f.register(a, cmd)
 	cmd.Flags().BoolVar(&f.stopped, "stopped", false, "create the machine without starting it")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check and print the definition and create nothing")
-	f.def.register(cmd.Flags())
 	f.wait.register(cmd.Flags())
 	f.wait.registerGrace(cmd.Flags())
-	a.completeDefinition(cmd)
 	return cmd
 }
 
 // definition is the file's with the flags over it.
 func (a *app) definition(cmd *cobra.Command, f *vmCreateFlags, args []string) (vm.Definition, error) {
-	def, err := a.readDefinition(f.file)
+	def, err := a.startingPoint(cmd, f)
 	if err != nil {
 		return def, err
 	}
@@ -70,6 +71,28 @@ func (a *app) definition(cmd *cobra.Command, f *vmCreateFlags, args []string) (v
 		def.Project = a.project
 	}
 	return def, f.def.apply(&def, cmd.Flags())
+}
+
+// startingPoint is what the flags go over: a template with its values, a file, or nothing.
+func (a *app) startingPoint(cmd *cobra.Command, f *vmCreateFlags) (vm.Definition, error) {
+	switch {
+	case f.template == "" && len(f.values) > 0:
+		return vm.Definition{}, usagef("--set gives values to the parameters of a template: name it with --template")
+	case f.template == "":
+		return a.readDefinition(f.file)
+	case f.file != "":
+		return vm.Definition{}, usagef("--template and --file are two starting points: choose one")
+	}
+	return a.renderTemplate(cmd, f.template, f.values)
+}
+
+func (f *vmCreateFlags) register(a *app, cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.file, "file", "f", "", "definition in a `file` to start from; - reads standard input")
+	cmd.Flags().StringVar(&f.template, "template", "", "`template` to start from; see novacron vm template list")
+	cmd.Flags().StringArrayVar(&f.values, "set", nil, "`parameter=value` of the template (repeatable)")
+	_ = cmd.RegisterFlagCompletionFunc("template", a.completeOnce(a.templateNames)) // the flag is there: it was made above
+	f.def.register(cmd.Flags())
+	a.completeDefinition(cmd)
 }
 
 func (a *app) readDefinition(path string) (vm.Definition, error) {

@@ -37,10 +37,8 @@ has the name; warnings; the host that it would be placed on; and with --xml the 
 			return a.printPlan(answer.Msg, showXML)
 		})(cmd, args)
 	}
-	cmd.Flags().StringVarP(&f.file, "file", "f", "", "definition in a `file` to start from; - reads standard input")
+	f.register(a, cmd)
 	cmd.Flags().BoolVar(&showXML, "xml", false, "show the domain that the host would define")
-	f.def.register(cmd.Flags())
-	a.completeDefinition(cmd)
 	return cmd
 }
 

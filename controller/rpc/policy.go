@@ -71,6 +71,12 @@ func rules() map[string]rule {
 
 		novacronv1connect.EventServiceWatchEventsProcedure: {here, viewers},
 
+		novacronv1connect.TemplateServicePutTemplateProcedure:    {leader, admins},
+		novacronv1connect.TemplateServiceGetTemplateProcedure:    {read, viewers},
+		novacronv1connect.TemplateServiceListTemplatesProcedure:  {read, viewers},
+		novacronv1connect.TemplateServiceDeleteTemplateProcedure: {leader, admins},
+		novacronv1connect.TemplateServiceRenderTemplateProcedure: {read, viewers},
+
 		novacronv1connect.ClusterServiceListMembersProcedure:         {read, everyone},
 		novacronv1connect.ClusterServiceGetHealthProcedure:           {here, viewers},
 		novacronv1connect.ClusterServiceGetControllerStatusProcedure: {here, viewers},

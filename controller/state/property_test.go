@@ -48,6 +48,12 @@ func commands() *rapid.Generator[*statev1.Command] {
 				c.Op = &statev1.Command_PutMember{PutMember: &statev1.PutMember{Member: &novacronv1.Member{Id: id, Name: other, Role: novacronv1.Role(1 + n%2)}}}
 			},
 			func(c *statev1.Command) {
+				c.Op = &statev1.Command_PutTemplate{PutTemplate: &statev1.PutTemplate{Name: id, Text: other}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_DeleteTemplate{DeleteTemplate: &statev1.DeleteTemplate{Name: id}}
+			},
+			func(c *statev1.Command) {
 				c.Op = &statev1.Command_PutImage{PutImage: &statev1.PutImage{Image: &novacronv1.Image{Name: id, Sha256: other}}}
 			},
 		}

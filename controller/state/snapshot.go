@@ -45,6 +45,9 @@ func (v View) Write(w io.Writer) error {
 	for _, r := range v.t.requests.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Request{Request: r}})
 	}
+	for _, r := range v.t.templates.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Template{Template: r}})
+	}
 	for _, r := range v.t.events.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Event{Event: r}})
 	}
@@ -137,6 +140,8 @@ func (t *tables) load(count uint64, record *statev1.SnapshotRecord) (done bool, 
 		t.revoked.put(r.Revoked.GetId(), r.Revoked)
 	case *statev1.SnapshotRecord_Request:
 		t.putRequest(r.Request)
+	case *statev1.SnapshotRecord_Template:
+		t.templates.put(r.Template.GetName(), r.Template)
 	case *statev1.SnapshotRecord_Event:
 		t.events.put(eventKey(r.Event.GetRevision(), r.Event.GetIndex()), r.Event)
 	case *statev1.SnapshotRecord_End:

@@ -16,14 +16,15 @@ type tables struct {
 	revision  uint64
 	clusterID string
 
-	members  table[*novacronv1.Member]     // by id
-	tokens   table[*statev1.TokenRecord]   // by id
-	images   table[*novacronv1.Image]      // by name
-	hosts    table[*statev1.HostRecord]    // by id
-	vms      table[*novacronv1.VM]         // by id
-	revoked  table[*statev1.RevokedNode]   // by node id
-	requests table[*statev1.RequestRecord] // by request id
-	events   table[*novacronv1.Event]      // by revision and index
+	members   table[*novacronv1.Member]      // by id
+	tokens    table[*statev1.TokenRecord]    // by id
+	images    table[*novacronv1.Image]       // by name
+	hosts     table[*statev1.HostRecord]     // by id
+	vms       table[*novacronv1.VM]          // by id
+	revoked   table[*statev1.RevokedNode]    // by node id
+	requests  table[*statev1.RequestRecord]  // by request id
+	templates table[*statev1.TemplateRecord] // by name
+	events    table[*novacronv1.Event]       // by revision and index
 	// eventsFloor is the highest revision whose events are not all kept.
 	eventsFloor uint64
 
@@ -41,7 +42,8 @@ func newTables() tables {
 		images: newTable[*novacronv1.Image](), hosts: newTable[*statev1.HostRecord](),
 		vms: newTable[*novacronv1.VM](), revoked: newTable[*statev1.RevokedNode](),
 		requests: newTable[*statev1.RequestRecord](), events: newTable[*novacronv1.Event](),
-		vmByName: newTable[string](), vmByHost: newTable[string](), unplaced: newTable[string](), vmByMAC: newTable[string](),
+		templates: newTable[*statev1.TemplateRecord](),
+		vmByName:  newTable[string](), vmByHost: newTable[string](), unplaced: newTable[string](), vmByMAC: newTable[string](),
 		requestByAge: newTable[string](),
 	}
 }
@@ -51,7 +53,7 @@ func (t *tables) clone() tables {
 		revision: t.revision, clusterID: t.clusterID,
 		members: t.members.clone(), tokens: t.tokens.clone(), images: t.images.clone(), hosts: t.hosts.clone(),
 		vms: t.vms.clone(), revoked: t.revoked.clone(), requests: t.requests.clone(),
-		events: t.events.clone(), eventsFloor: t.eventsFloor,
+		templates: t.templates.clone(), events: t.events.clone(), eventsFloor: t.eventsFloor,
 		vmByName: t.vmByName.clone(), vmByHost: t.vmByHost.clone(), unplaced: t.unplaced.clone(), vmByMAC: t.vmByMAC.clone(),
 		requestByAge: t.requestByAge.clone(),
 	}

@@ -48,6 +48,10 @@ func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
 		return x.putImage(op.PutImage)
 	case *statev1.Command_DeleteImage:
 		return x.deleteImage(op.DeleteImage)
+	case *statev1.Command_PutTemplate:
+		return x.putTemplate(op.PutTemplate)
+	case *statev1.Command_DeleteTemplate:
+		return x.deleteTemplate(op.DeleteTemplate)
 	case *statev1.Command_ObserveHost:
 		return x.observeHost(op.ObserveHost)
 	case *statev1.Command_CreateVm:

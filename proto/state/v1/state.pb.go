@@ -43,6 +43,8 @@ type Command struct {
 	//	*Command_DeleteToken
 	//	*Command_PutImage
 	//	*Command_DeleteImage
+	//	*Command_PutTemplate
+	//	*Command_DeleteTemplate
 	//	*Command_ObserveHost
 	//	*Command_CreateVm
 	//	*Command_SetVmPower
@@ -189,6 +191,24 @@ func (x *Command) GetDeleteImage() *DeleteImage {
 	return nil
 }
 
+func (x *Command) GetPutTemplate() *PutTemplate {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutTemplate); ok {
+			return x.PutTemplate
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteTemplate() *DeleteTemplate {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteTemplate); ok {
+			return x.DeleteTemplate
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetObserveHost() *ObserveHost {
 	if x != nil {
 		if x, ok := x.Op.(*Command_ObserveHost); ok {
@@ -324,6 +344,14 @@ type Command_DeleteImage struct {
 	DeleteImage *DeleteImage `protobuf:"bytes,31,opt,name=delete_image,json=deleteImage,proto3,oneof"`
 }
 
+type Command_PutTemplate struct {
+	PutTemplate *PutTemplate `protobuf:"bytes,32,opt,name=put_template,json=putTemplate,proto3,oneof"`
+}
+
+type Command_DeleteTemplate struct {
+	DeleteTemplate *DeleteTemplate `protobuf:"bytes,33,opt,name=delete_template,json=deleteTemplate,proto3,oneof"`
+}
+
 type Command_ObserveHost struct {
 	ObserveHost *ObserveHost `protobuf:"bytes,40,opt,name=observe_host,json=observeHost,proto3,oneof"`
 }
@@ -383,6 +411,10 @@ func (*Command_DeleteToken) isCommand_Op() {}
 func (*Command_PutImage) isCommand_Op() {}
 
 func (*Command_DeleteImage) isCommand_Op() {}
+
+func (*Command_PutTemplate) isCommand_Op() {}
+
+func (*Command_DeleteTemplate) isCommand_Op() {}
 
 func (*Command_ObserveHost) isCommand_Op() {}
 
@@ -953,6 +985,163 @@ func (x *DeleteImage) GetName() string {
 	return ""
 }
 
+// TemplateRecord is a template that a user added.
+type TemplateRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Revision      uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateRecord) Reset() {
+	*x = TemplateRecord{}
+	mi := &file_state_v1_state_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateRecord) ProtoMessage() {}
+
+func (x *TemplateRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateRecord.ProtoReflect.Descriptor instead.
+func (*TemplateRecord) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TemplateRecord) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TemplateRecord) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *TemplateRecord) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type PutTemplate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutTemplate) Reset() {
+	*x = PutTemplate{}
+	mi := &file_state_v1_state_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutTemplate) ProtoMessage() {}
+
+func (x *PutTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutTemplate.ProtoReflect.Descriptor instead.
+func (*PutTemplate) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PutTemplate) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PutTemplate) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type DeleteTemplate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteTemplate) Reset() {
+	*x = DeleteTemplate{}
+	mi := &file_state_v1_state_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteTemplate) ProtoMessage() {}
+
+func (x *DeleteTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteTemplate.ProtoReflect.Descriptor instead.
+func (*DeleteTemplate) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DeleteTemplate) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // ObserveHost records what changed about a host.
 type ObserveHost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -966,7 +1155,7 @@ type ObserveHost struct {
 
 func (x *ObserveHost) Reset() {
 	*x = ObserveHost{}
-	mi := &file_state_v1_state_proto_msgTypes[11]
+	mi := &file_state_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1167,7 @@ func (x *ObserveHost) String() string {
 func (*ObserveHost) ProtoMessage() {}
 
 func (x *ObserveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[11]
+	mi := &file_state_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1180,7 @@ func (x *ObserveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveHost.ProtoReflect.Descriptor instead.
 func (*ObserveHost) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ObserveHost) GetId() string {
@@ -1029,7 +1218,7 @@ type CreateVM struct {
 
 func (x *CreateVM) Reset() {
 	*x = CreateVM{}
-	mi := &file_state_v1_state_proto_msgTypes[12]
+	mi := &file_state_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1230,7 @@ func (x *CreateVM) String() string {
 func (*CreateVM) ProtoMessage() {}
 
 func (x *CreateVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[12]
+	mi := &file_state_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1243,7 @@ func (x *CreateVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVM.ProtoReflect.Descriptor instead.
 func (*CreateVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateVM) GetId() string {
@@ -1111,7 +1300,7 @@ type SetVMPower struct {
 
 func (x *SetVMPower) Reset() {
 	*x = SetVMPower{}
-	mi := &file_state_v1_state_proto_msgTypes[13]
+	mi := &file_state_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1312,7 @@ func (x *SetVMPower) String() string {
 func (*SetVMPower) ProtoMessage() {}
 
 func (x *SetVMPower) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[13]
+	mi := &file_state_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1325,7 @@ func (x *SetVMPower) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPower.ProtoReflect.Descriptor instead.
 func (*SetVMPower) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetVMPower) GetId() string {
@@ -1181,7 +1370,7 @@ type AdoptVM struct {
 
 func (x *AdoptVM) Reset() {
 	*x = AdoptVM{}
-	mi := &file_state_v1_state_proto_msgTypes[14]
+	mi := &file_state_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1382,7 @@ func (x *AdoptVM) String() string {
 func (*AdoptVM) ProtoMessage() {}
 
 func (x *AdoptVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[14]
+	mi := &file_state_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1395,7 @@ func (x *AdoptVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVM.ProtoReflect.Descriptor instead.
 func (*AdoptVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AdoptVM) GetId() string {
@@ -1260,7 +1449,7 @@ type UpdateVM struct {
 
 func (x *UpdateVM) Reset() {
 	*x = UpdateVM{}
-	mi := &file_state_v1_state_proto_msgTypes[15]
+	mi := &file_state_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1461,7 @@ func (x *UpdateVM) String() string {
 func (*UpdateVM) ProtoMessage() {}
 
 func (x *UpdateVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[15]
+	mi := &file_state_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1474,7 @@ func (x *UpdateVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVM.ProtoReflect.Descriptor instead.
 func (*UpdateVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UpdateVM) GetId() string {
@@ -1348,7 +1537,7 @@ type RestartVM struct {
 
 func (x *RestartVM) Reset() {
 	*x = RestartVM{}
-	mi := &file_state_v1_state_proto_msgTypes[16]
+	mi := &file_state_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1549,7 @@ func (x *RestartVM) String() string {
 func (*RestartVM) ProtoMessage() {}
 
 func (x *RestartVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[16]
+	mi := &file_state_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1562,7 @@ func (x *RestartVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVM.ProtoReflect.Descriptor instead.
 func (*RestartVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestartVM) GetId() string {
@@ -1408,7 +1597,7 @@ type DeleteVM struct {
 
 func (x *DeleteVM) Reset() {
 	*x = DeleteVM{}
-	mi := &file_state_v1_state_proto_msgTypes[17]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1609,7 @@ func (x *DeleteVM) String() string {
 func (*DeleteVM) ProtoMessage() {}
 
 func (x *DeleteVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[17]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1622,7 @@ func (x *DeleteVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVM.ProtoReflect.Descriptor instead.
 func (*DeleteVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteVM) GetId() string {
@@ -1467,7 +1656,7 @@ type BindVMs struct {
 
 func (x *BindVMs) Reset() {
 	*x = BindVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[18]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1668,7 @@ func (x *BindVMs) String() string {
 func (*BindVMs) ProtoMessage() {}
 
 func (x *BindVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[18]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1681,7 @@ func (x *BindVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindVMs.ProtoReflect.Descriptor instead.
 func (*BindVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BindVMs) GetBindings() []*Binding {
@@ -1514,7 +1703,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1715,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1728,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Binding) GetVmId() string {
@@ -1575,7 +1764,7 @@ type RefuseVM struct {
 
 func (x *RefuseVM) Reset() {
 	*x = RefuseVM{}
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1776,7 @@ func (x *RefuseVM) String() string {
 func (*RefuseVM) ProtoMessage() {}
 
 func (x *RefuseVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1789,7 @@ func (x *RefuseVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefuseVM.ProtoReflect.Descriptor instead.
 func (*RefuseVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RefuseVM) GetVmId() string {
@@ -1636,7 +1825,7 @@ type ObserveVMs struct {
 
 func (x *ObserveVMs) Reset() {
 	*x = ObserveVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1837,7 @@ func (x *ObserveVMs) String() string {
 func (*ObserveVMs) ProtoMessage() {}
 
 func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1850,7 @@ func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVMs.ProtoReflect.Descriptor instead.
 func (*ObserveVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ObserveVMs) GetHostId() string {
@@ -1702,7 +1891,7 @@ type HypervisorEvent struct {
 
 func (x *HypervisorEvent) Reset() {
 	*x = HypervisorEvent{}
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1903,7 @@ func (x *HypervisorEvent) String() string {
 func (*HypervisorEvent) ProtoMessage() {}
 
 func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1916,7 @@ func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
 func (*HypervisorEvent) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HypervisorEvent) GetVmId() string {
@@ -1780,7 +1969,7 @@ type VMObservation struct {
 
 func (x *VMObservation) Reset() {
 	*x = VMObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +1981,7 @@ func (x *VMObservation) String() string {
 func (*VMObservation) ProtoMessage() {}
 
 func (x *VMObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +1994,7 @@ func (x *VMObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMObservation.ProtoReflect.Descriptor instead.
 func (*VMObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *VMObservation) GetVmId() string {
@@ -1872,6 +2061,7 @@ type SnapshotRecord struct {
 	//	*SnapshotRecord_Request
 	//	*SnapshotRecord_End
 	//	*SnapshotRecord_Event
+	//	*SnapshotRecord_Template
 	Record        isSnapshotRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1879,7 +2069,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2081,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2094,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -2004,6 +2194,15 @@ func (x *SnapshotRecord) GetEvent() *v1.Event {
 	return nil
 }
 
+func (x *SnapshotRecord) GetTemplate() *TemplateRecord {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_Template); ok {
+			return x.Template
+		}
+	}
+	return nil
+}
+
 type isSnapshotRecord_Record interface {
 	isSnapshotRecord_Record()
 }
@@ -2048,6 +2247,10 @@ type SnapshotRecord_Event struct {
 	Event *v1.Event `protobuf:"bytes,10,opt,name=event,proto3,oneof"`
 }
 
+type SnapshotRecord_Template struct {
+	Template *TemplateRecord `protobuf:"bytes,11,opt,name=template,proto3,oneof"`
+}
+
 func (*SnapshotRecord_Header) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Member) isSnapshotRecord_Record() {}
@@ -2068,6 +2271,8 @@ func (*SnapshotRecord_End) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Event) isSnapshotRecord_Record() {}
 
+func (*SnapshotRecord_Template) isSnapshotRecord_Record() {}
+
 type SnapshotHeader struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Version   uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -2081,7 +2286,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2298,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2311,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SnapshotHeader) GetVersion() uint32 {
@@ -2146,7 +2351,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2363,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2376,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SnapshotEnd) GetRecords() uint64 {
@@ -2197,7 +2402,7 @@ type HostRecord struct {
 
 func (x *HostRecord) Reset() {
 	*x = HostRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2414,7 @@ func (x *HostRecord) String() string {
 func (*HostRecord) ProtoMessage() {}
 
 func (x *HostRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2427,7 @@ func (x *HostRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRecord.ProtoReflect.Descriptor instead.
 func (*HostRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostRecord) GetId() string {
@@ -2285,7 +2490,7 @@ type RevokedNode struct {
 
 func (x *RevokedNode) Reset() {
 	*x = RevokedNode{}
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2502,7 @@ func (x *RevokedNode) String() string {
 func (*RevokedNode) ProtoMessage() {}
 
 func (x *RevokedNode) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2515,7 @@ func (x *RevokedNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedNode.ProtoReflect.Descriptor instead.
 func (*RevokedNode) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RevokedNode) GetId() string {
@@ -2339,7 +2544,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2556,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2569,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -2392,7 +2597,8 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\x94\t\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\x95\n" +
+	"\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -2407,6 +2613,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\fdelete_token\x18\x16 \x01(\v2\x15.state.v1.DeleteTokenH\x00R\vdeleteToken\x121\n" +
 	"\tput_image\x18\x1e \x01(\v2\x12.state.v1.PutImageH\x00R\bputImage\x12:\n" +
 	"\fdelete_image\x18\x1f \x01(\v2\x15.state.v1.DeleteImageH\x00R\vdeleteImage\x12:\n" +
+	"\fput_template\x18  \x01(\v2\x15.state.v1.PutTemplateH\x00R\vputTemplate\x12C\n" +
+	"\x0fdelete_template\x18! \x01(\v2\x18.state.v1.DeleteTemplateH\x00R\x0edeleteTemplate\x12:\n" +
 	"\fobserve_host\x18( \x01(\v2\x15.state.v1.ObserveHostH\x00R\vobserveHost\x121\n" +
 	"\tcreate_vm\x182 \x01(\v2\x12.state.v1.CreateVMH\x00R\bcreateVm\x128\n" +
 	"\fset_vm_power\x183 \x01(\v2\x14.state.v1.SetVMPowerH\x00R\n" +
@@ -2458,6 +2666,15 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\bPutImage\x12(\n" +
 	"\x05image\x18\x01 \x01(\v2\x12.novacron.v1.ImageR\x05image\"!\n" +
 	"\vDeleteImage\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"T\n" +
+	"\x0eTemplateRecord\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"5\n" +
+	"\vPutTemplate\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"$\n" +
+	"\x0eDeleteTemplate\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"v\n" +
 	"\vObserveHost\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
@@ -2536,7 +2753,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\xe6\x03\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"\x9e\x04\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -2548,7 +2765,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\arequest\x18\b \x01(\v2\x17.state.v1.RequestRecordH\x00R\arequest\x12)\n" +
 	"\x03end\x18\t \x01(\v2\x15.state.v1.SnapshotEndH\x00R\x03end\x12*\n" +
 	"\x05event\x18\n" +
-	" \x01(\v2\x12.novacron.v1.EventH\x00R\x05eventB\b\n" +
+	" \x01(\v2\x12.novacron.v1.EventH\x00R\x05event\x126\n" +
+	"\btemplate\x18\v \x01(\v2\x18.state.v1.TemplateRecordH\x00R\btemplateB\b\n" +
 	"\x06record\"\x88\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
@@ -2588,7 +2806,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -2601,42 +2819,45 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*DeleteToken)(nil),           // 8: state.v1.DeleteToken
 	(*PutImage)(nil),              // 9: state.v1.PutImage
 	(*DeleteImage)(nil),           // 10: state.v1.DeleteImage
-	(*ObserveHost)(nil),           // 11: state.v1.ObserveHost
-	(*CreateVM)(nil),              // 12: state.v1.CreateVM
-	(*SetVMPower)(nil),            // 13: state.v1.SetVMPower
-	(*AdoptVM)(nil),               // 14: state.v1.AdoptVM
-	(*UpdateVM)(nil),              // 15: state.v1.UpdateVM
-	(*RestartVM)(nil),             // 16: state.v1.RestartVM
-	(*DeleteVM)(nil),              // 17: state.v1.DeleteVM
-	(*BindVMs)(nil),               // 18: state.v1.BindVMs
-	(*Binding)(nil),               // 19: state.v1.Binding
-	(*RefuseVM)(nil),              // 20: state.v1.RefuseVM
-	(*ObserveVMs)(nil),            // 21: state.v1.ObserveVMs
-	(*HypervisorEvent)(nil),       // 22: state.v1.HypervisorEvent
-	(*VMObservation)(nil),         // 23: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 24: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 25: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 26: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 27: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 28: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 29: state.v1.RequestRecord
-	nil,                           // 30: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 31: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*v1.Member)(nil),             // 33: novacron.v1.Member
-	(v1.Role)(0),                  // 34: novacron.v1.Role
-	(*v1.Image)(nil),              // 35: novacron.v1.Image
-	(v1.HostState)(0),             // 36: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 37: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 38: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 39: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 40: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 41: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 42: novacron.v1.VM
-	(*v1.Event)(nil),              // 43: novacron.v1.Event
+	(*TemplateRecord)(nil),        // 11: state.v1.TemplateRecord
+	(*PutTemplate)(nil),           // 12: state.v1.PutTemplate
+	(*DeleteTemplate)(nil),        // 13: state.v1.DeleteTemplate
+	(*ObserveHost)(nil),           // 14: state.v1.ObserveHost
+	(*CreateVM)(nil),              // 15: state.v1.CreateVM
+	(*SetVMPower)(nil),            // 16: state.v1.SetVMPower
+	(*AdoptVM)(nil),               // 17: state.v1.AdoptVM
+	(*UpdateVM)(nil),              // 18: state.v1.UpdateVM
+	(*RestartVM)(nil),             // 19: state.v1.RestartVM
+	(*DeleteVM)(nil),              // 20: state.v1.DeleteVM
+	(*BindVMs)(nil),               // 21: state.v1.BindVMs
+	(*Binding)(nil),               // 22: state.v1.Binding
+	(*RefuseVM)(nil),              // 23: state.v1.RefuseVM
+	(*ObserveVMs)(nil),            // 24: state.v1.ObserveVMs
+	(*HypervisorEvent)(nil),       // 25: state.v1.HypervisorEvent
+	(*VMObservation)(nil),         // 26: state.v1.VMObservation
+	(*SnapshotRecord)(nil),        // 27: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),        // 28: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),           // 29: state.v1.SnapshotEnd
+	(*HostRecord)(nil),            // 30: state.v1.HostRecord
+	(*RevokedNode)(nil),           // 31: state.v1.RevokedNode
+	(*RequestRecord)(nil),         // 32: state.v1.RequestRecord
+	nil,                           // 33: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 34: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*v1.Member)(nil),             // 36: novacron.v1.Member
+	(v1.Role)(0),                  // 37: novacron.v1.Role
+	(*v1.Image)(nil),              // 38: novacron.v1.Image
+	(v1.HostState)(0),             // 39: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 40: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 41: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 42: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 43: novacron.v1.ImageRef
+	(v1.VMPhase)(0),               // 44: novacron.v1.VMPhase
+	(*v1.VM)(nil),                 // 45: novacron.v1.VM
+	(*v1.Event)(nil),              // 46: novacron.v1.Event
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	32, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	35, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -2645,59 +2866,62 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	8,  // 6: state.v1.Command.delete_token:type_name -> state.v1.DeleteToken
 	9,  // 7: state.v1.Command.put_image:type_name -> state.v1.PutImage
 	10, // 8: state.v1.Command.delete_image:type_name -> state.v1.DeleteImage
-	11, // 9: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
-	12, // 10: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
-	13, // 11: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
-	17, // 12: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
-	18, // 13: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
-	20, // 14: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
-	21, // 15: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
-	16, // 16: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
-	15, // 17: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
-	14, // 18: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
-	1,  // 19: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	33, // 20: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	33, // 21: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	34, // 22: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	32, // 23: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 24: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	33, // 25: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	35, // 26: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	36, // 27: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	37, // 28: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	38, // 29: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	39, // 30: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	40, // 31: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	39, // 32: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	38, // 33: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	39, // 34: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	30, // 35: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	31, // 36: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	19, // 37: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	23, // 38: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	22, // 39: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	32, // 40: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	41, // 41: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	25, // 42: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	33, // 43: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 44: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	35, // 45: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	27, // 46: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	42, // 47: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	28, // 48: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	29, // 49: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	26, // 50: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	43, // 51: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	36, // 52: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	37, // 53: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	32, // 54: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	32, // 55: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	32, // 56: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	12, // 9: state.v1.Command.put_template:type_name -> state.v1.PutTemplate
+	13, // 10: state.v1.Command.delete_template:type_name -> state.v1.DeleteTemplate
+	14, // 11: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
+	15, // 12: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
+	16, // 13: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
+	20, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
+	21, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
+	23, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
+	24, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
+	19, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
+	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
+	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
+	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
+	36, // 22: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	36, // 23: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	37, // 24: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	35, // 25: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 26: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	36, // 27: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	38, // 28: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	39, // 29: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	40, // 30: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	41, // 31: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	42, // 32: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	43, // 33: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	42, // 34: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	41, // 35: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	42, // 36: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	33, // 37: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	34, // 38: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	22, // 39: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	26, // 40: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	25, // 41: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	35, // 42: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	44, // 43: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	28, // 44: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	36, // 45: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 46: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	38, // 47: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	30, // 48: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	45, // 49: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	31, // 50: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	32, // 51: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	29, // 52: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	46, // 53: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 54: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	39, // 55: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	40, // 56: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	35, // 57: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	35, // 58: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	35, // 59: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -2714,6 +2938,8 @@ func file_state_v1_state_proto_init() {
 		(*Command_DeleteToken)(nil),
 		(*Command_PutImage)(nil),
 		(*Command_DeleteImage)(nil),
+		(*Command_PutTemplate)(nil),
+		(*Command_DeleteTemplate)(nil),
 		(*Command_ObserveHost)(nil),
 		(*Command_CreateVm)(nil),
 		(*Command_SetVmPower)(nil),
@@ -2726,7 +2952,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
 	}
-	file_state_v1_state_proto_msgTypes[24].OneofWrappers = []any{
+	file_state_v1_state_proto_msgTypes[27].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Member)(nil),
 		(*SnapshotRecord_Token)(nil),
@@ -2737,6 +2963,7 @@ func file_state_v1_state_proto_init() {
 		(*SnapshotRecord_Request)(nil),
 		(*SnapshotRecord_End)(nil),
 		(*SnapshotRecord_Event)(nil),
+		(*SnapshotRecord_Template)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2744,7 +2971,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
