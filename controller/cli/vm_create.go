@@ -31,7 +31,7 @@ Waits until the machine runs.
 
   novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
   novacron vm create -f web-1.yaml --memory 4GiB --dry-run
-  novacron vm create web-2 --template linux-small --set image=debian-12
+  novacron vm create web-2 --template linux-server --set image=debian-12
   novacron vm create tiny --cpus 1 --memory 96MiB --kernel vmlinuz --initrd tiny.cpio --cmdline console=ttyS0`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

@@ -47,7 +47,7 @@ func templateTable() table[*pb.Template] {
 
 func (a *app) templateShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show TEMPLATE", Short: "Show a template", Args: cobra.ExactArgs(1), Long: "Show a template with its parameters.\n\n  novacron vm template show small-linux",
+		Use: "show TEMPLATE", Short: "Show a template", Args: cobra.ExactArgs(1), Long: "Show a template with its parameters.\n\n  novacron vm template show linux-server",
 		ValidArgsFunction: a.completeOnce(a.templateNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
 			answer, err := c.templates.GetTemplate(ctx, connect.NewRequest(&pb.GetTemplateRequest{Name: args[0]}))
