@@ -180,6 +180,7 @@ func TestEveryRule(t *testing.T) {
 	t.Run("rule-02", hostnames)
 	t.Run("rule-04", generatedNames)
 	t.Run("rule-05", snapshotNames)
+	t.Run("rule-11", unitSlips)
 	t.Run("rule-12", minimaAreWarnings)
 	t.Run("rule-16", machineChanges)
 	t.Run("rule-37", unknownVersionsAreWarnings)
@@ -228,6 +229,15 @@ func snapshotNames(t *testing.T) {
 		requireFault(t, faults, [4]string{"snapshot", "", "", "choose another name"})
 	}
 	require.NoError(t, CheckSnapshotName("snapshot", "before-upgrade"))
+}
+
+func unitSlips(t *testing.T) {
+	def := valid()
+	def.OSType, def.MemoryMB = "generic", 32
+	require.NoError(t, Validate(def))
+	requireFault(t, Warn(def, ostype.Builtin()), [4]string{"memoryMB", "32", "at least 64 MiB for most systems", "did you mean 32 GiB? Then write 32768"})
+	def.MemoryMB = 64
+	require.Empty(t, Warn(def, ostype.Builtin()))
 }
 
 func minimaAreWarnings(t *testing.T) {

@@ -92,6 +92,7 @@ func TestEveryRule(t *testing.T) {
 		})
 	}
 	t.Run("rule-08", processorOfTheHost)
+	t.Run("rule-18", trustedPlatforms)
 	t.Run("rule-24", blockDevices)
 	t.Run("rule-27", sparseIsAWarning)
 	t.Run("rule-34", clocks)
@@ -129,6 +130,19 @@ func processorOfTheHost(t *testing.T) {
 	unmovable := someHost()
 	unmovable.Guest.Migratable = false
 	require.Equal(t, "host-model", mode(Template{Accelerator: AcceleratorKVM, Host: unmovable}))
+}
+
+func trustedPlatforms(t *testing.T) {
+	def := small()
+	def.Firmware = "uefi"
+	require.Len(t, generate(t, Template{Host: someHost()}, def).Devices.TPMs, 1)
+	require.Empty(t, generate(t, Template{}, def).Devices.TPMs, "nobody knows whether the host can")
+	def.Firmware = "bios"
+	require.Empty(t, generate(t, Template{Host: someHost()}, def).Devices.TPMs)
+	def.OSType, def.OSVersion, def.Firmware = "windows", "11", ""
+	d := generate(t, Template{}, def)
+	require.Equal(t, "tpm-crb", d.Devices.TPMs[0].Model)
+	require.Equal(t, []string{"efi", "yes", "on"}, []string{d.OS.Firmware, d.OS.Loader.Secure, d.Features.SMM.State})
 }
 
 func blockDevices(t *testing.T) {

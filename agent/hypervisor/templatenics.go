@@ -56,10 +56,14 @@ func nicDriver(def *VMDefinition, n NetworkInterface) *libvirtxml.DomainInterfac
 	if encrypted(def) && n.Model == "virtio" {
 		iommu = "on"
 	}
-	if n.Queues == 0 && iommu == "" {
+	queues := uint(n.Queues)
+	if queues == 1 {
+		queues = 0 // libvirt forgets what is the default anyway
+	}
+	if queues == 0 && iommu == "" {
 		return nil
 	}
-	return &libvirtxml.DomainInterfaceDriver{Queues: uint(n.Queues), IOMMU: iommu}
+	return &libvirtxml.DomainInterfaceDriver{Queues: queues, IOMMU: iommu}
 }
 
 func bandwidth(q vm.NICQoS) *libvirtxml.DomainInterfaceBandwidth {

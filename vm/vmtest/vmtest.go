@@ -131,7 +131,7 @@ func (d *drawing) disks() {
 func (d *drawing) diskOptions(name string) vm.DiskOptions {
 	o := vm.DiskOptions{
 		Cache: d.one(name+" cache", "", "none", "writeback", "directsync"), Discard: d.one(name+" discard", "", vm.DiscardUnmap, "ignore"),
-		Serial: d.one(name+" serial", "", "DISK-1"),
+		Serial: d.one(name+" serial", "", "DISK-1"), BootOrder: d.between(name+" order", 0, 4),
 	}
 	if o.Cache == "none" {
 		o.IO = d.one(name+" io", "", "native", "threads")
@@ -148,7 +148,11 @@ func (d *drawing) cards() {
 		if d.maybe("user") {
 			n.User = true
 		} else {
-			n.MTU = d.one2("MTU", 0, 1400)
+			n.MTU, n.VLAN = d.one2("MTU", 0, 1400), d.one2("VLAN", 0, 42)
+			n.SecurityGroup, n.HostInterface = d.one("group", "", "clean-traffic"), d.one("end", "", fmt.Sprintf("card%d", i))
+			if n.Model == "virtio" {
+				n.Queues = d.between("queues", 0, d.def.CPUs)
+			}
 			if d.maybe("limits") {
 				n.QoS.Inbound = vm.Bandwidth{AverageKBps: d.between("average", 1, 1000), PeakKBps: d.one2("peak", 0, 2000), BurstKB: d.one2("burst", 0, 512)}
 			}
@@ -169,6 +173,7 @@ func (d *drawing) devices() {
 }
 
 func (d *drawing) intent() {
+	d.def.ISO = d.one("ISO", "", "dvd")
 	if d.maybe("cloud-init") {
 		d.def.CloudInit = &vm.CloudInit{UserData: "#cloud-config\n{}\n"}
 	}
