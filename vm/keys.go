@@ -18,10 +18,14 @@ func keys(t reflect.Type) map[string][]int {
 			}
 			continue
 		}
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		known[name] = []int{i}
+		known[keyOf(field)] = []int{i}
 	}
 	return known
+}
+
+func keyOf(field reflect.StructField) string {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	return name
 }
 
 func sortedKeys(known map[string][]int) []string { return slices.Sorted(maps.Keys(known)) }
