@@ -114,6 +114,8 @@ func TestANetworkAnAddressAndASecurityGroup(t *testing.T) {
 	bridge := hypervisor.BridgeName(f.clusterID(), lan)
 	f.stranger("h1", bridge)
 	require.Error(t, f.reaches("h1", lanAddress, "80"), "a port that no rule opens is closed")
+	_, err := f.on("h1", "timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/"+lanAddress+"/80")
+	require.Error(t, err, "for the host itself too")
 	began = time.Now()
 	f.must("security-group", "update", "quiet", "-f", f.rulesFile("rules:\n  - {protocol: tcp, ports: 80}\n"))
 	f.await("the port to open", func() error { return f.reaches("h1", lanAddress, "80") })
