@@ -50,6 +50,7 @@ type daemon struct {
 	blobs      *blob.Store
 	machines   *hypervisor.Manager
 	reconciler *reconcile.Reconciler
+	networks   *networks
 	link       *link
 	peers      *http.Client
 	api        net.Listener
@@ -107,9 +108,10 @@ func (d *daemon) openMachines(context.Context) (err error) {
 		Controllers: d.cfg.Node.Controllers, TLS: d.creds.ClientTLS(pki.RoleController), Logger: d.logger,
 		Report: d.report, Reported: d.reported, Desired: d.takeDesired, Learned: d.rememberControllers,
 	})
+	d.networks = newNetworks(hypervisor.NewNetworkKeeper(d.cfg.Driver, d.cfg.Node.ClusterID, d.logger), d.machines.HostFacts, d.link.reportSoon, d.logger)
 	d.reconciler = reconcile.New(reconcile.Config{
 		Machines: d.machines, ClusterID: d.cfg.Node.ClusterID, Images: d.imagesOf, Changed: d.link.reportSoon, Logger: d.logger,
-		HostBooted: d.hostBooted(), BootSettled: d.bootSettled,
+		Prepare: d.networks.prepare, HostBooted: d.hostBooted(), BootSettled: d.bootSettled,
 	})
 	return nil
 }

@@ -29,8 +29,10 @@ func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
 	if dropped > 0 {
 		d.logger.Warn("events of the hypervisor were dropped: they came faster than they could be reported", "dropped", dropped)
 	}
+	info := hostInfo(facts, d.cfg)
+	info.NetworkFaults = d.networks.report()
 	return &agentv1.ReportRequest{
-		Info: hostInfo(facts, d.cfg), Vms: d.reconciler.Observations(), Events: events, BootId: d.events.bootID,
+		Info: info, Vms: d.reconciler.Observations(), Events: events, BootId: d.events.bootID,
 	}, nil
 }
 

@@ -56,6 +56,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { _ = d.reconciler.Run(ctx) }) // ends with the context alone
+	parts.Go(func() { d.networks.run(ctx) })
 	parts.Go(func() { _ = d.link.run(ctx) })
 	parts.Go(func() {
 		if err := d.collectEvents(ctx); ctx.Err() == nil {

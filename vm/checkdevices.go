@@ -17,6 +17,7 @@ func (c *checker) nics(def Definition) {
 		path := fmt.Sprintf("networkInterfaces[%d]", i)
 		c.nicSource(path, n)
 		c.nicOptions(path, n, def.CPUs)
+		c.nicAddress(path, n)
 		if n.MAC != "" {
 			c.mac(path+".mac", n.MAC, seen)
 			seen[strings.ToLower(n.MAC)] = path

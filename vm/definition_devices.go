@@ -76,8 +76,10 @@ type NetworkInterface struct {
 	// Queues lets several CPUs serve a virtio card; 0 means one.
 	Queues int    `json:"queues,omitempty"`
 	QoS    NICQoS `json:"qos,omitzero"`
-	// SecurityGroup is a network filter of the host, such as clean-traffic.
+	// SecurityGroup is a security group of the cluster, or a filter of libvirt such as clean-traffic.
 	SecurityGroup string `json:"securityGroup,omitempty"`
+	// Address is an IPv4 address on a network of the cluster; empty means the next free one where the network assigns them.
+	Address string `json:"address,omitempty"`
 	// HostInterface is the name of the card's other end on the host; empty means one that the host chooses.
 	HostInterface string `json:"hostInterface,omitempty"`
 	// BootOrder counts from 1 over disks and network cards; 0 means not started from.

@@ -1,6 +1,11 @@
 package hypervisor
 
-import "context"
+import (
+	"context"
+	"slices"
+
+	"github.com/novacron/novacron/vm/network"
+)
 
 // Plan gives the XML that a create of the definition would define here, or all reasons why this host refuses it. It changes
 // nothing. Images are taken as present; their names stand for the places in the pools that they would get.
@@ -9,6 +14,7 @@ func (m *Manager) Plan(ctx context.Context, def *VMDefinition) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	facts.NetworkFilters = withGroups(def, facts.NetworkFilters)
 	if err := CheckHost(def, facts); err != nil {
 		return "", err
 	}
@@ -17,4 +23,18 @@ func (m *Manager) Plan(ctx context.Context, def *VMDefinition) (string, error) {
 		Owner: Owner{ClusterID: m.config.ClusterID, Epoch: 1, Generation: 1}, Host: facts, CPUBaseline: m.config.CPUBaseline,
 	}
 	return t.GenerateXML(def)
+}
+
+// withGroups adds the cluster's security groups, which a host makes when the first machine needs them.
+func withGroups(def *VMDefinition, filters []string) []string {
+	if len(filters) == 0 {
+		return filters
+	}
+	filters = slices.Clone(filters)
+	for _, n := range def.NetworkInterfaces {
+		if n.SecurityGroup != "" && !slices.Contains(network.BuiltIn(), n.SecurityGroup) {
+			filters = append(filters, n.SecurityGroup)
+		}
+	}
+	return filters
 }

@@ -26,9 +26,7 @@ func nicDevices(def *VMDefinition) []libvirtxml.DomainInterface {
 		if n.MTU > 0 {
 			nic.MTU = &libvirtxml.DomainInterfaceMTU{Size: uint(n.MTU)}
 		}
-		if n.SecurityGroup != "" {
-			nic.FilterRef = &libvirtxml.DomainInterfaceFilterRef{Filter: n.SecurityGroup}
-		}
+		nic.FilterRef = filterRef(n)
 		if n.HostInterface != "" {
 			nic.Target = &libvirtxml.DomainInterfaceTarget{Dev: n.HostInterface}
 		}

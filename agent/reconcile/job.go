@@ -118,6 +118,9 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 	r.config.Logger.Info("step", "kind", j.step.Kind, "vm", j.step.ID)
 	r.changed()
 	machines, wish := r.config.Machines, j.step.VM
+	if err := r.prepare(ctx, j.step); err != nil {
+		return err
+	}
 	switch j.step.Kind {
 	case Create:
 		return r.create(ctx, j)
@@ -140,6 +143,14 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 		return r.undo(ctx, j.step.ID)
 	}
 	return fmt.Errorf("step %q is not known", j.step.Kind)
+}
+
+// prepare has the surroundings of a machine made before it comes to life.
+func (r *Reconciler) prepare(ctx context.Context, step Step) error {
+	if r.config.Prepare == nil || step.Kind != Create && step.Kind != Start && step.Kind != Pause {
+		return nil
+	}
+	return r.config.Prepare(ctx, step.VM)
 }
 
 // pause makes sure that there is something to pause.

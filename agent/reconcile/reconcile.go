@@ -34,6 +34,8 @@ type Config struct {
 	ClusterID string
 	// Images gives the source of the images that a machine was bound to.
 	Images func(vm *novacronv1.VM) hypervisor.ImageSource
+	// Prepare, when set, is called before a machine is made or started.
+	Prepare func(ctx context.Context, vm *novacronv1.VM) error
 	// Changed, when set, is called without delay when there is something new to report. It must not block.
 	Changed func()
 	// HostBooted says that the host has restarted since its machines were last in order. BootSettled, when set, is told

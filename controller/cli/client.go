@@ -33,6 +33,8 @@ type client struct {
 	hosts     api.HostServiceClient
 	cluster   api.ClusterServiceClient
 	templates api.TemplateServiceClient
+	networks  api.NetworkServiceClient
+	groups    api.SecurityGroupServiceClient
 
 	eventService api.EventServiceClient
 	events       eventStream
@@ -93,7 +95,10 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		endpoints: endpoints,
 		transport: transport,
 
-		templates:    api.NewTemplateServiceClient(endpoints, virtualHost, options...),
+		templates: api.NewTemplateServiceClient(endpoints, virtualHost, options...),
+		networks:  api.NewNetworkServiceClient(endpoints, virtualHost, options...),
+		groups:    api.NewSecurityGroupServiceClient(endpoints, virtualHost, options...),
+
 		eventService: api.NewEventServiceClient(endpoints, virtualHost, options...),
 	}
 	c.events = eventStream{c}

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -134,5 +136,11 @@ func (a *app) hostDetails(h *pb.Host) (d details) {
 	d.sub("Bridges", strings.Join(info.GetBridges(), ", "))
 	d.sub("Firmware", strings.Join(info.GetFirmwares(), ", "))
 	d.sub("Machines", strings.Join(info.GetMachineTypes(), ", "))
+	if len(info.GetNetworkFaults()) > 0 {
+		d.section("Faults")
+	}
+	for _, what := range slices.Sorted(maps.Keys(info.GetNetworkFaults())) {
+		d.sub(what, info.GetNetworkFaults()[what])
+	}
 	return d
 }

@@ -68,7 +68,7 @@ func (f *definitionFlags) register(fs *pflag.FlagSet) {
 	}
 	fs.StringArrayVar(&f.networks, "network", nil, "libvirt `network` to have a card on (repeatable)")
 	fs.StringArrayVar(&f.bridges, "bridge", nil, "`bridge` of the host to have a card on (repeatable)")
-	fs.StringArrayVar(&f.nics, "nic", nil, "network `card` in full: network=NAME|bridge=NAME[,model=M][,mac=M] (repeatable)")
+	fs.StringArrayVar(&f.nics, "nic", nil, "network `card` in full: network=NAME|bridge=NAME[,model=M][,mac=M][,address=A][,security-group=G] (repeatable)")
 	fs.StringArrayVar(&f.volumes, "volume", nil, "further `disk`: name=NAME,size=10GiB[,pool=P][,format=F][,image=I][,bus=B] (repeatable)")
 	fs.Var(&f.labels, "label", "label to select the machine by (repeatable)")
 	fs.Var(&f.annotations, "annotation", "note to remember with the machine (repeatable)")
@@ -121,6 +121,7 @@ func (f *definitionFlags) applyNICs(def *vm.Definition) error {
 		var card vm.NetworkInterface
 		err := readFields("--nic", text, map[string]func(string) error{
 			"network": into(&card.Network), "bridge": into(&card.Bridge), "model": into(&card.Model), "mac": into(&card.MAC),
+			"address": into(&card.Address), "security-group": into(&card.SecurityGroup),
 		})
 		if err != nil {
 			return err

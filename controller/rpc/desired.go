@@ -66,12 +66,16 @@ func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchR
 	}
 	set.BlobSources = slices.Concat(set.GetControllers(), agents) // controllers hold every image: they come first
 	set.RevokedNodes = view.RevokedSince(s.Now().Add(-revocationMemory))
+	set.Networks = networksFor(view, hostID)
 	return view.Cursor(), stream.Send(&agentv1.WatchResponse{Desired: set, Revision: view.Revision()})
 }
 
 // concerns tells whether changes alter what a host shall do. What the host itself reported does not.
 func concerns(changes []state.Change, hostID string) bool {
 	for _, change := range changes {
+		if concernsNetworks(change, hostID) {
+			return true
+		}
 		switch change.Record().(type) {
 		case *novacronv1.Member:
 			return true

@@ -22,6 +22,9 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 	if _, err := s.resolve(definition); err != nil {
 		return nil, err
 	}
+	if _, err := s.connections(definition); err != nil {
+		return nil, err
+	}
 	answer := &novacronv1.PlanVMResponse{Spec: vm.ToProto(definition)}
 	for _, warning := range vm.Warn(definition, ostype.Builtin()) {
 		answer.Warnings = append(answer.Warnings, warning.Error())

@@ -65,6 +65,17 @@ func rules() map[string]rule {
 		novacronv1connect.ImageServiceListImagesProcedure:  {read, viewers},
 		novacronv1connect.ImageServiceDeleteImageProcedure: {leader, admins},
 
+		novacronv1connect.NetworkServiceCreateNetworkProcedure: {leader, admins},
+		novacronv1connect.NetworkServiceGetNetworkProcedure:    {read, viewers},
+		novacronv1connect.NetworkServiceListNetworksProcedure:  {read, viewers},
+		novacronv1connect.NetworkServiceDeleteNetworkProcedure: {leader, admins},
+
+		novacronv1connect.SecurityGroupServiceCreateSecurityGroupProcedure: {leader, admins},
+		novacronv1connect.SecurityGroupServiceUpdateSecurityGroupProcedure: {leader, admins},
+		novacronv1connect.SecurityGroupServiceGetSecurityGroupProcedure:    {read, viewers},
+		novacronv1connect.SecurityGroupServiceListSecurityGroupsProcedure:  {read, viewers},
+		novacronv1connect.SecurityGroupServiceDeleteSecurityGroupProcedure: {leader, admins},
+
 		novacronv1connect.HostServiceGetHostProcedure:            {read, viewers},
 		novacronv1connect.HostServiceListHostsProcedure:          {read, viewers},
 		novacronv1connect.HostServiceListForeignDomainsProcedure: {here, viewers},

@@ -82,6 +82,12 @@ func (s *Server) Handler() http.Handler {
 			return novacronv1connect.NewImageServiceHandler(&imageService{s}, options)
 		},
 		func() (string, http.Handler) {
+			return novacronv1connect.NewNetworkServiceHandler(&networkService{s}, options)
+		},
+		func() (string, http.Handler) {
+			return novacronv1connect.NewSecurityGroupServiceHandler(&securityGroupService{s}, options)
+		},
+		func() (string, http.Handler) {
 			return novacronv1connect.NewHostServiceHandler(&hostService{s}, options)
 		},
 		func() (string, http.Handler) {

@@ -35,6 +35,10 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 	if err != nil {
 		return nil, err
 	}
+	groups, err := s.connections(definition)
+	if err != nil {
+		return nil, err
+	}
 	power := novacronv1.PowerState_POWER_STATE_RUNNING
 	if r.Msg.GetStopped() {
 		power = novacronv1.PowerState_POWER_STATE_STOPPED
@@ -42,6 +46,7 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 	created, err := s.proposeVM(ctx, func(c *statev1.Command) {
 		c.Op = &statev1.Command_CreateVm{CreateVm: &statev1.CreateVM{
 			Id: definition.UUID, Spec: vm.ToProto(definition), RequestId: r.Msg.GetRequestId(), OperationId: s.NewID(), Power: power, Images: images,
+			SecurityGroups: groups,
 		}}
 	})
 	return connect.NewResponse(&novacronv1.CreateVMResponse{Vm: created}), err

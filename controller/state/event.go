@@ -61,6 +61,10 @@ func (x *txn) eventsOf(change Change) []*novacronv1.Event {
 		return x.hostEvents(before, record)
 	case *novacronv1.Image:
 		return []*novacronv1.Event{{Kind: "image." + fate(change), Message: "image " + record.GetName()}}
+	case *novacronv1.Network:
+		return []*novacronv1.Event{{Kind: "network." + fate(change), Message: "network " + record.GetSpec().GetName()}}
+	case *novacronv1.SecurityGroup:
+		return []*novacronv1.Event{{Kind: "security-group." + fate(change), Message: "security group " + record.GetSpec().GetName()}}
 	case *novacronv1.Member:
 		if change.Before != nil && change.After != nil {
 			return nil

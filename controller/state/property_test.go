@@ -29,7 +29,10 @@ func commands() *rapid.Generator[*statev1.Command] {
 			observeHost(id, novacronv1.HostState(n%4), &novacronv1.HostInfo{Capacity: &novacronv1.Resources{Cpus: uint32(n), MemoryMb: 1000, DiskGb: 10}}),
 			createVM("vm-"+id, func(op *statev1.CreateVM) {
 				op.Spec.Name, op.RequestId, op.Spec.Cpus = other, fmt.Sprint(n), uint32(n)
-				op.Spec.NetworkInterfaces = []*novacronv1.NetworkInterfaceSpec{{Mac: fmt.Sprint(n)}}
+				op.Spec.NetworkInterfaces = []*novacronv1.NetworkInterfaceSpec{{Mac: fmt.Sprint(n), Network: other}}
+				if n > 3 {
+					op.Spec.NetworkInterfaces[0].Address = proto.String(fmt.Sprintf("10.0.%d.%d", other[0]-'a', n))
+				}
 			}),
 			deleteVM("vm-" + id),
 			observe(other, &statev1.VMObservation{VmId: "vm-" + id, Epoch: n % 3, ObservedGeneration: n, Gone: n == 1, Phase: novacronv1.VMPhase(n)}),
@@ -55,6 +58,19 @@ func commands() *rapid.Generator[*statev1.Command] {
 			},
 			func(c *statev1.Command) {
 				c.Op = &statev1.Command_PutImage{PutImage: &statev1.PutImage{Image: &novacronv1.Image{Name: id, Sha256: other}}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_PutNetwork{PutNetwork: &statev1.PutNetwork{Spec: network(id, fmt.Sprintf("10.0.%d.0/29", n%3))}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_DeleteNetwork{DeleteNetwork: &statev1.DeleteNetwork{Name: id}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_PutSecurityGroup{PutSecurityGroup: &statev1.PutSecurityGroup{
+					Spec: &novacronv1.SecurityGroupSpec{Name: id, Description: other}, Replace: n > 3}}
+			},
+			func(c *statev1.Command) {
+				c.Op = &statev1.Command_DeleteSecurityGroup{DeleteSecurityGroup: &statev1.DeleteSecurityGroup{Name: id}}
 			},
 		}
 		rapid.SampledFrom(ops).Draw(t, "op")(command)
@@ -113,7 +129,7 @@ func checkRestore(t require.TestingT, s *Store) {
 func indexes(v View) map[string][]string {
 	all := map[string][]string{}
 	for name, index := range map[string]table[string]{
-		"name": v.t.vmByName, "host": v.t.vmByHost, "unplaced": v.t.unplaced, "mac": v.t.vmByMAC, "age": v.t.requestByAge,
+		"name": v.t.vmByName, "host": v.t.vmByHost, "unplaced": v.t.unplaced, "mac": v.t.vmByMAC, "address": v.t.vmByAddress, "age": v.t.requestByAge,
 	} {
 		for key, value := range index.after("") {
 			all[name] = append(all[name], key+"="+value)
@@ -132,6 +148,20 @@ func checkInvariants(t require.TestingT, v View, epochs map[string]uint64) {
 		names[key] = id
 	}
 	require.Equal(t, len(names), v.t.vmByName.len())
+	addresses := map[string]string{}
+	for _, vm := range v.VMs("") {
+		for _, nic := range vm.GetSpec().GetNetworkInterfaces() {
+			if nic.GetAddress() == "" {
+				continue
+			}
+			key := addressKey(nic.GetNetwork(), nic.GetAddress())
+			require.Empty(t, addresses[key], "two machines of one address")
+			addresses[key] = vm.GetId()
+			_, managed := v.Network(nic.GetNetwork())
+			require.True(t, managed, "an address on a network that is gone")
+		}
+	}
+	require.Equal(t, len(addresses), v.t.vmByAddress.len())
 }
 
 func FuzzRestore(f *testing.F) {

@@ -33,6 +33,12 @@ func (v View) Write(w io.Writer) error {
 	for _, r := range v.t.images.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Image{Image: r}})
 	}
+	for _, r := range v.t.networks.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Network{Network: r}})
+	}
+	for _, r := range v.t.groups.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_SecurityGroup{SecurityGroup: r}})
+	}
 	for _, r := range v.t.hosts.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Host{Host: r}})
 	}
@@ -132,6 +138,10 @@ func (t *tables) load(count uint64, record *statev1.SnapshotRecord) (done bool, 
 		t.tokens.put(r.Token.GetId(), r.Token)
 	case *statev1.SnapshotRecord_Image:
 		t.images.put(r.Image.GetName(), r.Image)
+	case *statev1.SnapshotRecord_Network:
+		t.networks.put(r.Network.GetSpec().GetName(), r.Network)
+	case *statev1.SnapshotRecord_SecurityGroup:
+		t.groups.put(r.SecurityGroup.GetSpec().GetName(), r.SecurityGroup)
 	case *statev1.SnapshotRecord_Host:
 		t.hosts.put(r.Host.GetId(), r.Host)
 	case *statev1.SnapshotRecord_Vm:

@@ -16,15 +16,17 @@ type tables struct {
 	revision  uint64
 	clusterID string
 
-	members   table[*novacronv1.Member]      // by id
-	tokens    table[*statev1.TokenRecord]    // by id
-	images    table[*novacronv1.Image]       // by name
-	hosts     table[*statev1.HostRecord]     // by id
-	vms       table[*novacronv1.VM]          // by id
-	revoked   table[*statev1.RevokedNode]    // by node id
-	requests  table[*statev1.RequestRecord]  // by request id
-	templates table[*statev1.TemplateRecord] // by name
-	events    table[*novacronv1.Event]       // by revision and index
+	members   table[*novacronv1.Member]        // by id
+	tokens    table[*statev1.TokenRecord]      // by id
+	images    table[*novacronv1.Image]         // by name
+	hosts     table[*statev1.HostRecord]       // by id
+	vms       table[*novacronv1.VM]            // by id
+	revoked   table[*statev1.RevokedNode]      // by node id
+	requests  table[*statev1.RequestRecord]    // by request id
+	templates table[*statev1.TemplateRecord]   // by name
+	events    table[*novacronv1.Event]         // by revision and index
+	networks  table[*novacronv1.Network]       // by name
+	groups    table[*novacronv1.SecurityGroup] // by name
 	// eventsFloor is the highest revision whose events are not all kept.
 	eventsFloor uint64
 
@@ -33,6 +35,7 @@ type tables struct {
 	vmByHost     table[string] // host id + "\x00" + vm id -> vm id
 	unplaced     table[string] // vm id -> vm id
 	vmByMAC      table[string] // MAC -> vm id
+	vmByAddress  table[string] // network + "\x00" + address in hex -> vm id
 	requestByAge table[string] // time + request id -> request id
 }
 
@@ -45,6 +48,7 @@ func newTables() tables {
 		templates: newTable[*statev1.TemplateRecord](),
 		vmByName:  newTable[string](), vmByHost: newTable[string](), unplaced: newTable[string](), vmByMAC: newTable[string](),
 		requestByAge: newTable[string](),
+		networks:     newTable[*novacronv1.Network](), groups: newTable[*novacronv1.SecurityGroup](), vmByAddress: newTable[string](),
 	}
 }
 
@@ -56,6 +60,7 @@ func (t *tables) clone() tables {
 		templates: t.templates.clone(), events: t.events.clone(), eventsFloor: t.eventsFloor,
 		vmByName: t.vmByName.clone(), vmByHost: t.vmByHost.clone(), unplaced: t.unplaced.clone(), vmByMAC: t.vmByMAC.clone(),
 		requestByAge: t.requestByAge.clone(),
+		networks:     t.networks.clone(), groups: t.groups.clone(), vmByAddress: t.vmByAddress.clone(),
 	}
 }
 

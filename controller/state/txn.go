@@ -52,6 +52,14 @@ func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
 		return x.putTemplate(op.PutTemplate)
 	case *statev1.Command_DeleteTemplate:
 		return x.deleteTemplate(op.DeleteTemplate)
+	case *statev1.Command_PutNetwork:
+		return x.putNetwork(op.PutNetwork)
+	case *statev1.Command_DeleteNetwork:
+		return x.deleteNetwork(op.DeleteNetwork)
+	case *statev1.Command_PutSecurityGroup:
+		return x.putSecurityGroup(op.PutSecurityGroup)
+	case *statev1.Command_DeleteSecurityGroup:
+		return x.deleteSecurityGroup(op.DeleteSecurityGroup)
 	case *statev1.Command_ObserveHost:
 		return x.observeHost(op.ObserveHost)
 	case *statev1.Command_CreateVm:

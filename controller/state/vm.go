@@ -29,6 +29,7 @@ func (t *tables) putVM(vm *novacronv1.VM) {
 	for _, nic := range vm.GetSpec().GetNetworkInterfaces() {
 		t.vmByMAC.put(nic.GetMac(), vm.GetId())
 	}
+	t.putAddresses(vm)
 }
 
 func (t *tables) dropVM(vm *novacronv1.VM) {
@@ -39,6 +40,7 @@ func (t *tables) dropVM(vm *novacronv1.VM) {
 	for _, nic := range vm.GetSpec().GetNetworkInterfaces() {
 		t.vmByMAC.delete(nic.GetMac())
 	}
+	t.dropAddresses(vm)
 }
 
 func (x *txn) findVM(id string) (*novacronv1.VM, error) {
@@ -58,9 +60,13 @@ func (x *txn) createVM(op *statev1.CreateVM) (proto.Message, error) {
 	if err := x.creatable(op); err != nil {
 		return nil, err
 	}
+	spec, err := x.connect(op.GetSpec())
+	if err != nil {
+		return nil, err
+	}
 	x.remember(op)
 	return x.putVM(&novacronv1.VM{
-		Id: op.GetId(), Spec: op.GetSpec(), Generation: 1, DesiredPower: op.GetPower(), CreateTime: x.now, Images: op.GetImages(),
+		Id: op.GetId(), Spec: spec, Generation: 1, DesiredPower: op.GetPower(), CreateTime: x.now, Images: op.GetImages(),
 		Status:    &novacronv1.VMStatus{Phase: novacronv1.VMPhase_VM_PHASE_PENDING, Message: "waiting for a host", UpdateTime: x.now},
 		Operation: x.operation(op.GetOperationId(), "create", 1),
 	}), nil
@@ -78,6 +84,9 @@ func (x *txn) creatable(op *statev1.CreateVM) error {
 		if other, taken := x.t.vmByMAC.get(nic.GetMac()); taken && nic.GetMac() != "" {
 			return fmt.Errorf("%w: networkInterfaces[%d].mac: %s belongs to virtual machine %s: leave it out to get a new one", ErrExists, i, nic.GetMac(), x.t.nameOf(other))
 		}
+	}
+	if err := x.connectable(op); err != nil {
+		return err
 	}
 	for _, ref := range op.GetImages() {
 		if image, ok := x.t.images.get(ref.GetName()); !ok || image.GetSha256() != ref.GetSha256() {

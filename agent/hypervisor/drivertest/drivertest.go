@@ -28,6 +28,10 @@ const (
 	Obedience Feature = "obedience"
 	// Restart is a guest that can be reset, and asked.
 	Restart Feature = "restart"
+	// Leases is to keep addresses for cards.
+	Leases Feature = "leases"
+	// Filters is to have packet filters.
+	Filters Feature = "filters"
 	// NameClash is to refuse a name that another domain has.
 	NameClash Feature = "name clash"
 )
@@ -66,6 +70,9 @@ func Run(t *testing.T, target Target) {
 	t.Run("questions", target.questions)
 	t.Run("name clash", target.nameClash)
 	t.Run("metadata", target.metadata)
+	t.Run("networks", target.networks)
+	t.Run("network clash", target.networkClash)
+	t.Run("filters", target.filters)
 	t.Run("events", target.events)
 	t.Run("obedience", target.obedience)
 	t.Run("console", target.console)

@@ -50,6 +50,9 @@ var _ hypervisor.Driver = (*Driver)(nil)
 type state struct {
 	Domains map[string]*domain                           `json:"domains"`
 	Volumes map[string]map[string]*hypervisor.VolumeInfo `json:"volumes"`
+	// Networks and Filters are by UUID.
+	Networks map[string]*hypervisor.Network `json:"networks"`
+	Filters  map[string]*filter             `json:"filters"`
 }
 
 type domain struct {
@@ -61,6 +64,7 @@ type domain struct {
 func New(opts Options) (*Driver, error) {
 	d := &Driver{opts: opts, consoles: map[string][]*console{}}
 	d.state = state{Domains: map[string]*domain{}, Volumes: map[string]map[string]*hypervisor.VolumeInfo{}}
+	d.state.Networks, d.state.Filters = map[string]*hypervisor.Network{}, map[string]*filter{}
 	if opts.Dir == "" {
 		return d, nil
 	}
@@ -129,7 +133,9 @@ func (d *Driver) Facts(ctx context.Context) (hypervisor.HostFacts, error) {
 	if err := d.begin(ctx, "Facts", ""); err != nil {
 		return hypervisor.HostFacts{}, err
 	}
-	return d.facts(), nil
+	facts := d.facts()
+	facts.Networks = d.networkNames(facts.Networks)
+	return facts, nil
 }
 
 func (d *Driver) facts() hypervisor.HostFacts {
@@ -208,6 +214,12 @@ func (d *Driver) Leftovers() []string {
 		for name := range maps.Keys(volumes) {
 			all = append(all, "volume "+pool+"/"+name)
 		}
+	}
+	for _, n := range d.state.Networks {
+		all = append(all, "network "+n.Name)
+	}
+	for _, f := range d.state.Filters {
+		all = append(all, "filter "+f.Name)
 	}
 	slices.Sort(all)
 	return all

@@ -183,10 +183,14 @@ func classify(conn *lv.Connect, err error) error {
 		return err
 	}
 	switch e.Code {
-	case lv.ERR_NO_DOMAIN, lv.ERR_NO_STORAGE_POOL, lv.ERR_NO_STORAGE_VOL, lv.ERR_NO_NETWORK:
+	case lv.ERR_NO_DOMAIN, lv.ERR_NO_STORAGE_POOL, lv.ERR_NO_STORAGE_VOL, lv.ERR_NO_NETWORK, lv.ERR_NO_NWFILTER:
 		return fmt.Errorf("%w: %s", hypervisor.ErrNotFound, e.Message)
 	case lv.ERR_STORAGE_VOL_EXIST:
 		return fmt.Errorf("%w: %s", hypervisor.ErrExists, e.Message)
+	case lv.ERR_OPERATION_INVALID:
+		if e.Domain == lv.FROM_NWFILTER {
+			return fmt.Errorf("%w: %s", hypervisor.ErrInUse, e.Message)
+		}
 	case lv.ERR_NO_SUPPORT, lv.ERR_ARGUMENT_UNSUPPORTED:
 		return fmt.Errorf("%w: %s", hypervisor.ErrUnsupported, e.Message)
 	}

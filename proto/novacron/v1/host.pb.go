@@ -251,13 +251,16 @@ type HostInfo struct {
 	HypervisorVersion string `protobuf:"bytes,7,opt,name=hypervisor_version,json=hypervisorVersion,proto3" json:"hypervisor_version,omitempty"`
 	LibvirtVersion    string `protobuf:"bytes,8,opt,name=libvirt_version,json=libvirtVersion,proto3" json:"libvirt_version,omitempty"`
 	// "kvm" or "qemu": what really runs a guest there.
-	Accelerator   string   `protobuf:"bytes,9,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
-	MachineTypes  []string `protobuf:"bytes,10,rep,name=machine_types,json=machineTypes,proto3" json:"machine_types,omitempty"`
-	Pools         []string `protobuf:"bytes,11,rep,name=pools,proto3" json:"pools,omitempty"`
-	Networks      []string `protobuf:"bytes,12,rep,name=networks,proto3" json:"networks,omitempty"`
-	Bridges       []string `protobuf:"bytes,13,rep,name=bridges,proto3" json:"bridges,omitempty"`
-	CpuModel      string   `protobuf:"bytes,14,opt,name=cpu_model,json=cpuModel,proto3" json:"cpu_model,omitempty"`
-	Firmwares     []string `protobuf:"bytes,15,rep,name=firmwares,proto3" json:"firmwares,omitempty"`
+	Accelerator  string   `protobuf:"bytes,9,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
+	MachineTypes []string `protobuf:"bytes,10,rep,name=machine_types,json=machineTypes,proto3" json:"machine_types,omitempty"`
+	Pools        []string `protobuf:"bytes,11,rep,name=pools,proto3" json:"pools,omitempty"`
+	Networks     []string `protobuf:"bytes,12,rep,name=networks,proto3" json:"networks,omitempty"`
+	Bridges      []string `protobuf:"bytes,13,rep,name=bridges,proto3" json:"bridges,omitempty"`
+	CpuModel     string   `protobuf:"bytes,14,opt,name=cpu_model,json=cpuModel,proto3" json:"cpu_model,omitempty"`
+	Firmwares    []string `protobuf:"bytes,15,rep,name=firmwares,proto3" json:"firmwares,omitempty"`
+	// Networks and security groups of the cluster that are not as they should be there, as "network/NAME" or
+	// "security-group/NAME", and why.
+	NetworkFaults map[string]string `protobuf:"bytes,30,rep,name=network_faults,json=networkFaults,proto3" json:"network_faults,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -393,6 +396,13 @@ func (x *HostInfo) GetCpuModel() string {
 func (x *HostInfo) GetFirmwares() []string {
 	if x != nil {
 		return x.Firmwares
+	}
+	return nil
+}
+
+func (x *HostInfo) GetNetworkFaults() map[string]string {
+	if x != nil {
+		return x.NetworkFaults
 	}
 	return nil
 }
@@ -798,7 +808,7 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\tResources\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\rR\x04cpus\x12\x1b\n" +
 	"\tmemory_mb\x18\x02 \x01(\x04R\bmemoryMB\x12\x17\n" +
-	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\xc1\x04\n" +
+	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\xd4\x05\n" +
 	"\bHostInfo\x12\x1f\n" +
 	"\vapi_address\x18\x01 \x01(\tR\n" +
 	"apiAddress\x12\x18\n" +
@@ -816,8 +826,12 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\bnetworks\x18\f \x03(\tR\bnetworks\x12\x18\n" +
 	"\abridges\x18\r \x03(\tR\abridges\x12\x1b\n" +
 	"\tcpu_model\x18\x0e \x01(\tR\bcpuModel\x12\x1c\n" +
-	"\tfirmwares\x18\x0f \x03(\tR\tfirmwares\x1a9\n" +
+	"\tfirmwares\x18\x0f \x03(\tR\tfirmwares\x12O\n" +
+	"\x0enetwork_faults\x18\x1e \x03(\v2(.novacron.v1.HostInfo.NetworkFaultsEntryR\rnetworkFaults\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a@\n" +
+	"\x12NetworkFaultsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
 	"\x0eGetHostRequest\x12\x12\n" +
@@ -867,7 +881,7 @@ func file_novacron_v1_host_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_novacron_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_novacron_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_novacron_v1_host_proto_goTypes = []any{
 	(HostState)(0),                     // 0: novacron.v1.HostState
 	(*Host)(nil),                       // 1: novacron.v1.Host
@@ -881,29 +895,31 @@ var file_novacron_v1_host_proto_goTypes = []any{
 	(*ListForeignDomainsResponse)(nil), // 9: novacron.v1.ListForeignDomainsResponse
 	(*ForeignDomain)(nil),              // 10: novacron.v1.ForeignDomain
 	nil,                                // 11: novacron.v1.HostInfo.LabelsEntry
-	(*timestamppb.Timestamp)(nil),      // 12: google.protobuf.Timestamp
+	nil,                                // 12: novacron.v1.HostInfo.NetworkFaultsEntry
+	(*timestamppb.Timestamp)(nil),      // 13: google.protobuf.Timestamp
 }
 var file_novacron_v1_host_proto_depIdxs = []int32{
 	0,  // 0: novacron.v1.Host.state:type_name -> novacron.v1.HostState
 	3,  // 1: novacron.v1.Host.info:type_name -> novacron.v1.HostInfo
 	2,  // 2: novacron.v1.Host.allocated:type_name -> novacron.v1.Resources
-	12, // 3: novacron.v1.Host.last_change_time:type_name -> google.protobuf.Timestamp
+	13, // 3: novacron.v1.Host.last_change_time:type_name -> google.protobuf.Timestamp
 	2,  // 4: novacron.v1.HostInfo.capacity:type_name -> novacron.v1.Resources
 	11, // 5: novacron.v1.HostInfo.labels:type_name -> novacron.v1.HostInfo.LabelsEntry
-	1,  // 6: novacron.v1.GetHostResponse.host:type_name -> novacron.v1.Host
-	1,  // 7: novacron.v1.ListHostsResponse.hosts:type_name -> novacron.v1.Host
-	10, // 8: novacron.v1.ListForeignDomainsResponse.domains:type_name -> novacron.v1.ForeignDomain
-	4,  // 9: novacron.v1.HostService.GetHost:input_type -> novacron.v1.GetHostRequest
-	8,  // 10: novacron.v1.HostService.ListForeignDomains:input_type -> novacron.v1.ListForeignDomainsRequest
-	6,  // 11: novacron.v1.HostService.ListHosts:input_type -> novacron.v1.ListHostsRequest
-	5,  // 12: novacron.v1.HostService.GetHost:output_type -> novacron.v1.GetHostResponse
-	9,  // 13: novacron.v1.HostService.ListForeignDomains:output_type -> novacron.v1.ListForeignDomainsResponse
-	7,  // 14: novacron.v1.HostService.ListHosts:output_type -> novacron.v1.ListHostsResponse
-	12, // [12:15] is the sub-list for method output_type
-	9,  // [9:12] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	12, // 6: novacron.v1.HostInfo.network_faults:type_name -> novacron.v1.HostInfo.NetworkFaultsEntry
+	1,  // 7: novacron.v1.GetHostResponse.host:type_name -> novacron.v1.Host
+	1,  // 8: novacron.v1.ListHostsResponse.hosts:type_name -> novacron.v1.Host
+	10, // 9: novacron.v1.ListForeignDomainsResponse.domains:type_name -> novacron.v1.ForeignDomain
+	4,  // 10: novacron.v1.HostService.GetHost:input_type -> novacron.v1.GetHostRequest
+	8,  // 11: novacron.v1.HostService.ListForeignDomains:input_type -> novacron.v1.ListForeignDomainsRequest
+	6,  // 12: novacron.v1.HostService.ListHosts:input_type -> novacron.v1.ListHostsRequest
+	5,  // 13: novacron.v1.HostService.GetHost:output_type -> novacron.v1.GetHostResponse
+	9,  // 14: novacron.v1.HostService.ListForeignDomains:output_type -> novacron.v1.ListForeignDomainsResponse
+	7,  // 15: novacron.v1.HostService.ListHosts:output_type -> novacron.v1.ListHostsResponse
+	13, // [13:16] is the sub-list for method output_type
+	10, // [10:13] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_host_proto_init() }
@@ -917,7 +933,7 @@ func file_novacron_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_host_proto_rawDesc), len(file_novacron_v1_host_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1277,12 +1277,15 @@ type NetworkInterfaceSpec struct {
 	Mtu    *uint32 `protobuf:"varint,7,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"`
 	Queues *uint32 `protobuf:"varint,8,opt,name=queues,proto3,oneof" json:"queues,omitempty"`
 	Qos    *NICQoS `protobuf:"bytes,9,opt,name=qos,proto3" json:"qos,omitempty"`
-	// Network filter of the host.
+	// A security group of the cluster, or a filter of libvirt such as clean-traffic.
 	SecurityGroup *string `protobuf:"bytes,10,opt,name=security_group,json=securityGroup,proto3,oneof" json:"security_group,omitempty"`
 	// Name of the card's other end on the host.
 	HostInterface *string `protobuf:"bytes,11,opt,name=host_interface,json=hostInterface,proto3,oneof" json:"host_interface,omitempty"`
 	// From 1, over disks and network cards.
-	BootOrder     *uint32 `protobuf:"varint,12,opt,name=boot_order,json=bootOrder,proto3,oneof" json:"boot_order,omitempty"`
+	BootOrder *uint32 `protobuf:"varint,12,opt,name=boot_order,json=bootOrder,proto3,oneof" json:"boot_order,omitempty"`
+	// IPv4 address on a network of the cluster; empty means the next free one where the network assigns addresses, else
+	// whatever the guest does.
+	Address       *string `protobuf:"bytes,20,opt,name=address,proto3,oneof" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1399,6 +1402,13 @@ func (x *NetworkInterfaceSpec) GetBootOrder() uint32 {
 		return *x.BootOrder
 	}
 	return 0
+}
+
+func (x *NetworkInterfaceSpec) GetAddress() string {
+	if x != nil && x.Address != nil {
+		return *x.Address
+	}
+	return ""
 }
 
 // NICQoS limits a network card, as seen from the guest.
@@ -4036,7 +4046,7 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\v_write_iopsB\x0e\n" +
 	"\f_total_bytesB\r\n" +
 	"\v_read_bytesB\x0e\n" +
-	"\f_write_bytes\"\xd3\x03\n" +
+	"\f_write_bytes\"\xfe\x03\n" +
 	"\x14NetworkInterfaceSpec\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x16\n" +
 	"\x06bridge\x18\x02 \x01(\tR\x06bridge\x12\x14\n" +
@@ -4051,14 +4061,17 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	" \x01(\tH\x04R\rsecurityGroup\x88\x01\x01\x12*\n" +
 	"\x0ehost_interface\x18\v \x01(\tH\x05R\rhostInterface\x88\x01\x01\x12\"\n" +
 	"\n" +
-	"boot_order\x18\f \x01(\rH\x06R\tbootOrder\x88\x01\x01B\a\n" +
+	"boot_order\x18\f \x01(\rH\x06R\tbootOrder\x88\x01\x01\x12\x1d\n" +
+	"\aaddress\x18\x14 \x01(\tH\aR\aaddress\x88\x01\x01B\a\n" +
 	"\x05_userB\a\n" +
 	"\x05_vlanB\x06\n" +
 	"\x04_mtuB\t\n" +
 	"\a_queuesB\x11\n" +
 	"\x0f_security_groupB\x11\n" +
 	"\x0f_host_interfaceB\r\n" +
-	"\v_boot_order\"n\n" +
+	"\v_boot_orderB\n" +
+	"\n" +
+	"\b_address\"n\n" +
 	"\x06NICQoS\x120\n" +
 	"\ainbound\x18\x01 \x01(\v2\x16.novacron.v1.BandwidthR\ainbound\x122\n" +
 	"\boutbound\x18\x02 \x01(\v2\x16.novacron.v1.BandwidthR\boutbound\"\xa1\x01\n" +

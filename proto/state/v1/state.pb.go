@@ -56,6 +56,10 @@ type Command struct {
 	//	*Command_UpdateVm
 	//	*Command_AdoptVm
 	//	*Command_InitCluster
+	//	*Command_PutNetwork
+	//	*Command_DeleteNetwork
+	//	*Command_PutSecurityGroup
+	//	*Command_DeleteSecurityGroup
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -308,6 +312,42 @@ func (x *Command) GetInitCluster() *InitCluster {
 	return nil
 }
 
+func (x *Command) GetPutNetwork() *PutNetwork {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutNetwork); ok {
+			return x.PutNetwork
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteNetwork() *DeleteNetwork {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteNetwork); ok {
+			return x.DeleteNetwork
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutSecurityGroup() *PutSecurityGroup {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutSecurityGroup); ok {
+			return x.PutSecurityGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteSecurityGroup() *DeleteSecurityGroup {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteSecurityGroup); ok {
+			return x.DeleteSecurityGroup
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -396,6 +436,22 @@ type Command_InitCluster struct {
 	InitCluster *InitCluster `protobuf:"bytes,60,opt,name=init_cluster,json=initCluster,proto3,oneof"`
 }
 
+type Command_PutNetwork struct {
+	PutNetwork *PutNetwork `protobuf:"bytes,80,opt,name=put_network,json=putNetwork,proto3,oneof"`
+}
+
+type Command_DeleteNetwork struct {
+	DeleteNetwork *DeleteNetwork `protobuf:"bytes,81,opt,name=delete_network,json=deleteNetwork,proto3,oneof"`
+}
+
+type Command_PutSecurityGroup struct {
+	PutSecurityGroup *PutSecurityGroup `protobuf:"bytes,82,opt,name=put_security_group,json=putSecurityGroup,proto3,oneof"`
+}
+
+type Command_DeleteSecurityGroup struct {
+	DeleteSecurityGroup *DeleteSecurityGroup `protobuf:"bytes,83,opt,name=delete_security_group,json=deleteSecurityGroup,proto3,oneof"`
+}
+
 func (*Command_PutMember) isCommand_Op() {}
 
 func (*Command_RemoveMember) isCommand_Op() {}
@@ -437,6 +493,14 @@ func (*Command_UpdateVm) isCommand_Op() {}
 func (*Command_AdoptVm) isCommand_Op() {}
 
 func (*Command_InitCluster) isCommand_Op() {}
+
+func (*Command_PutNetwork) isCommand_Op() {}
+
+func (*Command_DeleteNetwork) isCommand_Op() {}
+
+func (*Command_PutSecurityGroup) isCommand_Op() {}
+
+func (*Command_DeleteSecurityGroup) isCommand_Op() {}
 
 // InitCluster is the first command of a cluster.
 type InitCluster struct {
@@ -1205,15 +1269,17 @@ func (x *ObserveHost) GetInfo() *v1.HostInfo {
 }
 
 type CreateVM struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Spec          *v1.VMSpec             `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
-	RequestId     string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	OperationId   string                 `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
-	Power         v1.PowerState          `protobuf:"varint,5,opt,name=power,proto3,enum=novacron.v1.PowerState" json:"power,omitempty"`
-	Images        []*v1.ImageRef         `protobuf:"bytes,6,rep,name=images,proto3" json:"images,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Spec        *v1.VMSpec             `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	RequestId   string                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	OperationId string                 `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	Power       v1.PowerState          `protobuf:"varint,5,opt,name=power,proto3,enum=novacron.v1.PowerState" json:"power,omitempty"`
+	Images      []*v1.ImageRef         `protobuf:"bytes,6,rep,name=images,proto3" json:"images,omitempty"`
+	// Security groups of the cluster that the cards name.
+	SecurityGroups []string `protobuf:"bytes,20,rep,name=security_groups,json=securityGroups,proto3" json:"security_groups,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateVM) Reset() {
@@ -1284,6 +1350,13 @@ func (x *CreateVM) GetPower() v1.PowerState {
 func (x *CreateVM) GetImages() []*v1.ImageRef {
 	if x != nil {
 		return x.Images
+	}
+	return nil
+}
+
+func (x *CreateVM) GetSecurityGroups() []string {
+	if x != nil {
+		return x.SecurityGroups
 	}
 	return nil
 }
@@ -2062,6 +2135,8 @@ type SnapshotRecord struct {
 	//	*SnapshotRecord_End
 	//	*SnapshotRecord_Event
 	//	*SnapshotRecord_Template
+	//	*SnapshotRecord_Network
+	//	*SnapshotRecord_SecurityGroup
 	Record        isSnapshotRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2203,6 +2278,24 @@ func (x *SnapshotRecord) GetTemplate() *TemplateRecord {
 	return nil
 }
 
+func (x *SnapshotRecord) GetNetwork() *v1.Network {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_Network); ok {
+			return x.Network
+		}
+	}
+	return nil
+}
+
+func (x *SnapshotRecord) GetSecurityGroup() *v1.SecurityGroup {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_SecurityGroup); ok {
+			return x.SecurityGroup
+		}
+	}
+	return nil
+}
+
 type isSnapshotRecord_Record interface {
 	isSnapshotRecord_Record()
 }
@@ -2251,6 +2344,14 @@ type SnapshotRecord_Template struct {
 	Template *TemplateRecord `protobuf:"bytes,11,opt,name=template,proto3,oneof"`
 }
 
+type SnapshotRecord_Network struct {
+	Network *v1.Network `protobuf:"bytes,20,opt,name=network,proto3,oneof"`
+}
+
+type SnapshotRecord_SecurityGroup struct {
+	SecurityGroup *v1.SecurityGroup `protobuf:"bytes,21,opt,name=security_group,json=securityGroup,proto3,oneof"`
+}
+
 func (*SnapshotRecord_Header) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Member) isSnapshotRecord_Record() {}
@@ -2272,6 +2373,10 @@ func (*SnapshotRecord_End) isSnapshotRecord_Record() {}
 func (*SnapshotRecord_Event) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Template) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_Network) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_SecurityGroup) isSnapshotRecord_Record() {}
 
 type SnapshotHeader struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -2597,8 +2702,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\x95\n" +
-	"\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xb1\f\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -2628,7 +2732,12 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"restart_vm\x188 \x01(\v2\x13.state.v1.RestartVMH\x00R\trestartVm\x121\n" +
 	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12.\n" +
 	"\badopt_vm\x18: \x01(\v2\x11.state.v1.AdoptVMH\x00R\aadoptVm\x12:\n" +
-	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitClusterB\x04\n" +
+	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x127\n" +
+	"\vput_network\x18P \x01(\v2\x14.state.v1.PutNetworkH\x00R\n" +
+	"putNetwork\x12@\n" +
+	"\x0edelete_network\x18Q \x01(\v2\x17.state.v1.DeleteNetworkH\x00R\rdeleteNetwork\x12J\n" +
+	"\x12put_security_group\x18R \x01(\v2\x1a.state.v1.PutSecurityGroupH\x00R\x10putSecurityGroup\x12S\n" +
+	"\x15delete_security_group\x18S \x01(\v2\x1d.state.v1.DeleteSecurityGroupH\x00R\x13deleteSecurityGroupB\x04\n" +
 	"\x02op\"Y\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2679,7 +2788,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\vObserveHost\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x16.novacron.v1.HostStateR\x05state\x12)\n" +
-	"\x04info\x18\x03 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\"\xe3\x01\n" +
+	"\x04info\x18\x03 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\"\x8c\x02\n" +
 	"\bCreateVM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1d\n" +
@@ -2687,7 +2796,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12!\n" +
 	"\foperation_id\x18\x04 \x01(\tR\voperationId\x12-\n" +
 	"\x05power\x18\x05 \x01(\x0e2\x17.novacron.v1.PowerStateR\x05power\x12-\n" +
-	"\x06images\x18\x06 \x03(\v2\x15.novacron.v1.ImageRefR\x06images\"\x84\x01\n" +
+	"\x06images\x18\x06 \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12'\n" +
+	"\x0fsecurity_groups\x18\x14 \x03(\tR\x0esecurityGroups\"\x84\x01\n" +
 	"\n" +
 	"SetVMPower\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
@@ -2753,7 +2863,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\x9e\x04\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"\x95\x05\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -2766,7 +2876,9 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x03end\x18\t \x01(\v2\x15.state.v1.SnapshotEndH\x00R\x03end\x12*\n" +
 	"\x05event\x18\n" +
 	" \x01(\v2\x12.novacron.v1.EventH\x00R\x05event\x126\n" +
-	"\btemplate\x18\v \x01(\v2\x18.state.v1.TemplateRecordH\x00R\btemplateB\b\n" +
+	"\btemplate\x18\v \x01(\v2\x18.state.v1.TemplateRecordH\x00R\btemplate\x120\n" +
+	"\anetwork\x18\x14 \x01(\v2\x14.novacron.v1.NetworkH\x00R\anetwork\x12C\n" +
+	"\x0esecurity_group\x18\x15 \x01(\v2\x1a.novacron.v1.SecurityGroupH\x00R\rsecurityGroupB\b\n" +
 	"\x06record\"\x88\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
@@ -2844,17 +2956,23 @@ var file_state_v1_state_proto_goTypes = []any{
 	nil,                           // 33: state.v1.UpdateVM.SetLabelsEntry
 	nil,                           // 34: state.v1.UpdateVM.SetAnnotationsEntry
 	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*v1.Member)(nil),             // 36: novacron.v1.Member
-	(v1.Role)(0),                  // 37: novacron.v1.Role
-	(*v1.Image)(nil),              // 38: novacron.v1.Image
-	(v1.HostState)(0),             // 39: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 40: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 41: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 42: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 43: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 44: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 45: novacron.v1.VM
-	(*v1.Event)(nil),              // 46: novacron.v1.Event
+	(*PutNetwork)(nil),            // 36: state.v1.PutNetwork
+	(*DeleteNetwork)(nil),         // 37: state.v1.DeleteNetwork
+	(*PutSecurityGroup)(nil),      // 38: state.v1.PutSecurityGroup
+	(*DeleteSecurityGroup)(nil),   // 39: state.v1.DeleteSecurityGroup
+	(*v1.Member)(nil),             // 40: novacron.v1.Member
+	(v1.Role)(0),                  // 41: novacron.v1.Role
+	(*v1.Image)(nil),              // 42: novacron.v1.Image
+	(v1.HostState)(0),             // 43: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 44: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 45: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 46: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 47: novacron.v1.ImageRef
+	(v1.VMPhase)(0),               // 48: novacron.v1.VMPhase
+	(*v1.VM)(nil),                 // 49: novacron.v1.VM
+	(*v1.Event)(nil),              // 50: novacron.v1.Event
+	(*v1.Network)(nil),            // 51: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),      // 52: novacron.v1.SecurityGroup
 }
 var file_state_v1_state_proto_depIdxs = []int32{
 	35, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
@@ -2879,49 +2997,55 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
 	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
 	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	36, // 22: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	36, // 23: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	37, // 24: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	35, // 25: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 26: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	36, // 27: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	38, // 28: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	39, // 29: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	40, // 30: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	41, // 31: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	42, // 32: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	43, // 33: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	42, // 34: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	41, // 35: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	42, // 36: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	33, // 37: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	34, // 38: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	22, // 39: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	26, // 40: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	25, // 41: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	35, // 42: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	44, // 43: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	28, // 44: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	36, // 45: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 46: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	38, // 47: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	30, // 48: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	45, // 49: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	31, // 50: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	32, // 51: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	29, // 52: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	46, // 53: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 54: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	39, // 55: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	40, // 56: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	35, // 57: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	35, // 58: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	35, // 59: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	36, // 22: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
+	37, // 23: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
+	38, // 24: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
+	39, // 25: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
+	40, // 26: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	40, // 27: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	41, // 28: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	35, // 29: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 30: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	40, // 31: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	42, // 32: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	43, // 33: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	44, // 34: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	45, // 35: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	46, // 36: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	47, // 37: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	46, // 38: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	45, // 39: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	46, // 40: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	33, // 41: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	34, // 42: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	22, // 43: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	26, // 44: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	25, // 45: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	35, // 46: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	48, // 47: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	28, // 48: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	40, // 49: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 50: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	42, // 51: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	30, // 52: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	49, // 53: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	31, // 54: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	32, // 55: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	29, // 56: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	50, // 57: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 58: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	51, // 59: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	52, // 60: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	43, // 61: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	44, // 62: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	35, // 63: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	35, // 64: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	35, // 65: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -2929,6 +3053,7 @@ func file_state_v1_state_proto_init() {
 	if File_state_v1_state_proto != nil {
 		return
 	}
+	file_state_v1_network_proto_init()
 	file_state_v1_state_proto_msgTypes[0].OneofWrappers = []any{
 		(*Command_PutMember)(nil),
 		(*Command_RemoveMember)(nil),
@@ -2951,6 +3076,10 @@ func file_state_v1_state_proto_init() {
 		(*Command_UpdateVm)(nil),
 		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
+		(*Command_PutNetwork)(nil),
+		(*Command_DeleteNetwork)(nil),
+		(*Command_PutSecurityGroup)(nil),
+		(*Command_DeleteSecurityGroup)(nil),
 	}
 	file_state_v1_state_proto_msgTypes[27].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
@@ -2964,6 +3093,8 @@ func file_state_v1_state_proto_init() {
 		(*SnapshotRecord_End)(nil),
 		(*SnapshotRecord_Event)(nil),
 		(*SnapshotRecord_Template)(nil),
+		(*SnapshotRecord_Network)(nil),
+		(*SnapshotRecord_SecurityGroup)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
