@@ -30,7 +30,7 @@ func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
 		d.logger.Warn("events of the hypervisor were dropped: they came faster than they could be reported", "dropped", dropped)
 	}
 	return &agentv1.ReportRequest{
-		Info: hostInfo(facts, d.cfg), Vms: d.reconciler.Observations(), Events: events, BootId: d.events.bootID,
+		Info: hostInfo(facts, d.cfg), Vms: d.reconciler.Observations(), Volumes: d.volumes.Observations(), Events: events, BootId: d.events.bootID,
 	}, nil
 }
 

@@ -33,6 +33,7 @@ type client struct {
 	hosts     api.HostServiceClient
 	cluster   api.ClusterServiceClient
 	templates api.TemplateServiceClient
+	storage   api.StorageServiceClient
 
 	eventService api.EventServiceClient
 	events       eventStream
@@ -89,6 +90,7 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		images:    api.NewImageServiceClient(endpoints, virtualHost, options...),
 		hosts:     api.NewHostServiceClient(endpoints, virtualHost, options...),
 		cluster:   api.NewClusterServiceClient(endpoints, virtualHost, options...),
+		storage:   api.NewStorageServiceClient(endpoints, virtualHost, options...),
 		calls:     calls,
 		endpoints: endpoints,
 		transport: transport,

@@ -21,6 +21,7 @@ type tables struct {
 	images    table[*novacronv1.Image]       // by name
 	hosts     table[*statev1.HostRecord]     // by id
 	vms       table[*novacronv1.VM]          // by id
+	volumes   table[*novacronv1.Volume]      // by id
 	revoked   table[*statev1.RevokedNode]    // by node id
 	requests  table[*statev1.RequestRecord]  // by request id
 	templates table[*statev1.TemplateRecord] // by name
@@ -33,6 +34,8 @@ type tables struct {
 	vmByHost     table[string] // host id + "\x00" + vm id -> vm id
 	unplaced     table[string] // vm id -> vm id
 	vmByMAC      table[string] // MAC -> vm id
+	volumeByName table[string] // project + "\x00" + name -> id
+	volumeByHost table[string] // host id + "\x00" + volume id -> volume id
 	requestByAge table[string] // time + request id -> request id
 }
 
@@ -40,11 +43,11 @@ func newTables() tables {
 	return tables{
 		members: newTable[*novacronv1.Member](), tokens: newTable[*statev1.TokenRecord](),
 		images: newTable[*novacronv1.Image](), hosts: newTable[*statev1.HostRecord](),
-		vms: newTable[*novacronv1.VM](), revoked: newTable[*statev1.RevokedNode](),
+		vms: newTable[*novacronv1.VM](), volumes: newTable[*novacronv1.Volume](), revoked: newTable[*statev1.RevokedNode](),
 		requests: newTable[*statev1.RequestRecord](), events: newTable[*novacronv1.Event](),
 		templates: newTable[*statev1.TemplateRecord](),
 		vmByName:  newTable[string](), vmByHost: newTable[string](), unplaced: newTable[string](), vmByMAC: newTable[string](),
-		requestByAge: newTable[string](),
+		requestByAge: newTable[string](), volumeByName: newTable[string](), volumeByHost: newTable[string](),
 	}
 }
 
@@ -52,10 +55,10 @@ func (t *tables) clone() tables {
 	return tables{
 		revision: t.revision, clusterID: t.clusterID,
 		members: t.members.clone(), tokens: t.tokens.clone(), images: t.images.clone(), hosts: t.hosts.clone(),
-		vms: t.vms.clone(), revoked: t.revoked.clone(), requests: t.requests.clone(),
+		vms: t.vms.clone(), volumes: t.volumes.clone(), revoked: t.revoked.clone(), requests: t.requests.clone(),
 		templates: t.templates.clone(), events: t.events.clone(), eventsFloor: t.eventsFloor,
 		vmByName: t.vmByName.clone(), vmByHost: t.vmByHost.clone(), unplaced: t.unplaced.clone(), vmByMAC: t.vmByMAC.clone(),
-		requestByAge: t.requestByAge.clone(),
+		requestByAge: t.requestByAge.clone(), volumeByName: t.volumeByName.clone(), volumeByHost: t.volumeByHost.clone(),
 	}
 }
 

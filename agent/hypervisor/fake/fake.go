@@ -42,6 +42,8 @@ type Driver struct {
 	mu       sync.Mutex
 	state    state
 	consoles map[string][]*console
+	// contents are the bytes of uploaded volumes, by path; those of a former life are zeros.
+	contents map[string][]byte
 }
 
 var _ hypervisor.Driver = (*Driver)(nil)
@@ -50,6 +52,7 @@ var _ hypervisor.Driver = (*Driver)(nil)
 type state struct {
 	Domains map[string]*domain                           `json:"domains"`
 	Volumes map[string]map[string]*hypervisor.VolumeInfo `json:"volumes"`
+	Pools   []hypervisor.PoolFacts                       `json:"pools"`
 }
 
 type domain struct {
@@ -59,7 +62,7 @@ type domain struct {
 
 // New returns a fake host, with what Dir kept of a former one.
 func New(opts Options) (*Driver, error) {
-	d := &Driver{opts: opts, consoles: map[string][]*console{}}
+	d := &Driver{opts: opts, consoles: map[string][]*console{}, contents: map[string][]byte{}}
 	d.state = state{Domains: map[string]*domain{}, Volumes: map[string]map[string]*hypervisor.VolumeInfo{}}
 	if opts.Dir == "" {
 		return d, nil
@@ -129,9 +132,12 @@ func (d *Driver) Facts(ctx context.Context) (hypervisor.HostFacts, error) {
 	if err := d.begin(ctx, "Facts", ""); err != nil {
 		return hypervisor.HostFacts{}, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.facts(), nil
 }
 
+// facts needs the lock.
 func (d *Driver) facts() hypervisor.HostFacts {
 	f := d.opts.Facts
 	f.Driver = "fake"
@@ -148,10 +154,11 @@ func (d *Driver) facts() hypervisor.HostFacts {
 	}
 	if f.Pools == nil {
 		f.Pools = []hypervisor.PoolFacts{
-			{Name: "default", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
-			{Name: "images", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
+			{Name: "default", Type: "dir", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
+			{Name: "images", Type: "dir", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
 		}
 	}
+	f.Pools = slices.Concat(f.Pools, d.state.Pools)
 	if f.Networks == nil {
 		f.Networks = []string{"default"}
 	}

@@ -133,7 +133,9 @@ type DesiredSet struct {
 	// Controllers to turn to, host:port of their APIs.
 	Controllers []string `protobuf:"bytes,3,rep,name=controllers,proto3" json:"controllers,omitempty"`
 	// Nodes that were removed while certificates of theirs may still be valid.
-	RevokedNodes  []string `protobuf:"bytes,4,rep,name=revoked_nodes,json=revokedNodes,proto3" json:"revoked_nodes,omitempty"`
+	RevokedNodes []string `protobuf:"bytes,4,rep,name=revoked_nodes,json=revokedNodes,proto3" json:"revoked_nodes,omitempty"`
+	// Volumes that stand alone. One that is on the host but not here is left alone.
+	Volumes       []*v1.Volume `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -192,6 +194,13 @@ func (x *DesiredSet) GetControllers() []string {
 func (x *DesiredSet) GetRevokedNodes() []string {
 	if x != nil {
 		return x.RevokedNodes
+	}
+	return nil
+}
+
+func (x *DesiredSet) GetVolumes() []*v1.Volume {
+	if x != nil {
+		return x.Volumes
 	}
 	return nil
 }
@@ -368,7 +377,8 @@ type ReportRequest struct {
 	// What happened since the last report that was answered, oldest first.
 	Events []*HypervisorEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
 	// Which life of the agent this is.
-	BootId        string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	BootId        string               `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Volumes       []*VolumeObservation `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -429,6 +439,13 @@ func (x *ReportRequest) GetBootId() string {
 		return x.BootId
 	}
 	return ""
+}
+
+func (x *ReportRequest) GetVolumes() []*VolumeObservation {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
 }
 
 type ReportResponse struct {
@@ -1218,18 +1235,19 @@ var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
+	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x16agent/v1/storage.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
 	"\fWatchRequest\x12%\n" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\"[\n" +
 	"\rWatchResponse\x12.\n" +
 	"\adesired\x18\x01 \x01(\v2\x14.agent.v1.DesiredSetR\adesired\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\x99\x01\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\xc8\x01\n" +
 	"\n" +
 	"DesiredSet\x12!\n" +
 	"\x03vms\x18\x01 \x03(\v2\x0f.novacron.v1.VMR\x03vms\x12!\n" +
 	"\fblob_sources\x18\x02 \x03(\tR\vblobSources\x12 \n" +
 	"\vcontrollers\x18\x03 \x03(\tR\vcontrollers\x12#\n" +
-	"\rrevoked_nodes\x18\x04 \x03(\tR\frevokedNodes\"\xd9\x01\n" +
+	"\rrevoked_nodes\x18\x04 \x03(\tR\frevokedNodes\x12-\n" +
+	"\avolumes\x18\x14 \x03(\v2\x13.novacron.v1.VolumeR\avolumes\"\xd9\x01\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -1242,12 +1260,13 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xb1\x01\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xe8\x01\n" +
 	"\rReportRequest\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\x12)\n" +
 	"\x03vms\x18\x02 \x03(\v2\x17.agent.v1.VMObservationR\x03vms\x121\n" +
 	"\x06events\x18\x03 \x03(\v2\x19.agent.v1.HypervisorEventR\x06events\x12\x17\n" +
-	"\aboot_id\x18\x04 \x01(\tR\x06bootId\"G\n" +
+	"\aboot_id\x18\x04 \x01(\tR\x06bootId\x125\n" +
+	"\avolumes\x18\x14 \x03(\v2\x1b.agent.v1.VolumeObservationR\avolumes\"G\n" +
 	"\x0eReportResponse\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"9\n" +
 	"\x0eConsoleRequest\x12\x13\n" +
@@ -1342,51 +1361,55 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*ListForeignRequest)(nil),    // 21: agent.v1.ListForeignRequest
 	(*ListForeignResponse)(nil),   // 22: agent.v1.ListForeignResponse
 	(*v1.VM)(nil),                 // 23: novacron.v1.VM
-	(v1.VMPhase)(0),               // 24: novacron.v1.VMPhase
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 26: novacron.v1.HostInfo
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
-	(*v1.GetGuestResponse)(nil),   // 28: novacron.v1.GetGuestResponse
-	(*v1.VMSpec)(nil),             // 29: novacron.v1.VMSpec
-	(*v1.ForeignDomain)(nil),      // 30: novacron.v1.ForeignDomain
+	(*v1.Volume)(nil),             // 24: novacron.v1.Volume
+	(v1.VMPhase)(0),               // 25: novacron.v1.VMPhase
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 27: novacron.v1.HostInfo
+	(*VolumeObservation)(nil),     // 28: agent.v1.VolumeObservation
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*v1.GetGuestResponse)(nil),   // 30: novacron.v1.GetGuestResponse
+	(*v1.VMSpec)(nil),             // 31: novacron.v1.VMSpec
+	(*v1.ForeignDomain)(nil),      // 32: novacron.v1.ForeignDomain
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
 	23, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
-	24, // 2: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	25, // 3: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	26, // 4: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
-	3,  // 5: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
-	4,  // 6: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	27, // 7: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	28, // 8: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
-	29, // 9: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
-	30, // 10: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
-	0,  // 11: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 12: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 13: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	19, // 14: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
-	21, // 15: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
-	15, // 16: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
-	17, // 17: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
-	9,  // 18: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 19: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 20: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 21: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 22: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 23: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	20, // 24: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
-	22, // 25: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
-	16, // 26: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
-	18, // 27: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
-	10, // 28: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 29: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 30: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	21, // [21:31] is the sub-list for method output_type
-	11, // [11:21] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	24, // 2: agent.v1.DesiredSet.volumes:type_name -> novacron.v1.Volume
+	25, // 3: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	26, // 4: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	27, // 5: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	3,  // 6: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
+	4,  // 7: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
+	28, // 8: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
+	29, // 9: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	30, // 10: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	31, // 11: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
+	32, // 12: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
+	0,  // 13: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 14: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 15: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	19, // 16: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
+	21, // 17: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
+	15, // 18: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 19: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 20: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 21: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 22: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 23: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 24: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 25: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	20, // 26: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
+	22, // 27: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
+	16, // 28: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 29: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 30: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 31: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 32: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -1394,6 +1417,7 @@ func file_agent_v1_agent_proto_init() {
 	if File_agent_v1_agent_proto != nil {
 		return
 	}
+	file_agent_v1_storage_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -56,6 +56,10 @@ type Command struct {
 	//	*Command_UpdateVm
 	//	*Command_AdoptVm
 	//	*Command_InitCluster
+	//	*Command_CreateVolume
+	//	*Command_ResizeVolume
+	//	*Command_DeleteVolume
+	//	*Command_ObserveVolumes
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -308,6 +312,42 @@ func (x *Command) GetInitCluster() *InitCluster {
 	return nil
 }
 
+func (x *Command) GetCreateVolume() *CreateVolume {
+	if x != nil {
+		if x, ok := x.Op.(*Command_CreateVolume); ok {
+			return x.CreateVolume
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetResizeVolume() *ResizeVolume {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ResizeVolume); ok {
+			return x.ResizeVolume
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteVolume() *DeleteVolume {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteVolume); ok {
+			return x.DeleteVolume
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetObserveVolumes() *ObserveVolumes {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ObserveVolumes); ok {
+			return x.ObserveVolumes
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -396,6 +436,22 @@ type Command_InitCluster struct {
 	InitCluster *InitCluster `protobuf:"bytes,60,opt,name=init_cluster,json=initCluster,proto3,oneof"`
 }
 
+type Command_CreateVolume struct {
+	CreateVolume *CreateVolume `protobuf:"bytes,80,opt,name=create_volume,json=createVolume,proto3,oneof"`
+}
+
+type Command_ResizeVolume struct {
+	ResizeVolume *ResizeVolume `protobuf:"bytes,81,opt,name=resize_volume,json=resizeVolume,proto3,oneof"`
+}
+
+type Command_DeleteVolume struct {
+	DeleteVolume *DeleteVolume `protobuf:"bytes,82,opt,name=delete_volume,json=deleteVolume,proto3,oneof"`
+}
+
+type Command_ObserveVolumes struct {
+	ObserveVolumes *ObserveVolumes `protobuf:"bytes,83,opt,name=observe_volumes,json=observeVolumes,proto3,oneof"`
+}
+
 func (*Command_PutMember) isCommand_Op() {}
 
 func (*Command_RemoveMember) isCommand_Op() {}
@@ -437,6 +493,14 @@ func (*Command_UpdateVm) isCommand_Op() {}
 func (*Command_AdoptVm) isCommand_Op() {}
 
 func (*Command_InitCluster) isCommand_Op() {}
+
+func (*Command_CreateVolume) isCommand_Op() {}
+
+func (*Command_ResizeVolume) isCommand_Op() {}
+
+func (*Command_DeleteVolume) isCommand_Op() {}
+
+func (*Command_ObserveVolumes) isCommand_Op() {}
 
 // InitCluster is the first command of a cluster.
 type InitCluster struct {
@@ -2062,6 +2126,7 @@ type SnapshotRecord struct {
 	//	*SnapshotRecord_End
 	//	*SnapshotRecord_Event
 	//	*SnapshotRecord_Template
+	//	*SnapshotRecord_Volume
 	Record        isSnapshotRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2203,6 +2268,15 @@ func (x *SnapshotRecord) GetTemplate() *TemplateRecord {
 	return nil
 }
 
+func (x *SnapshotRecord) GetVolume() *v1.Volume {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_Volume); ok {
+			return x.Volume
+		}
+	}
+	return nil
+}
+
 type isSnapshotRecord_Record interface {
 	isSnapshotRecord_Record()
 }
@@ -2251,6 +2325,10 @@ type SnapshotRecord_Template struct {
 	Template *TemplateRecord `protobuf:"bytes,11,opt,name=template,proto3,oneof"`
 }
 
+type SnapshotRecord_Volume struct {
+	Volume *v1.Volume `protobuf:"bytes,20,opt,name=volume,proto3,oneof"`
+}
+
 func (*SnapshotRecord_Header) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Member) isSnapshotRecord_Record() {}
@@ -2272,6 +2350,8 @@ func (*SnapshotRecord_End) isSnapshotRecord_Record() {}
 func (*SnapshotRecord_Event) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Template) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_Volume) isSnapshotRecord_Record() {}
 
 type SnapshotHeader struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -2593,12 +2673,264 @@ func (x *RequestRecord) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// CreateVolume carries a complete spec: host, size, format and source are resolved.
+type CreateVolume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        *v1.Volume             `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateVolume) Reset() {
+	*x = CreateVolume{}
+	mi := &file_state_v1_state_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateVolume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateVolume) ProtoMessage() {}
+
+func (x *CreateVolume) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateVolume.ProtoReflect.Descriptor instead.
+func (*CreateVolume) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *CreateVolume) GetVolume() *v1.Volume {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
+type ResizeVolume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	SizeBytes     uint64                 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResizeVolume) Reset() {
+	*x = ResizeVolume{}
+	mi := &file_state_v1_state_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResizeVolume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResizeVolume) ProtoMessage() {}
+
+func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResizeVolume.ProtoReflect.Descriptor instead.
+func (*ResizeVolume) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ResizeVolume) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResizeVolume) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+type DeleteVolume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteVolume) Reset() {
+	*x = DeleteVolume{}
+	mi := &file_state_v1_state_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteVolume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteVolume) ProtoMessage() {}
+
+func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteVolume.ProtoReflect.Descriptor instead.
+func (*DeleteVolume) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DeleteVolume) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ObserveVolumes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HostId        string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	Volumes       []*VolumeObservation   `protobuf:"bytes,2,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObserveVolumes) Reset() {
+	*x = ObserveVolumes{}
+	mi := &file_state_v1_state_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObserveVolumes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObserveVolumes) ProtoMessage() {}
+
+func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObserveVolumes.ProtoReflect.Descriptor instead.
+func (*ObserveVolumes) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ObserveVolumes) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *ObserveVolumes) GetVolumes() []*VolumeObservation {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+type VolumeObservation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	Status        *v1.VolumeStatus       `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	Gone          bool                   `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VolumeObservation) Reset() {
+	*x = VolumeObservation{}
+	mi := &file_state_v1_state_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VolumeObservation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VolumeObservation) ProtoMessage() {}
+
+func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VolumeObservation.ProtoReflect.Descriptor instead.
+func (*VolumeObservation) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *VolumeObservation) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+func (x *VolumeObservation) GetStatus() *v1.VolumeStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *VolumeObservation) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
 var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x14novacron/v1/vm.proto\"\x95\n" +
-	"\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\"\x97\f\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -2628,7 +2960,11 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"restart_vm\x188 \x01(\v2\x13.state.v1.RestartVMH\x00R\trestartVm\x121\n" +
 	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12.\n" +
 	"\badopt_vm\x18: \x01(\v2\x11.state.v1.AdoptVMH\x00R\aadoptVm\x12:\n" +
-	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitClusterB\x04\n" +
+	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x12=\n" +
+	"\rcreate_volume\x18P \x01(\v2\x16.state.v1.CreateVolumeH\x00R\fcreateVolume\x12=\n" +
+	"\rresize_volume\x18Q \x01(\v2\x16.state.v1.ResizeVolumeH\x00R\fresizeVolume\x12=\n" +
+	"\rdelete_volume\x18R \x01(\v2\x16.state.v1.DeleteVolumeH\x00R\fdeleteVolume\x12C\n" +
+	"\x0fobserve_volumes\x18S \x01(\v2\x18.state.v1.ObserveVolumesH\x00R\x0eobserveVolumesB\x04\n" +
 	"\x02op\"Y\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2753,7 +3089,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\x9e\x04\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"\xcd\x04\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -2766,7 +3102,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x03end\x18\t \x01(\v2\x15.state.v1.SnapshotEndH\x00R\x03end\x12*\n" +
 	"\x05event\x18\n" +
 	" \x01(\v2\x12.novacron.v1.EventH\x00R\x05event\x126\n" +
-	"\btemplate\x18\v \x01(\v2\x18.state.v1.TemplateRecordH\x00R\btemplateB\b\n" +
+	"\btemplate\x18\v \x01(\v2\x18.state.v1.TemplateRecordH\x00R\btemplate\x12-\n" +
+	"\x06volume\x18\x14 \x01(\v2\x13.novacron.v1.VolumeH\x00R\x06volumeB\b\n" +
 	"\x06record\"\x88\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
@@ -2792,7 +3129,22 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12.\n" +
-	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04timeB5Z3github.com/novacron/novacron/proto/state/v1;statev1b\x06proto3"
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\";\n" +
+	"\fCreateVolume\x12+\n" +
+	"\x06volume\x18\x01 \x01(\v2\x13.novacron.v1.VolumeR\x06volume\"=\n" +
+	"\fResizeVolume\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x02 \x01(\x04R\tsizeBytes\"\x1e\n" +
+	"\fDeleteVolume\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"`\n" +
+	"\x0eObserveVolumes\x12\x17\n" +
+	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x125\n" +
+	"\avolumes\x18\x02 \x03(\v2\x1b.state.v1.VolumeObservationR\avolumes\"w\n" +
+	"\x11VolumeObservation\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x121\n" +
+	"\x06status\x18\x02 \x01(\v2\x19.novacron.v1.VolumeStatusR\x06status\x12\x12\n" +
+	"\x04gone\x18\x03 \x01(\bR\x04goneB5Z3github.com/novacron/novacron/proto/state/v1;statev1b\x06proto3"
 
 var (
 	file_state_v1_state_proto_rawDescOnce sync.Once
@@ -2806,7 +3158,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -2841,23 +3193,30 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*HostRecord)(nil),            // 30: state.v1.HostRecord
 	(*RevokedNode)(nil),           // 31: state.v1.RevokedNode
 	(*RequestRecord)(nil),         // 32: state.v1.RequestRecord
-	nil,                           // 33: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 34: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*v1.Member)(nil),             // 36: novacron.v1.Member
-	(v1.Role)(0),                  // 37: novacron.v1.Role
-	(*v1.Image)(nil),              // 38: novacron.v1.Image
-	(v1.HostState)(0),             // 39: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 40: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 41: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 42: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 43: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 44: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 45: novacron.v1.VM
-	(*v1.Event)(nil),              // 46: novacron.v1.Event
+	(*CreateVolume)(nil),          // 33: state.v1.CreateVolume
+	(*ResizeVolume)(nil),          // 34: state.v1.ResizeVolume
+	(*DeleteVolume)(nil),          // 35: state.v1.DeleteVolume
+	(*ObserveVolumes)(nil),        // 36: state.v1.ObserveVolumes
+	(*VolumeObservation)(nil),     // 37: state.v1.VolumeObservation
+	nil,                           // 38: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 39: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
+	(*v1.Member)(nil),             // 41: novacron.v1.Member
+	(v1.Role)(0),                  // 42: novacron.v1.Role
+	(*v1.Image)(nil),              // 43: novacron.v1.Image
+	(v1.HostState)(0),             // 44: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 45: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 46: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 47: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 48: novacron.v1.ImageRef
+	(v1.VMPhase)(0),               // 49: novacron.v1.VMPhase
+	(*v1.VM)(nil),                 // 50: novacron.v1.VM
+	(*v1.Event)(nil),              // 51: novacron.v1.Event
+	(*v1.Volume)(nil),             // 52: novacron.v1.Volume
+	(*v1.VolumeStatus)(nil),       // 53: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	35, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	40, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -2879,49 +3238,57 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
 	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
 	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	36, // 22: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	36, // 23: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	37, // 24: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	35, // 25: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 26: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	36, // 27: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	38, // 28: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	39, // 29: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	40, // 30: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	41, // 31: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	42, // 32: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	43, // 33: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	42, // 34: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	41, // 35: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	42, // 36: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	33, // 37: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	34, // 38: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	22, // 39: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	26, // 40: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	25, // 41: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	35, // 42: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	44, // 43: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	28, // 44: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	36, // 45: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 46: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	38, // 47: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	30, // 48: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	45, // 49: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	31, // 50: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	32, // 51: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	29, // 52: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	46, // 53: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 54: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	39, // 55: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	40, // 56: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	35, // 57: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	35, // 58: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	35, // 59: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	33, // 22: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
+	34, // 23: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
+	35, // 24: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
+	36, // 25: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
+	41, // 26: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	41, // 27: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	42, // 28: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	40, // 29: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 30: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	41, // 31: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	43, // 32: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	44, // 33: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	45, // 34: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	46, // 35: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	47, // 36: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	48, // 37: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	47, // 38: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	46, // 39: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	47, // 40: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	38, // 41: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	39, // 42: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	22, // 43: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	26, // 44: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	25, // 45: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	40, // 46: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	49, // 47: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	28, // 48: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	41, // 49: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 50: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	43, // 51: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	30, // 52: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	50, // 53: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	31, // 54: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	32, // 55: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	29, // 56: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	51, // 57: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 58: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	52, // 59: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	44, // 60: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	45, // 61: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	40, // 62: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	40, // 63: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	40, // 64: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	52, // 65: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	37, // 66: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	53, // 67: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	68, // [68:68] is the sub-list for method output_type
+	68, // [68:68] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -2951,6 +3318,10 @@ func file_state_v1_state_proto_init() {
 		(*Command_UpdateVm)(nil),
 		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
+		(*Command_CreateVolume)(nil),
+		(*Command_ResizeVolume)(nil),
+		(*Command_DeleteVolume)(nil),
+		(*Command_ObserveVolumes)(nil),
 	}
 	file_state_v1_state_proto_msgTypes[27].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
@@ -2964,6 +3335,7 @@ func file_state_v1_state_proto_init() {
 		(*SnapshotRecord_End)(nil),
 		(*SnapshotRecord_Event)(nil),
 		(*SnapshotRecord_Template)(nil),
+		(*SnapshotRecord_Volume)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2971,7 +3343,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
