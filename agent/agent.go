@@ -51,6 +51,7 @@ type daemon struct {
 	machines   *hypervisor.Manager
 	reconciler *reconcile.Reconciler
 	networks   *networks
+	volumes    *reconcile.Volumes
 	link       *link
 	peers      *http.Client
 	api        net.Listener
@@ -112,6 +113,9 @@ func (d *daemon) openMachines(context.Context) (err error) {
 	d.reconciler = reconcile.New(reconcile.Config{
 		Machines: d.machines, ClusterID: d.cfg.Node.ClusterID, Images: d.imagesOf, Changed: d.link.reportSoon, Logger: d.logger,
 		Prepare: d.networks.prepare, HostBooted: d.hostBooted(), BootSettled: d.bootSettled,
+	})
+	d.volumes = reconcile.NewVolumes(reconcile.VolumesConfig{
+		Maker: d.machines, Content: d.contentOf, Changed: d.link.reportSoon, Logger: d.logger,
 	})
 	return nil
 }

@@ -32,7 +32,7 @@ func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
 	info := hostInfo(facts, d.cfg)
 	info.NetworkFaults = d.networks.report()
 	return &agentv1.ReportRequest{
-		Info: info, Vms: d.reconciler.Observations(), Events: events, BootId: d.events.bootID,
+		Info: info, Vms: d.reconciler.Observations(), Volumes: d.volumes.Observations(), Events: events, BootId: d.events.bootID,
 	}, nil
 }
 

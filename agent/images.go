@@ -50,11 +50,15 @@ func (d *daemon) takeDesired(revision uint64, set *agentv1.DesiredSet) {
 	d.revoked.set(set.GetRevokedNodes())
 	d.networks.setDesired(revision, set)
 	d.reconciler.SetDesired(revision, set.GetVms())
+	d.volumes.SetDesired(revision, set.GetVolumes())
 	used := map[string]bool{}
 	for _, vm := range set.GetVms() {
 		for _, ref := range vm.GetImages() {
 			used[ref.GetSha256()] = true
 		}
+	}
+	for _, volume := range set.GetVolumes() {
+		used[volume.GetSpec().GetSource().GetSha256()] = volume.GetStatus().GetPath() == "" // its content is needed once
 	}
 	if err := d.blobs.Sweep(func(hash string) bool { return used[hash] }, blobPatience); err != nil {
 		d.logger.Warn("unused images could not be deleted", "error", err)

@@ -29,6 +29,8 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	mux := http.NewServeMux()
 	path, console := agentv1connect.NewHostAgentServiceHandler(hostService{d.machines}, limit)
 	mux.Handle(path, onlyControllers(console))
+	path, storage := agentv1connect.NewStorageAgentServiceHandler(storageService{machines: d.machines, wants: d.wants}, limit)
+	mux.Handle(path, onlyControllers(storage))
 	mux.Handle(agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit))
 	d.server = node.APIServer(mux, d.logger)
 	d.closers.Add(func(context.Context) error { return d.server.Close() })
@@ -57,6 +59,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	})
 	parts.Go(func() { _ = d.reconciler.Run(ctx) }) // ends with the context alone
 	parts.Go(func() { d.networks.run(ctx) })
+	parts.Go(func() { _ = d.volumes.Run(ctx) }) // so does this
 	parts.Go(func() { _ = d.link.run(ctx) })
 	parts.Go(func() {
 		if err := d.collectEvents(ctx); ctx.Err() == nil {

@@ -55,6 +55,11 @@ func (d *daemon) dropBlobs(ctx context.Context) {
 	for _, image := range d.store.View().Images("") {
 		named[image.GetSha256()] = true
 	}
+	for volume := range d.store.View().Volumes() {
+		if source := volume.GetSpec().GetSource().GetSha256(); volume.GetStatus().GetPath() == "" && source != "" {
+			named[source] = true
+		}
+	}
 	if err := d.blobs.Sweep(func(hash string) bool { return named[hash] }, uploadPatience); err != nil {
 		d.logger.Warn("files that no image names could not be deleted", "error", err)
 	}

@@ -49,7 +49,7 @@ func sourceFaults(path string, v Volume, info VolumeInfo, used map[string]string
 	}
 	owner, taken := used[info.Path]
 	switch {
-	case strings.HasPrefix(v.Source, volumePrefix):
+	case strings.HasPrefix(v.Source, volumePrefix) && !standsAlone(v.Source):
 		// Whoever may create a machine may not read everybody's disks.
 		faults = append(faults, vm.Fault{Path: path, Value: v.Source, Limit: "no volume that belongs to a machine or an image of the cluster",
 			WayOut: "take another, or name an image"})

@@ -77,7 +77,8 @@ func newApp(io IO) *app {
 
 func (a *app) nouns() []*cobra.Command {
 	return []*cobra.Command{
-		a.clusterCommand(), a.hostCommand(), a.imageCommand(), a.networkCommand(), a.securityGroupCommand(), a.vmCommand(), a.eventCommand(), a.testCommand(), a.configCommand(), a.versionCommand(),
+		a.clusterCommand(), a.hostCommand(), a.imageCommand(), a.networkCommand(), a.securityGroupCommand(), a.vmCommand(), a.volumeCommand(), a.poolCommand(),
+		a.eventCommand(), a.testCommand(), a.configCommand(), a.versionCommand(),
 	}
 }
 

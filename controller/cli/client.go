@@ -35,6 +35,7 @@ type client struct {
 	templates api.TemplateServiceClient
 	networks  api.NetworkServiceClient
 	groups    api.SecurityGroupServiceClient
+	storage   api.StorageServiceClient
 
 	eventService api.EventServiceClient
 	events       eventStream
@@ -91,6 +92,7 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		images:    api.NewImageServiceClient(endpoints, virtualHost, options...),
 		hosts:     api.NewHostServiceClient(endpoints, virtualHost, options...),
 		cluster:   api.NewClusterServiceClient(endpoints, virtualHost, options...),
+		storage:   api.NewStorageServiceClient(endpoints, virtualHost, options...),
 		calls:     calls,
 		endpoints: endpoints,
 		transport: transport,

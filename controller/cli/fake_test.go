@@ -34,6 +34,7 @@ type fake struct {
 	api.UnimplementedImageServiceHandler
 	api.UnimplementedHostServiceHandler
 	api.UnimplementedClusterServiceHandler
+	api.UnimplementedStorageServiceHandler
 
 	address string
 	server  *http.Server
@@ -49,6 +50,9 @@ type fake struct {
 	headers  []string
 	sent     []byte
 	restored []byte
+	// removed are stored volumes that were removed.
+	removed map[string]bool
+	volumes map[string]*pb.Volume
 
 	// Faults, counted down.
 	unavailable, loseAnswer, cutWatch, forget int
@@ -91,6 +95,7 @@ func startFake(t *testing.T, a *authority, role pki.Role) *fake {
 	mux.Handle(api.NewSecurityGroupServiceHandler(networks, gate))
 	mux.Handle(api.NewHostServiceHandler(f, gate))
 	mux.Handle(api.NewClusterServiceHandler(f, gate))
+	mux.Handle(api.NewStorageServiceHandler(f, gate))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	f.address = listener.Addr().String()
@@ -113,6 +118,7 @@ func newFake() *fake {
 		images: map[string]*pb.Image{
 			"debian-12": {Name: "debian-12", Sha256: strings.Repeat("ab", 32), SizeBytes: 325 << 20, Format: "qcow2", VirtualSizeBytes: 2 << 30, CreateTime: ago(72 * time.Hour), Revision: 3},
 		},
+		removed: map[string]bool{}, volumes: map[string]*pb.Volume{},
 		tokens: map[string]*pb.Token{
 			"tok1": {Id: "tok1", Role: pb.Role_ROLE_AGENT, NodeName: "kvm-3", ExpireTime: ago(-10 * time.Minute)},
 		},

@@ -55,6 +55,9 @@ func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchR
 	for vm := range view.VMsOf(hostID) {
 		set.Vms = append(set.Vms, vm)
 	}
+	for volume := range view.VolumesOf(hostID) {
+		set.Volumes = append(set.Volumes, volume)
+	}
 	var agents []string
 	for _, member := range view.Members() {
 		switch {
@@ -85,6 +88,12 @@ func concerns(changes []state.Change, hostID string) bool {
 			if intentOf(before, hostID) != intentOf(after, hostID) {
 				return true
 			}
+		case *novacronv1.Volume:
+			before, _ := change.Before.(*novacronv1.Volume)
+			after, _ := change.After.(*novacronv1.Volume)
+			if volumeIntent(before, hostID) != volumeIntent(after, hostID) {
+				return true
+			}
 		}
 	}
 	return false
@@ -111,6 +120,9 @@ func (s *desiredService) Report(ctx context.Context, r *connect.Request[agentv1.
 		return nil, err
 	}
 	if err := s.reportVMs(ctx, view, hostID, r.Msg); err != nil {
+		return nil, err
+	}
+	if err := s.reportVolumes(ctx, view, hostID, r.Msg.GetVolumes()); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&agentv1.ReportResponse{Interval: durationpb.New(reportInterval)}), nil

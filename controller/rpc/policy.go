@@ -80,6 +80,18 @@ func rules() map[string]rule {
 		novacronv1connect.HostServiceListHostsProcedure:          {read, viewers},
 		novacronv1connect.HostServiceListForeignDomainsProcedure: {here, viewers},
 
+		novacronv1connect.StorageServiceListPoolsProcedure:         {here, viewers},
+		novacronv1connect.StorageServiceListStoredVolumesProcedure: {here, viewers},
+		novacronv1connect.StorageServiceRemoveOrphanProcedure:      {leader, admins},
+		novacronv1connect.StorageServiceCreatePoolProcedure:        {leader, admins},
+		novacronv1connect.StorageServiceDeletePoolProcedure:        {leader, admins},
+		novacronv1connect.StorageServiceCreateVolumeProcedure:      {leader, admins},
+		novacronv1connect.StorageServiceGetVolumeProcedure:         {read, viewers},
+		novacronv1connect.StorageServiceListVolumesProcedure:       {read, viewers},
+		novacronv1connect.StorageServiceResizeVolumeProcedure:      {leader, admins},
+		novacronv1connect.StorageServiceDeleteVolumeProcedure:      {leader, admins},
+		novacronv1connect.StorageServiceDownloadVolumeProcedure:    {here, admins},
+
 		novacronv1connect.EventServiceWatchEventsProcedure: {here, viewers},
 
 		novacronv1connect.TemplateServicePutTemplateProcedure:    {leader, admins},

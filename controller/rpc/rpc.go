@@ -97,6 +97,9 @@ func (s *Server) Handler() http.Handler {
 			return novacronv1connect.NewTemplateServiceHandler(&templateService{s}, options)
 		},
 		func() (string, http.Handler) {
+			return novacronv1connect.NewStorageServiceHandler(&storageService{s}, options)
+		},
+		func() (string, http.Handler) {
 			return novacronv1connect.NewEventServiceHandler(&eventService{s}, options)
 		},
 		func() (string, http.Handler) {

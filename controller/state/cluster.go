@@ -91,6 +91,9 @@ func (x *txn) removeMember(op *statev1.RemoveMember) (proto.Message, error) {
 	if _, owned := x.t.allocated(member.GetId()); owned > 0 && !op.GetForce() {
 		return nil, fmt.Errorf("%w: host %s owns %d virtual machines: delete them first, or force to give them up", ErrRefused, member.GetName(), owned)
 	}
+	if volumes := collect(x.t.volumesOf(member.GetId())); len(volumes) > 0 && !op.GetForce() {
+		return nil, fmt.Errorf("%w: host %s has %d volumes: delete them first, or force to give them up", ErrRefused, member.GetName(), len(volumes))
+	}
 	x.t.members.delete(member.GetId())
 	x.changed(member, nil)
 	if host, ok := x.t.hosts.get(member.GetId()); ok {
@@ -102,8 +105,11 @@ func (x *txn) removeMember(op *statev1.RemoveMember) (proto.Message, error) {
 	return member, nil
 }
 
-// abandon marks the machines of a host that was removed by force.
+// abandon marks the machines and volumes of a host that was removed by force.
 func (x *txn) abandon(host *novacronv1.Member) {
+	for _, volume := range collect(x.t.volumesOf(host.GetId())) {
+		x.failVolume(volume, "its host "+host.GetName()+" was removed from the cluster: delete the volume to forget it")
+	}
 	for _, vm := range collect(x.t.vmsOf(host.GetId())) {
 		after := edit(vm)
 		after.Status = &novacronv1.VMStatus{

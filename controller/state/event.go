@@ -59,6 +59,8 @@ func (x *txn) eventsOf(change Change) []*novacronv1.Event {
 	case *statev1.HostRecord:
 		before, _ := change.Before.(*statev1.HostRecord)
 		return x.hostEvents(before, record)
+	case *novacronv1.Volume:
+		return volumeEvents(change)
 	case *novacronv1.Image:
 		return []*novacronv1.Event{{Kind: "image." + fate(change), Message: "image " + record.GetName()}}
 	case *novacronv1.Network:
@@ -83,6 +85,33 @@ func fate(change Change) string {
 		return "deleted"
 	}
 	return "changed"
+}
+
+// volumeEvents tells of a volume's making and end, of new wishes and of states.
+func volumeEvents(change Change) []*novacronv1.Event {
+	before, _ := change.Before.(*novacronv1.Volume)
+	volume := change.Record().(*novacronv1.Volume)
+	kind := fate(change)
+	if kind == "changed" {
+		was, is := before.GetStatus().GetState(), volume.GetStatus().GetState()
+		switch {
+		case before.GetSpec().GetSizeBytes() != volume.GetSpec().GetSizeBytes():
+			kind = "request.resize"
+		case before.GetDeleteTime() == nil && volume.GetDeleteTime() != nil:
+			kind = "request.delete"
+		case was != is:
+			kind = strings.ToLower(strings.TrimPrefix(is.String(), "VOLUME_STATE_"))
+		default:
+			return nil
+		}
+	}
+	message := "volume " + volume.GetSpec().GetName()
+	if trouble := volume.GetStatus().GetMessage(); trouble != "" && change.After != nil {
+		message += ": " + trouble
+	}
+	return []*novacronv1.Event{{
+		Kind: "volume." + kind, Message: message, Project: volume.GetSpec().GetProject(), HostId: volume.GetHostId(), HostName: volume.GetHostName(),
+	}}
 }
 
 func vmEvents(before, after *novacronv1.VM) (events []*novacronv1.Event) {

@@ -23,7 +23,7 @@ func (t *tables) vmsOf(hostID string) iter.Seq[*novacronv1.VM] {
 	}
 }
 
-// allocated sums up what the machines of a host may use.
+// allocated sums up what the machines and volumes of a host may use, and counts the machines.
 func (t *tables) allocated(hostID string) (*novacronv1.Resources, uint32) {
 	sum, count := &novacronv1.Resources{}, uint32(0)
 	for vm := range t.vmsOf(hostID) {
@@ -32,6 +32,9 @@ func (t *tables) allocated(hostID string) (*novacronv1.Resources, uint32) {
 		sum.MemoryMb += need.GetMemoryMb()
 		sum.DiskGb += need.GetDiskGb()
 		count++
+	}
+	for volume := range t.volumesOf(hostID) {
+		sum.DiskGb += wholeGB(volume.GetSpec().GetSizeBytes())
 	}
 	return sum, count
 }

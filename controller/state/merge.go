@@ -33,6 +33,9 @@ func Merge(w io.Writer, backup io.Reader, today View) error {
 	for _, vm := range tableValues(merged.vms) {
 		x.reviveVM(vm, &facts)
 	}
+	for _, volume := range tableValues(merged.volumes) {
+		x.reviveVolume(volume, &facts)
+	}
 	return View{t: merged}.Write(w)
 }
 

@@ -35,6 +35,11 @@ func commands() *rapid.Generator[*statev1.Command] {
 				}
 			}),
 			deleteVM("vm-" + id),
+			createVolume("vol-"+id, other, n, func(v *novacronv1.Volume) { v.Spec.Name = other }),
+			createVolume("vol-"+id, other, n, linkedTo("vol-"+other)),
+			resizeVolume("vol-"+id, n),
+			deleteVolume("vol-" + id),
+			observeVolume(other, "vol-"+id, n, novacronv1.VolumeState(n%4), n == 1),
 			observe(other, &statev1.VMObservation{VmId: "vm-" + id, Epoch: n % 3, ObservedGeneration: n, Gone: n == 1, Phase: novacronv1.VMPhase(n)}),
 			func(c *statev1.Command) {
 				c.Op = &statev1.Command_BindVms{BindVms: &statev1.BindVMs{Bindings: []*statev1.Binding{
@@ -130,6 +135,7 @@ func indexes(v View) map[string][]string {
 	all := map[string][]string{}
 	for name, index := range map[string]table[string]{
 		"name": v.t.vmByName, "host": v.t.vmByHost, "unplaced": v.t.unplaced, "mac": v.t.vmByMAC, "address": v.t.vmByAddress, "age": v.t.requestByAge,
+		"volume name": v.t.volumeByName, "volume host": v.t.volumeByHost,
 	} {
 		for key, value := range index.after("") {
 			all[name] = append(all[name], key+"="+value)

@@ -45,6 +45,9 @@ func (v View) Write(w io.Writer) error {
 	for _, r := range v.t.vms.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Vm{Vm: r}})
 	}
+	for _, r := range v.t.volumes.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Volume{Volume: r}})
+	}
 	for _, r := range v.t.revoked.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Revoked{Revoked: r}})
 	}
@@ -146,6 +149,8 @@ func (t *tables) load(count uint64, record *statev1.SnapshotRecord) (done bool, 
 		t.hosts.put(r.Host.GetId(), r.Host)
 	case *statev1.SnapshotRecord_Vm:
 		t.putVM(r.Vm)
+	case *statev1.SnapshotRecord_Volume:
+		t.putVolume(r.Volume)
 	case *statev1.SnapshotRecord_Revoked:
 		t.revoked.put(r.Revoked.GetId(), r.Revoked)
 	case *statev1.SnapshotRecord_Request:

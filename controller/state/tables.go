@@ -27,6 +27,7 @@ type tables struct {
 	events    table[*novacronv1.Event]         // by revision and index
 	networks  table[*novacronv1.Network]       // by name
 	groups    table[*novacronv1.SecurityGroup] // by name
+	volumes   table[*novacronv1.Volume]        // by id
 	// eventsFloor is the highest revision whose events are not all kept.
 	eventsFloor uint64
 
@@ -36,6 +37,8 @@ type tables struct {
 	unplaced     table[string] // vm id -> vm id
 	vmByMAC      table[string] // MAC -> vm id
 	vmByAddress  table[string] // network + "\x00" + address in hex -> vm id
+	volumeByName table[string] // project + "\x00" + name -> id
+	volumeByHost table[string] // host id + "\x00" + volume id -> volume id
 	requestByAge table[string] // time + request id -> request id
 }
 
@@ -43,12 +46,13 @@ func newTables() tables {
 	return tables{
 		members: newTable[*novacronv1.Member](), tokens: newTable[*statev1.TokenRecord](),
 		images: newTable[*novacronv1.Image](), hosts: newTable[*statev1.HostRecord](),
-		vms: newTable[*novacronv1.VM](), revoked: newTable[*statev1.RevokedNode](),
+		vms: newTable[*novacronv1.VM](), volumes: newTable[*novacronv1.Volume](), revoked: newTable[*statev1.RevokedNode](),
 		requests: newTable[*statev1.RequestRecord](), events: newTable[*novacronv1.Event](),
 		templates: newTable[*statev1.TemplateRecord](),
 		vmByName:  newTable[string](), vmByHost: newTable[string](), unplaced: newTable[string](), vmByMAC: newTable[string](),
 		requestByAge: newTable[string](),
 		networks:     newTable[*novacronv1.Network](), groups: newTable[*novacronv1.SecurityGroup](), vmByAddress: newTable[string](),
+		volumeByName: newTable[string](), volumeByHost: newTable[string](),
 	}
 }
 
@@ -56,11 +60,12 @@ func (t *tables) clone() tables {
 	return tables{
 		revision: t.revision, clusterID: t.clusterID,
 		members: t.members.clone(), tokens: t.tokens.clone(), images: t.images.clone(), hosts: t.hosts.clone(),
-		vms: t.vms.clone(), revoked: t.revoked.clone(), requests: t.requests.clone(),
+		vms: t.vms.clone(), volumes: t.volumes.clone(), revoked: t.revoked.clone(), requests: t.requests.clone(),
 		templates: t.templates.clone(), events: t.events.clone(), eventsFloor: t.eventsFloor,
 		vmByName: t.vmByName.clone(), vmByHost: t.vmByHost.clone(), unplaced: t.unplaced.clone(), vmByMAC: t.vmByMAC.clone(),
 		requestByAge: t.requestByAge.clone(),
 		networks:     t.networks.clone(), groups: t.groups.clone(), vmByAddress: t.vmByAddress.clone(),
+		volumeByName: t.volumeByName.clone(), volumeByHost: t.volumeByHost.clone(),
 	}
 }
 

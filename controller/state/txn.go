@@ -80,6 +80,14 @@ func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
 		return x.refuseVM(op.RefuseVm)
 	case *statev1.Command_ObserveVms:
 		return x.observeVMs(op.ObserveVms)
+	case *statev1.Command_CreateVolume:
+		return x.createVolume(op.CreateVolume)
+	case *statev1.Command_ResizeVolume:
+		return x.resizeVolume(op.ResizeVolume)
+	case *statev1.Command_DeleteVolume:
+		return x.deleteVolume(op.DeleteVolume)
+	case *statev1.Command_ObserveVolumes:
+		return x.observeVolumes(op.ObserveVolumes)
 	default:
 		return nil, errUpgrade("command at revision %d is of a kind not known here", x.revision)
 	}

@@ -26,6 +26,7 @@ type Client struct {
 	Images  novacronv1connect.ImageServiceClient
 	Hosts   novacronv1connect.HostServiceClient
 	Cluster novacronv1connect.ClusterServiceClient
+	Storage novacronv1connect.StorageServiceClient
 }
 
 // Consistency makes every read of a client as fresh as the word says; see controller/rpc.
@@ -66,6 +67,7 @@ func newClient(dialer *http.Client, address string, options ...connect.ClientOpt
 		Images:  novacronv1connect.NewImageServiceClient(dialer, url, options...),
 		Hosts:   novacronv1connect.NewHostServiceClient(dialer, url, options...),
 		Cluster: novacronv1connect.NewClusterServiceClient(dialer, url, options...),
+		Storage: novacronv1connect.NewStorageServiceClient(dialer, url, options...),
 	}
 }
 

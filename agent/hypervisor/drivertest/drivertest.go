@@ -22,6 +22,8 @@ type Feature string
 const (
 	// Upload is to fill volumes with content.
 	Upload Feature = "upload"
+	// Resize is to grow volumes.
+	Resize Feature = "resize"
 	// Console is a serial port that answers.
 	Console Feature = "console"
 	// Obedience is a guest that powers off when asked.
@@ -39,6 +41,8 @@ const (
 // Target is a driver to be tested.
 type Target struct {
 	Driver hypervisor.Driver
+	// Folder is where a pool may be made; empty means below the temporary folder of the test.
+	Folder string
 	// Pool is an empty storage pool.
 	Pool string
 	// Adapt changes the definition of the guests for this target, for instance to boot a kernel.
@@ -62,6 +66,11 @@ func Run(t *testing.T, target Target) {
 	t.Run("volumes", target.volumes)
 	t.Run("overlays", target.overlays)
 	t.Run("upload", target.upload)
+	t.Run("listing", target.listing)
+	t.Run("clone", target.clone)
+	t.Run("resize", target.resize)
+	t.Run("download", target.download)
+	t.Run("pools", target.pools)
 	t.Run("domains", target.domains)
 	t.Run("power", target.power)
 	t.Run("pause", target.pause)

@@ -42,6 +42,8 @@ type Driver struct {
 	mu       sync.Mutex
 	state    state
 	consoles map[string][]*console
+	// contents are the bytes of uploaded volumes, by path; those of a former life are zeros.
+	contents map[string][]byte
 }
 
 var _ hypervisor.Driver = (*Driver)(nil)
@@ -53,6 +55,7 @@ type state struct {
 	// Networks and Filters are by UUID.
 	Networks map[string]*hypervisor.Network `json:"networks"`
 	Filters  map[string]*filter             `json:"filters"`
+	Pools    []hypervisor.PoolFacts         `json:"pools"`
 }
 
 type domain struct {
@@ -62,7 +65,7 @@ type domain struct {
 
 // New returns a fake host, with what Dir kept of a former one.
 func New(opts Options) (*Driver, error) {
-	d := &Driver{opts: opts, consoles: map[string][]*console{}}
+	d := &Driver{opts: opts, consoles: map[string][]*console{}, contents: map[string][]byte{}}
 	d.state = state{Domains: map[string]*domain{}, Volumes: map[string]map[string]*hypervisor.VolumeInfo{}}
 	d.state.Networks, d.state.Filters = map[string]*hypervisor.Network{}, map[string]*filter{}
 	if opts.Dir == "" {
@@ -133,11 +136,14 @@ func (d *Driver) Facts(ctx context.Context) (hypervisor.HostFacts, error) {
 	if err := d.begin(ctx, "Facts", ""); err != nil {
 		return hypervisor.HostFacts{}, err
 	}
+	d.mu.Lock()
 	facts := d.facts()
+	d.mu.Unlock()
 	facts.Networks = d.networkNames(facts.Networks)
 	return facts, nil
 }
 
+// facts needs the lock.
 func (d *Driver) facts() hypervisor.HostFacts {
 	f := d.opts.Facts
 	f.Driver = "fake"
@@ -154,10 +160,11 @@ func (d *Driver) facts() hypervisor.HostFacts {
 	}
 	if f.Pools == nil {
 		f.Pools = []hypervisor.PoolFacts{
-			{Name: "default", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
-			{Name: "images", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
+			{Name: "default", Type: "dir", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
+			{Name: "images", Type: "dir", CapacityBytes: 10 << 40, FreeBytes: 9 << 40},
 		}
 	}
+	f.Pools = slices.Concat(f.Pools, d.state.Pools)
 	if f.Networks == nil {
 		f.Networks = []string{"default"}
 	}

@@ -98,7 +98,8 @@ func (d *Driver) UploadVolume(ctx context.Context, pool, name string, content io
 	if err := d.begin(ctx, "UploadVolume", name); err != nil {
 		return err
 	}
-	n, err := io.Copy(io.Discard, io.LimitReader(content, length))
+	kept := &keeper{limit: keptContent}
+	n, err := io.Copy(kept, io.LimitReader(content, length))
 	if err != nil {
 		return fmt.Errorf("upload %s: %w", name, err)
 	}
@@ -112,6 +113,7 @@ func (d *Driver) UploadVolume(ctx context.Context, pool, name string, content io
 		return err
 	}
 	v.AllocationBytes = uint64(length)
+	d.keep(v, kept.data)
 	return d.save()
 }
 
@@ -122,9 +124,11 @@ func (d *Driver) DeleteVolume(ctx context.Context, pool, name string) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.volume(pool, name); err != nil {
+	v, err := d.volume(pool, name)
+	if err != nil {
 		return err
 	}
+	delete(d.contents, v.Path)
 	delete(d.state.Volumes[pool], name)
 	return d.save()
 }

@@ -135,7 +135,9 @@ type DesiredSet struct {
 	// Nodes that were removed while certificates of theirs may still be valid.
 	RevokedNodes []string `protobuf:"bytes,4,rep,name=revoked_nodes,json=revokedNodes,proto3" json:"revoked_nodes,omitempty"`
 	// Absent where the controller has nothing to say about networks yet: none is touched then.
-	Networks      *NetworkSet `protobuf:"bytes,10,opt,name=networks,proto3" json:"networks,omitempty"`
+	Networks *NetworkSet `protobuf:"bytes,10,opt,name=networks,proto3" json:"networks,omitempty"`
+	// Volumes that stand alone. One that is on the host but not here is left alone.
+	Volumes       []*v1.Volume `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,6 +203,13 @@ func (x *DesiredSet) GetRevokedNodes() []string {
 func (x *DesiredSet) GetNetworks() *NetworkSet {
 	if x != nil {
 		return x.Networks
+	}
+	return nil
+}
+
+func (x *DesiredSet) GetVolumes() []*v1.Volume {
+	if x != nil {
+		return x.Volumes
 	}
 	return nil
 }
@@ -377,7 +386,8 @@ type ReportRequest struct {
 	// What happened since the last report that was answered, oldest first.
 	Events []*HypervisorEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
 	// Which life of the agent this is.
-	BootId        string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	BootId        string               `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Volumes       []*VolumeObservation `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -438,6 +448,13 @@ func (x *ReportRequest) GetBootId() string {
 		return x.BootId
 	}
 	return ""
+}
+
+func (x *ReportRequest) GetVolumes() []*VolumeObservation {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
 }
 
 type ReportResponse struct {
@@ -1227,12 +1244,12 @@ var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x16agent/v1/network.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
+	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x16agent/v1/network.proto\x1a\x16agent/v1/storage.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
 	"\fWatchRequest\x12%\n" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\"[\n" +
 	"\rWatchResponse\x12.\n" +
 	"\adesired\x18\x01 \x01(\v2\x14.agent.v1.DesiredSetR\adesired\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\xcb\x01\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\xfa\x01\n" +
 	"\n" +
 	"DesiredSet\x12!\n" +
 	"\x03vms\x18\x01 \x03(\v2\x0f.novacron.v1.VMR\x03vms\x12!\n" +
@@ -1240,7 +1257,8 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\vcontrollers\x18\x03 \x03(\tR\vcontrollers\x12#\n" +
 	"\rrevoked_nodes\x18\x04 \x03(\tR\frevokedNodes\x120\n" +
 	"\bnetworks\x18\n" +
-	" \x01(\v2\x14.agent.v1.NetworkSetR\bnetworks\"\xd9\x01\n" +
+	" \x01(\v2\x14.agent.v1.NetworkSetR\bnetworks\x12-\n" +
+	"\avolumes\x18\x14 \x03(\v2\x13.novacron.v1.VolumeR\avolumes\"\xd9\x01\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -1253,12 +1271,13 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xb1\x01\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xe8\x01\n" +
 	"\rReportRequest\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\x12)\n" +
 	"\x03vms\x18\x02 \x03(\v2\x17.agent.v1.VMObservationR\x03vms\x121\n" +
 	"\x06events\x18\x03 \x03(\v2\x19.agent.v1.HypervisorEventR\x06events\x12\x17\n" +
-	"\aboot_id\x18\x04 \x01(\tR\x06bootId\"G\n" +
+	"\aboot_id\x18\x04 \x01(\tR\x06bootId\x125\n" +
+	"\avolumes\x18\x14 \x03(\v2\x1b.agent.v1.VolumeObservationR\avolumes\"G\n" +
 	"\x0eReportResponse\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"9\n" +
 	"\x0eConsoleRequest\x12\x13\n" +
@@ -1354,52 +1373,56 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*ListForeignResponse)(nil),   // 22: agent.v1.ListForeignResponse
 	(*v1.VM)(nil),                 // 23: novacron.v1.VM
 	(*NetworkSet)(nil),            // 24: agent.v1.NetworkSet
-	(v1.VMPhase)(0),               // 25: novacron.v1.VMPhase
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 27: novacron.v1.HostInfo
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
-	(*v1.GetGuestResponse)(nil),   // 29: novacron.v1.GetGuestResponse
-	(*v1.VMSpec)(nil),             // 30: novacron.v1.VMSpec
-	(*v1.ForeignDomain)(nil),      // 31: novacron.v1.ForeignDomain
+	(*v1.Volume)(nil),             // 25: novacron.v1.Volume
+	(v1.VMPhase)(0),               // 26: novacron.v1.VMPhase
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 28: novacron.v1.HostInfo
+	(*VolumeObservation)(nil),     // 29: agent.v1.VolumeObservation
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(*v1.GetGuestResponse)(nil),   // 31: novacron.v1.GetGuestResponse
+	(*v1.VMSpec)(nil),             // 32: novacron.v1.VMSpec
+	(*v1.ForeignDomain)(nil),      // 33: novacron.v1.ForeignDomain
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
 	23, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
 	24, // 2: agent.v1.DesiredSet.networks:type_name -> agent.v1.NetworkSet
-	25, // 3: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	26, // 4: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	27, // 5: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
-	3,  // 6: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
-	4,  // 7: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	28, // 8: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	29, // 9: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
-	30, // 10: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
-	31, // 11: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
-	0,  // 12: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 13: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 14: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	19, // 15: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
-	21, // 16: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
-	15, // 17: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
-	17, // 18: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
-	9,  // 19: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 20: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 21: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 22: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 23: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 24: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	20, // 25: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
-	22, // 26: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
-	16, // 27: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
-	18, // 28: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
-	10, // 29: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 30: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 31: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	22, // [22:32] is the sub-list for method output_type
-	12, // [12:22] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	25, // 3: agent.v1.DesiredSet.volumes:type_name -> novacron.v1.Volume
+	26, // 4: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	27, // 5: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	28, // 6: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	3,  // 7: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
+	4,  // 8: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
+	29, // 9: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
+	30, // 10: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	31, // 11: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	32, // 12: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
+	33, // 13: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
+	0,  // 14: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 15: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 16: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	19, // 17: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
+	21, // 18: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
+	15, // 19: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 20: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 21: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 22: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 23: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 24: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 25: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 26: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	20, // 27: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
+	22, // 28: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
+	16, // 29: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 30: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 31: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 32: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 33: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	24, // [24:34] is the sub-list for method output_type
+	14, // [14:24] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -1408,6 +1431,7 @@ func file_agent_v1_agent_proto_init() {
 		return
 	}
 	file_agent_v1_network_proto_init()
+	file_agent_v1_storage_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -60,6 +60,10 @@ type Command struct {
 	//	*Command_DeleteNetwork
 	//	*Command_PutSecurityGroup
 	//	*Command_DeleteSecurityGroup
+	//	*Command_CreateVolume
+	//	*Command_ResizeVolume
+	//	*Command_DeleteVolume
+	//	*Command_ObserveVolumes
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -348,6 +352,42 @@ func (x *Command) GetDeleteSecurityGroup() *DeleteSecurityGroup {
 	return nil
 }
 
+func (x *Command) GetCreateVolume() *CreateVolume {
+	if x != nil {
+		if x, ok := x.Op.(*Command_CreateVolume); ok {
+			return x.CreateVolume
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetResizeVolume() *ResizeVolume {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ResizeVolume); ok {
+			return x.ResizeVolume
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteVolume() *DeleteVolume {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteVolume); ok {
+			return x.DeleteVolume
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetObserveVolumes() *ObserveVolumes {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ObserveVolumes); ok {
+			return x.ObserveVolumes
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -452,6 +492,22 @@ type Command_DeleteSecurityGroup struct {
 	DeleteSecurityGroup *DeleteSecurityGroup `protobuf:"bytes,83,opt,name=delete_security_group,json=deleteSecurityGroup,proto3,oneof"`
 }
 
+type Command_CreateVolume struct {
+	CreateVolume *CreateVolume `protobuf:"bytes,90,opt,name=create_volume,json=createVolume,proto3,oneof"`
+}
+
+type Command_ResizeVolume struct {
+	ResizeVolume *ResizeVolume `protobuf:"bytes,91,opt,name=resize_volume,json=resizeVolume,proto3,oneof"`
+}
+
+type Command_DeleteVolume struct {
+	DeleteVolume *DeleteVolume `protobuf:"bytes,92,opt,name=delete_volume,json=deleteVolume,proto3,oneof"`
+}
+
+type Command_ObserveVolumes struct {
+	ObserveVolumes *ObserveVolumes `protobuf:"bytes,93,opt,name=observe_volumes,json=observeVolumes,proto3,oneof"`
+}
+
 func (*Command_PutMember) isCommand_Op() {}
 
 func (*Command_RemoveMember) isCommand_Op() {}
@@ -501,6 +557,14 @@ func (*Command_DeleteNetwork) isCommand_Op() {}
 func (*Command_PutSecurityGroup) isCommand_Op() {}
 
 func (*Command_DeleteSecurityGroup) isCommand_Op() {}
+
+func (*Command_CreateVolume) isCommand_Op() {}
+
+func (*Command_ResizeVolume) isCommand_Op() {}
+
+func (*Command_DeleteVolume) isCommand_Op() {}
+
+func (*Command_ObserveVolumes) isCommand_Op() {}
 
 // InitCluster is the first command of a cluster.
 type InitCluster struct {
@@ -2137,6 +2201,7 @@ type SnapshotRecord struct {
 	//	*SnapshotRecord_Template
 	//	*SnapshotRecord_Network
 	//	*SnapshotRecord_SecurityGroup
+	//	*SnapshotRecord_Volume
 	Record        isSnapshotRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2296,6 +2361,15 @@ func (x *SnapshotRecord) GetSecurityGroup() *v1.SecurityGroup {
 	return nil
 }
 
+func (x *SnapshotRecord) GetVolume() *v1.Volume {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_Volume); ok {
+			return x.Volume
+		}
+	}
+	return nil
+}
+
 type isSnapshotRecord_Record interface {
 	isSnapshotRecord_Record()
 }
@@ -2352,6 +2426,10 @@ type SnapshotRecord_SecurityGroup struct {
 	SecurityGroup *v1.SecurityGroup `protobuf:"bytes,21,opt,name=security_group,json=securityGroup,proto3,oneof"`
 }
 
+type SnapshotRecord_Volume struct {
+	Volume *v1.Volume `protobuf:"bytes,22,opt,name=volume,proto3,oneof"`
+}
+
 func (*SnapshotRecord_Header) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Member) isSnapshotRecord_Record() {}
@@ -2377,6 +2455,8 @@ func (*SnapshotRecord_Template) isSnapshotRecord_Record() {}
 func (*SnapshotRecord_Network) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_SecurityGroup) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_Volume) isSnapshotRecord_Record() {}
 
 type SnapshotHeader struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -2698,11 +2778,264 @@ func (x *RequestRecord) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// CreateVolume carries a complete spec: host, size, format and source are resolved.
+type CreateVolume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Volume        *v1.Volume             `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateVolume) Reset() {
+	*x = CreateVolume{}
+	mi := &file_state_v1_state_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateVolume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateVolume) ProtoMessage() {}
+
+func (x *CreateVolume) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateVolume.ProtoReflect.Descriptor instead.
+func (*CreateVolume) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *CreateVolume) GetVolume() *v1.Volume {
+	if x != nil {
+		return x.Volume
+	}
+	return nil
+}
+
+type ResizeVolume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	SizeBytes     uint64                 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResizeVolume) Reset() {
+	*x = ResizeVolume{}
+	mi := &file_state_v1_state_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResizeVolume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResizeVolume) ProtoMessage() {}
+
+func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResizeVolume.ProtoReflect.Descriptor instead.
+func (*ResizeVolume) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ResizeVolume) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResizeVolume) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+type DeleteVolume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteVolume) Reset() {
+	*x = DeleteVolume{}
+	mi := &file_state_v1_state_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteVolume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteVolume) ProtoMessage() {}
+
+func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteVolume.ProtoReflect.Descriptor instead.
+func (*DeleteVolume) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DeleteVolume) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ObserveVolumes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HostId        string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	Volumes       []*VolumeObservation   `protobuf:"bytes,2,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObserveVolumes) Reset() {
+	*x = ObserveVolumes{}
+	mi := &file_state_v1_state_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObserveVolumes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObserveVolumes) ProtoMessage() {}
+
+func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObserveVolumes.ProtoReflect.Descriptor instead.
+func (*ObserveVolumes) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ObserveVolumes) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *ObserveVolumes) GetVolumes() []*VolumeObservation {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+type VolumeObservation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	Status        *v1.VolumeStatus       `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	Gone          bool                   `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VolumeObservation) Reset() {
+	*x = VolumeObservation{}
+	mi := &file_state_v1_state_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VolumeObservation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VolumeObservation) ProtoMessage() {}
+
+func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VolumeObservation.ProtoReflect.Descriptor instead.
+func (*VolumeObservation) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *VolumeObservation) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+func (x *VolumeObservation) GetStatus() *v1.VolumeStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *VolumeObservation) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
 var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xb1\f\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xb3\x0e\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -2737,7 +3070,11 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"putNetwork\x12@\n" +
 	"\x0edelete_network\x18Q \x01(\v2\x17.state.v1.DeleteNetworkH\x00R\rdeleteNetwork\x12J\n" +
 	"\x12put_security_group\x18R \x01(\v2\x1a.state.v1.PutSecurityGroupH\x00R\x10putSecurityGroup\x12S\n" +
-	"\x15delete_security_group\x18S \x01(\v2\x1d.state.v1.DeleteSecurityGroupH\x00R\x13deleteSecurityGroupB\x04\n" +
+	"\x15delete_security_group\x18S \x01(\v2\x1d.state.v1.DeleteSecurityGroupH\x00R\x13deleteSecurityGroup\x12=\n" +
+	"\rcreate_volume\x18Z \x01(\v2\x16.state.v1.CreateVolumeH\x00R\fcreateVolume\x12=\n" +
+	"\rresize_volume\x18[ \x01(\v2\x16.state.v1.ResizeVolumeH\x00R\fresizeVolume\x12=\n" +
+	"\rdelete_volume\x18\\ \x01(\v2\x16.state.v1.DeleteVolumeH\x00R\fdeleteVolume\x12C\n" +
+	"\x0fobserve_volumes\x18] \x01(\v2\x18.state.v1.ObserveVolumesH\x00R\x0eobserveVolumesB\x04\n" +
 	"\x02op\"Y\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2863,7 +3200,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\x95\x05\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"\xc4\x05\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -2878,7 +3215,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	" \x01(\v2\x12.novacron.v1.EventH\x00R\x05event\x126\n" +
 	"\btemplate\x18\v \x01(\v2\x18.state.v1.TemplateRecordH\x00R\btemplate\x120\n" +
 	"\anetwork\x18\x14 \x01(\v2\x14.novacron.v1.NetworkH\x00R\anetwork\x12C\n" +
-	"\x0esecurity_group\x18\x15 \x01(\v2\x1a.novacron.v1.SecurityGroupH\x00R\rsecurityGroupB\b\n" +
+	"\x0esecurity_group\x18\x15 \x01(\v2\x1a.novacron.v1.SecurityGroupH\x00R\rsecurityGroup\x12-\n" +
+	"\x06volume\x18\x16 \x01(\v2\x13.novacron.v1.VolumeH\x00R\x06volumeB\b\n" +
 	"\x06record\"\x88\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
@@ -2904,7 +3242,22 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12.\n" +
-	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04timeB5Z3github.com/novacron/novacron/proto/state/v1;statev1b\x06proto3"
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\";\n" +
+	"\fCreateVolume\x12+\n" +
+	"\x06volume\x18\x01 \x01(\v2\x13.novacron.v1.VolumeR\x06volume\"=\n" +
+	"\fResizeVolume\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x02 \x01(\x04R\tsizeBytes\"\x1e\n" +
+	"\fDeleteVolume\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"`\n" +
+	"\x0eObserveVolumes\x12\x17\n" +
+	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x125\n" +
+	"\avolumes\x18\x02 \x03(\v2\x1b.state.v1.VolumeObservationR\avolumes\"w\n" +
+	"\x11VolumeObservation\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x121\n" +
+	"\x06status\x18\x02 \x01(\v2\x19.novacron.v1.VolumeStatusR\x06status\x12\x12\n" +
+	"\x04gone\x18\x03 \x01(\bR\x04goneB5Z3github.com/novacron/novacron/proto/state/v1;statev1b\x06proto3"
 
 var (
 	file_state_v1_state_proto_rawDescOnce sync.Once
@@ -2918,7 +3271,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -2953,29 +3306,36 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*HostRecord)(nil),            // 30: state.v1.HostRecord
 	(*RevokedNode)(nil),           // 31: state.v1.RevokedNode
 	(*RequestRecord)(nil),         // 32: state.v1.RequestRecord
-	nil,                           // 33: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 34: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*PutNetwork)(nil),            // 36: state.v1.PutNetwork
-	(*DeleteNetwork)(nil),         // 37: state.v1.DeleteNetwork
-	(*PutSecurityGroup)(nil),      // 38: state.v1.PutSecurityGroup
-	(*DeleteSecurityGroup)(nil),   // 39: state.v1.DeleteSecurityGroup
-	(*v1.Member)(nil),             // 40: novacron.v1.Member
-	(v1.Role)(0),                  // 41: novacron.v1.Role
-	(*v1.Image)(nil),              // 42: novacron.v1.Image
-	(v1.HostState)(0),             // 43: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 44: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 45: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 46: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 47: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 48: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 49: novacron.v1.VM
-	(*v1.Event)(nil),              // 50: novacron.v1.Event
-	(*v1.Network)(nil),            // 51: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),      // 52: novacron.v1.SecurityGroup
+	(*CreateVolume)(nil),          // 33: state.v1.CreateVolume
+	(*ResizeVolume)(nil),          // 34: state.v1.ResizeVolume
+	(*DeleteVolume)(nil),          // 35: state.v1.DeleteVolume
+	(*ObserveVolumes)(nil),        // 36: state.v1.ObserveVolumes
+	(*VolumeObservation)(nil),     // 37: state.v1.VolumeObservation
+	nil,                           // 38: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 39: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
+	(*PutNetwork)(nil),            // 41: state.v1.PutNetwork
+	(*DeleteNetwork)(nil),         // 42: state.v1.DeleteNetwork
+	(*PutSecurityGroup)(nil),      // 43: state.v1.PutSecurityGroup
+	(*DeleteSecurityGroup)(nil),   // 44: state.v1.DeleteSecurityGroup
+	(*v1.Member)(nil),             // 45: novacron.v1.Member
+	(v1.Role)(0),                  // 46: novacron.v1.Role
+	(*v1.Image)(nil),              // 47: novacron.v1.Image
+	(v1.HostState)(0),             // 48: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 49: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 50: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 51: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 52: novacron.v1.ImageRef
+	(v1.VMPhase)(0),               // 53: novacron.v1.VMPhase
+	(*v1.VM)(nil),                 // 54: novacron.v1.VM
+	(*v1.Event)(nil),              // 55: novacron.v1.Event
+	(*v1.Network)(nil),            // 56: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),      // 57: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),             // 58: novacron.v1.Volume
+	(*v1.VolumeStatus)(nil),       // 59: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	35, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	40, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -2997,55 +3357,63 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
 	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
 	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	36, // 22: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
-	37, // 23: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
-	38, // 24: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
-	39, // 25: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
-	40, // 26: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	40, // 27: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	41, // 28: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	35, // 29: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 30: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	40, // 31: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	42, // 32: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	43, // 33: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	44, // 34: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	45, // 35: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	46, // 36: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	47, // 37: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	46, // 38: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	45, // 39: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	46, // 40: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	33, // 41: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	34, // 42: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	22, // 43: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	26, // 44: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	25, // 45: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	35, // 46: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	48, // 47: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	28, // 48: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	40, // 49: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 50: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	42, // 51: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	30, // 52: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	49, // 53: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	31, // 54: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	32, // 55: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	29, // 56: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	50, // 57: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 58: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	51, // 59: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	52, // 60: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	43, // 61: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	44, // 62: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	35, // 63: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	35, // 64: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	35, // 65: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	41, // 22: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
+	42, // 23: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
+	43, // 24: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
+	44, // 25: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
+	33, // 26: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
+	34, // 27: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
+	35, // 28: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
+	36, // 29: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
+	45, // 30: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	45, // 31: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	46, // 32: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	40, // 33: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 34: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	45, // 35: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	47, // 36: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	48, // 37: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	49, // 38: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	50, // 39: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	51, // 40: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	52, // 41: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	51, // 42: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	50, // 43: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	51, // 44: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	38, // 45: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	39, // 46: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	22, // 47: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	26, // 48: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	25, // 49: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	40, // 50: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	53, // 51: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	28, // 52: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	45, // 53: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 54: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	47, // 55: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	30, // 56: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	54, // 57: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	31, // 58: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	32, // 59: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	29, // 60: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	55, // 61: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 62: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	56, // 63: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	57, // 64: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	58, // 65: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	48, // 66: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	49, // 67: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	40, // 68: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	40, // 69: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	40, // 70: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	58, // 71: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	37, // 72: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	59, // 73: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	74, // [74:74] is the sub-list for method output_type
+	74, // [74:74] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -3080,6 +3448,10 @@ func file_state_v1_state_proto_init() {
 		(*Command_DeleteNetwork)(nil),
 		(*Command_PutSecurityGroup)(nil),
 		(*Command_DeleteSecurityGroup)(nil),
+		(*Command_CreateVolume)(nil),
+		(*Command_ResizeVolume)(nil),
+		(*Command_DeleteVolume)(nil),
+		(*Command_ObserveVolumes)(nil),
 	}
 	file_state_v1_state_proto_msgTypes[27].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
@@ -3095,6 +3467,7 @@ func file_state_v1_state_proto_init() {
 		(*SnapshotRecord_Template)(nil),
 		(*SnapshotRecord_Network)(nil),
 		(*SnapshotRecord_SecurityGroup)(nil),
+		(*SnapshotRecord_Volume)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3102,7 +3475,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
