@@ -19,8 +19,10 @@ AGAINST ?= $(shell { git rev-parse -q --verify origin/main || git rev-parse -q -
 
 # Tests of these start processes of their own and share no memory with them: the race detector sees nothing there.
 PROCESSES := ./itest ./itest/lab ./itest/bench/... ./agent/hypervisor/libvirt
+# Tests of these run clusters with real elections: they get the machine for themselves.
+CLUSTERS := ./cluster/consensus ./cluster/gossip ./itest/env
 # All other packages.
-MEMORY = $(filter-out $(shell $(GO) list -tags $(TAGS) $(PROCESSES)),$(shell $(GO) list -tags $(TAGS) ./...))
+MEMORY = $(filter-out $(shell $(GO) list -tags $(TAGS) $(PROCESSES) $(CLUSTERS)),$(shell $(GO) list -tags $(TAGS) ./...))
 
 .PHONY: help
 help: ## list the commands
@@ -41,7 +43,8 @@ demo: ## show a cluster with real guests on this machine; DEMO_KEEP=1 leaves it 
 .PHONY: test
 test: setup ## everything that CI runs: install, check, test
 	@$(MAKE) check
-	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) -race $(MEMORY) -- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES)
+	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) -race $(MEMORY) -- -tags $(TAGS) -timeout $(TIMEOUT) -race -p 1 $(CLUSTERS) \
+		-- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES)
 
 .PHONY: test-short
 test-short: ## the quick tests, for the inner loop

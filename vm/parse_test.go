@@ -120,8 +120,8 @@ func TestBombsAreRefusedQuickly(t *testing.T) {
 			require.Error(t, err, name)
 			require.Less(t, len(err.Error()), 200_000, name)
 			t.Logf("%s: %v", name, took)
-			// The goal is 100 ms; a busy machine gets more.
-			require.Less(t, took, time.Second, name)
+			// The goal is 100 ms, and the log shows what it took. What explodes takes for ever, on any machine.
+			require.Less(t, took, 10*time.Second, name)
 		}
 	}
 }
