@@ -146,5 +146,6 @@ func (a *app) createVM(ctx context.Context, c *client, def vm.Definition, f *vmC
 	if err != nil {
 		return err
 	}
+	a.warn(answer.Msg.GetWarnings())
 	return a.settle(ctx, c, []*pb.VM{answer.Msg.GetVm()}, &f.wait)
 }

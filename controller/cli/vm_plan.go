@@ -57,14 +57,18 @@ func (a *app) printPlan(plan *pb.PlanVMResponse, showXML bool) error {
 	if _, err := io.WriteString(a.io.Out, text); err != nil {
 		return err
 	}
-	for _, warning := range plan.GetWarnings() {
-		fmt.Fprintf(a.io.Err, "warning: %s\n", clean(warning))
-	}
+	a.warn(plan.GetWarnings())
 	if plan.GetRefusal() != "" {
 		return &fault{what: "it would not run: " + plan.GetRefusal(), unplaced: plan.GetHost() == ""}
 	}
 	fmt.Fprintf(a.io.Err, "it would run on %s\n", plan.GetHost())
 	return nil
+}
+
+func (a *app) warn(warnings []string) {
+	for _, warning := range warnings {
+		fmt.Fprintf(a.io.Err, "warning: %s\n", clean(warning))
+	}
 }
 
 // planText is the definition in full, or what differs from the machine that is there.

@@ -25,10 +25,7 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 	if _, err := s.connections(definition); err != nil {
 		return nil, err
 	}
-	answer := &novacronv1.PlanVMResponse{Spec: vm.ToProto(definition)}
-	for _, warning := range vm.Warn(definition, ostype.Builtin()) {
-		answer.Warnings = append(answer.Warnings, warning.Error())
-	}
+	answer := &novacronv1.PlanVMResponse{Spec: vm.ToProto(definition), Warnings: warningsOf(definition)}
 	view := s.Store.View()
 	if existing, ok := view.VM(definition.Name, definition.Project); ok {
 		answer.Existing = existing
@@ -54,4 +51,12 @@ func (s *vmService) planOn(ctx context.Context, host *novacronv1.Member, answer 
 	}
 	answer.DomainXml, answer.Refusal = told.Msg.GetDomainXml(), told.Msg.GetRefusal()
 	return nil
+}
+
+// warningsOf is what is unusual about a definition, in words.
+func warningsOf(definition vm.Definition) (warnings []string) {
+	for _, warning := range vm.Warn(definition, ostype.Builtin()) {
+		warnings = append(warnings, warning.Error())
+	}
+	return warnings
 }

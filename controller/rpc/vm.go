@@ -49,7 +49,7 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 			SecurityGroups: groups,
 		}}
 	})
-	return connect.NewResponse(&novacronv1.CreateVMResponse{Vm: created}), err
+	return connect.NewResponse(&novacronv1.CreateVMResponse{Vm: created, Warnings: warningsOf(definition)}), err
 }
 
 // define gives the definition as it is kept: complete, and without a fault.

@@ -2356,8 +2356,10 @@ func (x *CreateVMRequest) GetStopped() bool {
 }
 
 type CreateVMResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Vm    *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	// What is unusual about the definition, and not wrong.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2395,6 +2397,13 @@ func (*CreateVMResponse) Descriptor() ([]byte, []int) {
 func (x *CreateVMResponse) GetVm() *VM {
 	if x != nil {
 		return x.Vm
+	}
+	return nil
+}
+
+func (x *CreateVMResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -4179,9 +4188,10 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x18\n" +
-	"\astopped\x18\x03 \x01(\bR\astopped\"3\n" +
+	"\astopped\x18\x03 \x01(\bR\astopped\"O\n" +
 	"\x10CreateVMResponse\x12\x1f\n" +
-	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"8\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"8\n" +
 	"\fGetVMRequest\x12\x0e\n" +
 	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\"0\n" +
