@@ -47,8 +47,8 @@ test: setup ## everything that CI runs: install, check, test
 		-- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES)
 
 .PHONY: test-short
-test-short: ## the quick tests, for the inner loop
-	@$(TALLY) -tags $(TAGS) -timeout 2m -short ./...
+test-short: ## the quick tests, without those that run clusters, for the inner loop
+	@$(TALLY) -tags $(TAGS) -timeout 2m -short $(MEMORY) $(PROCESSES)
 
 .PHONY: race
 race: ## all tests under the race detector
