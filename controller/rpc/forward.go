@@ -118,5 +118,5 @@ func (s *Server) awaitLeader(ctx context.Context) (*novacronv1.Member, error) {
 	}
 }
 
-// hostClient calls one agent.
+// memberURL is the base of a member's API.
 func memberURL(address string) string { return node.URL(address) }
