@@ -1,0 +1,242 @@
+package chunk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// XOR is the state of a chunk that grows sample by sample: times as differences of differences, values as what changed
+// in their bits (Pelkonen et al., «Gorilla», VLDB 2015). It holds no pointer, so that a million of them cost the
+// garbage collector nothing; the bytes lie in a buffer that its owner keeps.
+//
+// Layout: uint16 samples, then a bit stream, most significant bit first: time and value of the first sample as 64 bits
+// each; of each later one
+//
+//	time   0                    same distance as before
+//	       10  + 7 bits         difference of distances, -64..63 ms
+//	       110 + 14 bits        -8192..8191 ms
+//	       111 + 64 bits        all others
+//	value  0                    same bits as before
+//	       10  + changed bits   within the window of the sample before
+//	       11  + 5 bits leading zeros, 6 bits (length of the window - 1), changed bits
+type XOR struct {
+	t, delta int64
+	v        uint64
+	bits     uint32
+	n        uint16
+	leading  uint8
+	width    uint8
+}
+
+const (
+	xorHeader = 2
+	// XORSlack is the most bytes that one sample adds to a chunk, with the word that is written behind it.
+	XORSlack = 32
+	// xorSample is the least bits that a sample after the first takes.
+	xorSample = 2
+)
+
+// Len is the number of samples.
+func (x *XOR) Len() int { return int(x.n) }
+
+// Last is the time in milliseconds and the value, as bits, of the newest sample.
+func (x *XOR) Last() (t int64, v uint64) { return x.t, x.v }
+
+// Size is the length of the chunk in bytes.
+func (x *XOR) Size() int {
+	if x.n == 0 {
+		return 0
+	}
+	return xorHeader + int(x.bits+7)/8
+}
+
+// Append adds a sample to the chunk in buf. It reports false, and does nothing, where buf has less than XORSlack bytes
+// behind the chunk: the owner then moves the chunk to a larger buffer or ends it. Times must grow.
+func (x *XOR) Append(buf []byte, t int64, v float64) bool {
+	if x.Size()+XORSlack > len(buf) {
+		return false
+	}
+	value := math.Float64bits(v)
+	w := bitWriter{buf[xorHeader:], x.bits}
+	if x.n == 0 {
+		w.word(uint64(t))
+		w.word(value)
+		x.leading, x.width = 0, 0
+	} else {
+		delta := t - x.t
+		x.time(&w, delta-x.delta)
+		x.delta = delta
+		x.value(&w, value^x.v)
+	}
+	x.t, x.v, x.bits = t, value, w.at
+	x.n++
+	binary.BigEndian.PutUint16(buf, x.n)
+	return true
+}
+
+func (x *XOR) time(w *bitWriter, change int64) {
+	switch {
+	case change == 0:
+		w.write(0, 1)
+	case -64 <= change && change <= 63:
+		w.write(0b10<<7|uint64(change)&(1<<7-1), 9)
+	case -8192 <= change && change <= 8191:
+		w.write(0b110<<14|uint64(change)&(1<<14-1), 17)
+	default:
+		w.write(0b111, 3)
+		w.word(uint64(change))
+	}
+}
+
+func (x *XOR) value(w *bitWriter, changed uint64) {
+	if changed == 0 {
+		w.write(0, 1)
+		return
+	}
+	leading := uint8(min(bits.LeadingZeros64(changed), 31))
+	trailing := uint8(bits.TrailingZeros64(changed))
+	width := 64 - leading - trailing
+	// The old window is kept while it wastes less than what saying a new one takes.
+	if x.width > 0 && leading >= x.leading && trailing >= 64-x.leading-x.width && x.width < width+11 {
+		w.write(0b10, 2)
+		w.long(changed>>(64-x.leading-x.width), x.width)
+		return
+	}
+	x.leading, x.width = leading, width
+	w.write(0b11<<11|uint64(leading)<<6|uint64(width-1), 13)
+	w.long(changed>>trailing, width)
+}
+
+// bitWriter sets bits of a buffer that is zero from bit at on, or becomes so with the next write.
+type bitWriter struct {
+	buf []byte
+	at  uint32
+}
+
+// write adds the lowest n bits of v, at most 56; v has no others.
+func (w *bitWriter) write(v uint64, n uint8) {
+	place := w.buf[w.at>>3:]
+	used := w.at & 7
+	kept := uint64(place[0]) << 56 &^ (math.MaxUint64 >> used)
+	binary.BigEndian.PutUint64(place, kept|v<<(64-used-uint32(n)))
+	w.at += uint32(n)
+}
+
+func (w *bitWriter) long(v uint64, n uint8) {
+	if n <= 56 {
+		w.write(v, n)
+		return
+	}
+	w.write(v>>32, n-32)
+	w.write(v&math.MaxUint32, 32)
+}
+
+func (w *bitWriter) word(v uint64) { w.long(v, 64) }
+
+// bitReader reads what bitWriter wrote. Reading past the end yields zeros and is seen by failed.
+type bitReader struct {
+	src  []byte
+	word uint64
+	// left are the unread bits in word, which stand at its top.
+	left uint
+	over bool
+}
+
+func (r *bitReader) fill() {
+	if len(r.src) >= 8 {
+		// Whole bytes only: what does not fit is read again.
+		r.word |= binary.BigEndian.Uint64(r.src) >> r.left
+		took := (64 - r.left) >> 3
+		r.src = r.src[took:]
+		r.left += took << 3
+		// The bits below left belong to a byte that stays unread.
+		r.word &^= math.MaxUint64 >> r.left
+		return
+	}
+	for r.left <= 56 && len(r.src) > 0 {
+		r.word |= uint64(r.src[0]) << (56 - r.left)
+		r.src = r.src[1:]
+		r.left += 8
+	}
+}
+
+// read takes n bits, 1 to 56.
+func (r *bitReader) read(n uint) uint64 {
+	if r.left < n {
+		r.fill()
+		if r.left < n {
+			r.over = true
+			return 0
+		}
+	}
+	v := r.word >> (64 - n)
+	r.word <<= n
+	r.left -= n
+	return v
+}
+
+func (r *bitReader) long(n uint) uint64 {
+	if n <= 56 {
+		return r.read(n)
+	}
+	high := r.read(n - 32)
+	return high<<32 | r.read(32)
+}
+
+// change reads a difference of distances.
+func (r *bitReader) change() int64 {
+	switch {
+	case r.read(1) == 0:
+		return 0
+	case r.read(1) == 0:
+		return int64(r.read(7)<<57) >> 57
+	case r.read(1) == 0:
+		return int64(r.read(14)<<50) >> 50
+	}
+	return int64(r.long(64))
+}
+
+// DecodeXOR appends the samples of a chunk to ts (milliseconds) and vs. A chunk that is cut short or damaged is an
+// error; the slices then come back as they were.
+func DecodeXOR(ts []int64, vs []float64, src []byte) ([]int64, []float64, error) {
+	if len(src) < xorHeader {
+		return ts, vs, fmt.Errorf("XOR chunk of %d bytes: at least %d are needed", len(src), xorHeader)
+	}
+	n := int(binary.BigEndian.Uint16(src))
+	if n == 0 {
+		return ts, vs, nil
+	}
+	if least := 128 + (n-1)*xorSample; (len(src)-xorHeader)*8 < least {
+		return ts, vs, fmt.Errorf("XOR chunk of %d bytes says it holds %d samples: those take at least %d bits", len(src), n, least)
+	}
+	r := bitReader{src: src[xorHeader:]}
+	oldT, oldV := ts, vs
+	t, delta := int64(r.long(64)), int64(0)
+	v := r.long(64)
+	ts, vs = append(ts, t), append(vs, math.Float64frombits(v))
+	var trailing, width uint
+	for range n - 1 {
+		delta += r.change()
+		t += delta
+		if r.read(1) != 0 {
+			if r.read(1) != 0 {
+				leading := uint(r.read(5))
+				width = uint(r.read(6)) + 1
+				if leading+width > 64 {
+					return oldT, oldV, fmt.Errorf("XOR chunk: a window of %d bits behind %d zeros exceeds 64", width, leading)
+				}
+				trailing = 64 - leading - width
+			} else if width == 0 {
+				return oldT, oldV, fmt.Errorf("XOR chunk: a value refers to a window before any was given")
+			}
+			v ^= r.long(width) << trailing
+		}
+		ts, vs = append(ts, t), append(vs, math.Float64frombits(v))
+	}
+	if r.over {
+		return oldT, oldV, fmt.Errorf("XOR chunk of %d bytes ends within its %d samples", len(src), n)
+	}
+	return ts, vs, nil
+}
