@@ -1,0 +1,83 @@
+package log
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// Damage is a part of a segment that could not be read.
+type Damage struct {
+	Segment uint64
+	Offset  int64
+	Length  int64
+	// Tail is damage with nothing whole behind it: what a crash leaves of a write that was never acknowledged.
+	Tail  bool
+	Cause error
+}
+
+func (d Damage) String() string {
+	return fmt.Sprintf("log segment %d, offset %d: %d bytes lost: %v", d.Segment, d.Offset, d.Length, d.Cause)
+}
+
+// Segments lists the numbers of the segments in a folder in their order.
+func Segments(dir string) ([]uint64, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("listing the log: %w", err)
+	}
+	var numbers []uint64
+	for _, entry := range entries {
+		if number, err := strconv.ParseUint(entry.Name(), 10, 64); err == nil && entry.Name() == name(number) {
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func name(segment uint64) string { return fmt.Sprintf("%016d", segment) }
+
+// Replay gives every record of a segment to use, in the order they were written; the record is valid until use
+// returns. It tells what was damaged. An error of use ends it.
+func Replay(dir string, segment uint64, use func(record []byte) error) ([]Damage, error) {
+	src, err := os.ReadFile(filepath.Join(dir, name(segment))) //nolint:gosec // a name of digits in a folder of ours
+	if err != nil {
+		return nil, fmt.Errorf("reading log segment %d: %w", segment, err)
+	}
+	var damages []Damage
+	buf := make([]byte, 0, 1<<20)
+	for at := 0; at < len(src); {
+		record, took, err := readFrame(src[at:], buf)
+		if err != nil {
+			took = nextFrame(src[at:], buf)
+			damages = append(damages, Damage{segment, int64(at), int64(took), at+took == len(src), err})
+			at += took
+			continue
+		}
+		if cap(record) > cap(buf) {
+			buf = record
+		}
+		if err := use(record); err != nil {
+			return damages, fmt.Errorf("log segment %d, offset %d: %w", segment, at, err)
+		}
+		at += took
+	}
+	return damages, setAside(dir, src, damages)
+}
+
+// setAside keeps the bytes of damages that are not the traces of a crash.
+func setAside(dir string, src []byte, damages []Damage) error {
+	for _, d := range damages {
+		if d.Tail {
+			continue
+		}
+		kept := filepath.Join(dir, fmt.Sprintf("%s-%d.damaged", name(d.Segment), d.Offset))
+		if err := os.WriteFile(kept, src[d.Offset:d.Offset+d.Length], 0o600); err != nil {
+			return fmt.Errorf("setting damaged log records aside: %w", err)
+		}
+	}
+	return nil
+}
