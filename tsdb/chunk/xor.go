@@ -52,6 +52,9 @@ func (x *XOR) Size() int {
 	return xorHeader + int(x.bits+7)/8
 }
 
+// Reset begins a new chunk; Last still tells the newest sample of the one before.
+func (x *XOR) Reset() { x.bits, x.n, x.delta = 0, 0, 0 }
+
 // Append adds a sample to the chunk in buf. It reports false, and does nothing, where buf has less than XORSlack bytes
 // behind the chunk: the owner then moves the chunk to a larger buffer or ends it. Times must grow.
 func (x *XOR) Append(buf []byte, t int64, v float64) bool {

@@ -95,33 +95,34 @@ func (l *Log) Segment() (number uint64, size int64) {
 
 var frames = sync.Pool{New: func() any { return new([]byte) }}
 
-// Append writes a record, and where Options.Sync is 0 waits until it is in stable storage. After an error the record
-// is not in the log, except after a failed sync, when nobody can know.
-func (l *Log) Append(record []byte) error {
+// Append writes a record, and where Options.Sync is 0 waits until it is in stable storage. It returns the segment that
+// the record is in: after a failure of the disk that is a new one. After an error the record is not in the log, except
+// after a failed sync, when nobody can know.
+func (l *Log) Append(record []byte) (segment uint64, err error) {
 	buf := frames.Get().(*[]byte)
 	defer frames.Put(buf)
 	frame, err := appendFrame((*buf)[:0], record)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	*buf = frame
-	number, err := l.write(frame)
+	segment, number, err := l.write(frame)
 	if err != nil || l.options.Sync > 0 {
-		return err
+		return segment, err
 	}
-	return l.syncTo(number)
+	return segment, l.syncTo(number)
 }
 
-// write gives the frame to the operating system and returns its number.
-func (l *Log) write(frame []byte) (uint64, error) {
+// write gives the frame to the operating system and returns its segment and its number.
+func (l *Log) write(frame []byte) (segment, number uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return 0, ErrClosed
+		return 0, 0, ErrClosed
 	}
 	if l.broken != nil {
 		if err := l.rotate(); err != nil {
-			return 0, fmt.Errorf("after «%w»: %w", l.broken, err)
+			return 0, 0, fmt.Errorf("after «%w»: %w", l.broken, err)
 		}
 	}
 	if _, err := l.file.WriteAt(frame, l.size); err != nil {
@@ -129,11 +130,11 @@ func (l *Log) write(frame []byte) (uint64, error) {
 		if cut := l.file.Truncate(l.size); cut != nil {
 			l.broken = cut
 		}
-		return 0, fmt.Errorf("writing to log segment %d at %d: %w", l.segment, l.size, full(err))
+		return 0, 0, fmt.Errorf("writing to log segment %d at %d: %w", l.segment, l.size, full(err))
 	}
 	l.size += int64(len(frame))
 	l.written++
-	return l.written, nil
+	return l.segment, l.written, nil
 }
 
 // syncTo returns when record number is in stable storage. One caller syncs for all that wait.

@@ -56,7 +56,8 @@ func TestEveryRecordIsBack(t *testing.T) {
 							_, err := l.Rotate()
 							require.NoError(t, err)
 						}
-						require.NoError(t, l.Append(record))
+						_, err := l.Append(record)
+						require.NoError(t, err)
 						mu.Lock()
 						written[string(record)]++
 						mu.Unlock()
@@ -65,7 +66,8 @@ func TestEveryRecordIsBack(t *testing.T) {
 			}
 			wg.Wait()
 			require.NoError(t, l.Close())
-			require.ErrorIs(t, l.Append([]byte("x")), log.ErrClosed)
+			_, err = l.Append([]byte("x"))
+			require.ErrorIs(t, err, log.ErrClosed)
 		}
 		records, damages := readAll(t, dir)
 		require.Empty(t, damages)
@@ -90,7 +92,8 @@ func TestDamageIsContained(t *testing.T) {
 		var records [][]byte
 		for range 20 {
 			records = append(records, randomRecord(rng))
-			require.NoError(rt, l.Append(records[len(records)-1]))
+			_, err := l.Append(records[len(records)-1])
+			require.NoError(rt, err)
 			_, size := l.Segment()
 			ends = append(ends, size)
 		}
@@ -138,11 +141,14 @@ func TestOnlyOldSegmentsCanBeRemoved(t *testing.T) {
 	dir := t.TempDir()
 	l, err := log.Open(dir, log.Options{})
 	require.NoError(t, err)
-	require.NoError(t, l.Append([]byte("old")))
+	_, err = l.Append([]byte("old"))
+	require.NoError(t, err)
 	require.ErrorContains(t, l.Remove(1), "still written to")
 	next, err := l.Rotate()
 	require.NoError(t, err)
-	require.NoError(t, l.Append([]byte("new")))
+	segment, err := l.Append([]byte("new"))
+	require.NoError(t, err)
+	require.Equal(t, next, segment)
 	require.NoError(t, l.Remove(next-1))
 	require.NoError(t, l.Close())
 	records, _ := readAll(t, dir)
@@ -152,9 +158,12 @@ func TestOnlyOldSegmentsCanBeRemoved(t *testing.T) {
 func TestRecordsHaveALimit(t *testing.T) {
 	l, err := log.Open(t.TempDir(), log.Options{})
 	require.NoError(t, err)
-	require.ErrorContains(t, l.Append(nil), "record of 0 bytes")
-	require.ErrorContains(t, l.Append(make([]byte, log.MaxRecord+1)), "16777217 bytes")
-	require.NoError(t, l.Append(make([]byte, log.MaxRecord)))
+	_, err = l.Append(nil)
+	require.ErrorContains(t, err, "record of 0 bytes")
+	_, err = l.Append(make([]byte, log.MaxRecord+1))
+	require.ErrorContains(t, err, "16777217 bytes")
+	_, err = l.Append(make([]byte, log.MaxRecord))
+	require.NoError(t, err)
 	require.NoError(t, l.Close())
 }
 
