@@ -156,7 +156,8 @@ type Engine interface {
 	// samples with the same series and time the last one written stays. Samples may come in any order of time within
 	// the engine's window.
 	Append(ctx context.Context, batch Batch) (Appended, error)
-	// Select finds series with samples in the bounds; an answer sees every sample that was appended before the call.
+	// Select finds the series with samples in the bounds; an answer sees every sample that was appended before the
+	// call. A series with samples on both sides of the bounds alone may be there too, and then yields none.
 	Select(ctx context.Context, sel Selection) (SeriesSet, error)
 	// LabelNames and LabelValues list, sorted, what the series that match have in the bounds of time; limit 0 is none.
 	LabelNames(ctx context.Context, minT, maxT int64, limit int, matchers ...*labels.Matcher) ([]string, error)

@@ -168,9 +168,9 @@ func list(t testing.TB, e engine.Engine, s engine.Selection) []listed {
 	var it chunkenc.Iterator
 	for set.Next() {
 		it = set.At().Iterator(it)
-		points := drain(t, it)
-		require.NotEmpty(t, points, "series %s has no sample in the bounds", set.At().Labels())
-		all = append(all, listed{set.At().Labels().String(), points})
+		if points := drain(t, it); len(points) > 0 {
+			all = append(all, listed{set.At().Labels().String(), points})
+		}
 	}
 	require.NoError(t, set.Err())
 	return all
