@@ -1,0 +1,83 @@
+package chunk
+
+import "encoding/binary"
+
+// blockLen is how many numbers are packed with one width: with 64 of them, a width of w bits fills w words.
+const blockLen = 64
+
+// slack is how far an unpacker may look past the end of a block.
+const slack = 9
+
+// block is a block of numbers, of which only the first ones may count.
+type block [blockLen]uint64
+
+// packedLen is the number of bytes that n numbers of w bits take.
+func packedLen(n int, w uint) int { return (n*int(w) + 7) / 8 }
+
+// pack appends the low w bits of each number, lowest bits first, without gaps.
+func pack(dst []byte, xs []uint64, w uint) []byte {
+	if w == 0 {
+		return dst
+	}
+	end := len(dst) + packedLen(len(xs), w)
+	mask := ^uint64(0) >> (64 - w)
+	var word uint64
+	var filled uint
+	for _, x := range xs {
+		x &= mask
+		word |= x << filled
+		if filled += w; filled >= 64 {
+			dst = binary.LittleEndian.AppendUint64(dst, word)
+			filled -= 64
+			word = x >> (w - filled) // a shift by 64 leaves nothing
+		}
+	}
+	for ; len(dst) < end; word >>= 8 {
+		dst = append(dst, byte(word))
+	}
+	return dst
+}
+
+// unpack reads n numbers of w bits that begin at src[0] and adds base to each; src holds all of them, and may go on.
+func unpack(dst *block, src []byte, n int, w uint, base uint64) {
+	if w == 0 {
+		for i := range dst {
+			dst[i] = base
+		}
+		return
+	}
+	if len(src) < blockLen/8*int(w)+slack {
+		var padded [blockLen*8 + slack]byte
+		copy(padded[:], src[:packedLen(n, w)])
+		src = padded[:]
+	}
+	if w > 56 {
+		unpackWide(dst, src, w, base)
+		return
+	}
+	mask := uint64(1)<<w - 1
+	for g := 0; g < blockLen; g += 8 {
+		out := dst[g : g+8 : g+8]
+		in := src[:w+8]
+		src = src[w:]
+		out[0] = binary.LittleEndian.Uint64(in)&mask + base
+		out[1] = binary.LittleEndian.Uint64(in[w>>3:])>>(w&7)&mask + base
+		out[2] = binary.LittleEndian.Uint64(in[w>>2:])>>(2*w&7)&mask + base
+		out[3] = binary.LittleEndian.Uint64(in[3*w>>3:])>>(3*w&7)&mask + base
+		out[4] = binary.LittleEndian.Uint64(in[w>>1:])>>(4*w&7)&mask + base
+		out[5] = binary.LittleEndian.Uint64(in[5*w>>3:])>>(5*w&7)&mask + base
+		out[6] = binary.LittleEndian.Uint64(in[6*w>>3:])>>(6*w&7)&mask + base
+		out[7] = binary.LittleEndian.Uint64(in[7*w>>3:])>>(7*w&7)&mask + base
+	}
+}
+
+// unpackWide is for numbers that may lie across nine bytes.
+func unpackWide(dst *block, src []byte, w uint, base uint64) {
+	mask := ^uint64(0) >> (64 - w)
+	for i := range dst {
+		bit := uint(i) * w
+		in, shift := src[bit>>3:], bit&7
+		low, high := binary.LittleEndian.Uint64(in)>>shift, uint64(in[8])<<(64-shift)
+		dst[i] = (low|high)&mask + base
+	}
+}
