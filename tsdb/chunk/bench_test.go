@@ -91,81 +91,76 @@ const benchSets = 64
 func BenchmarkValues(b *testing.B) {
 	for _, w := range workloads() {
 		for _, n := range []int{120, 480} {
-			sets := make([][]float64, benchSets)
+			sets := setsOf(w, n)
 			packed := make([][]byte, benchSets)
 			size := 0
 			for i := range sets {
-				sets[i] = w.make(newRand(uint64(i)), n)
 				packed[i] = AppendValues(nil, sets[i])
 				size += len(packed[i])
 			}
 			name := fmt.Sprintf("%s/%d/", w.name, n)
-			each := func(b *testing.B) { b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/value") }
 			b.Run(name+"encode", func(b *testing.B) {
 				var dst []byte
-				for i := range b.N {
-					dst = AppendValues(dst[:0], sets[i%benchSets])
-				}
-				each(b)
+				perItem(b, n, "ns/value", func(i int) { dst = AppendValues(dst[:0], sets[i%benchSets]) })
 				b.ReportMetric(float64(size)/float64(benchSets*n), "B/value")
 			})
 			b.Run(name+"decode", func(b *testing.B) {
 				dst := make([]float64, 0, n)
-				for i := range b.N {
+				perItem(b, n, "ns/value", func(i int) {
 					if _, err := DecodeValues(dst, packed[i%benchSets], n); err != nil {
 						b.Fatal(err)
 					}
-				}
-				each(b)
+				})
 			})
 		}
 		benchPrometheus(b, w)
 	}
 }
 
-func benchPrometheus(b *testing.B, w workload) {
-	const n = 120
+func setsOf(w workload, n int) [][]float64 {
 	sets := make([][]float64, benchSets)
 	for i := range sets {
 		sets[i] = w.make(newRand(uint64(i)), n)
 	}
-	each := func(b *testing.B) { b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/value") }
+	return sets
+}
+
+func benchPrometheus(b *testing.B, w workload) {
+	const n = 120
+	sets := setsOf(w, n)
 	chunks := make([]*chunkenc.XORChunk, benchSets)
 	size := 0
-	fill := func(vs []float64) *chunkenc.XORChunk {
-		c := chunkenc.NewXORChunk()
-		app, err := c.Appender()
-		if err != nil {
-			b.Fatal(err)
-		}
-		for i, v := range vs {
-			app.Append(0, int64(i)*15_000, v)
-		}
-		return c
-	}
 	for i := range chunks {
-		chunks[i] = fill(sets[i])
+		chunks[i] = prometheusChunk(b, sets[i])
 		size += len(chunks[i].Bytes())
 	}
 	b.Run(w.name+"/120/prometheus-encode", func(b *testing.B) {
-		for i := range b.N {
-			fill(sets[i%benchSets])
-		}
-		each(b)
+		perItem(b, n, "ns/value", func(i int) { prometheusChunk(b, sets[i%benchSets]) })
 		b.ReportMetric(float64(size)/float64(benchSets*n), "B/value")
 	})
 	b.Run(w.name+"/120/prometheus-decode", func(b *testing.B) {
 		var it chunkenc.Iterator
 		sum := 0.0
-		for i := range b.N {
+		perItem(b, n, "ns/value", func(i int) {
 			it = chunks[i%benchSets].Iterator(it)
 			for it.Next() != chunkenc.ValNone {
 				_, v := it.At()
 				sum += v
 			}
-		}
-		each(b)
+		})
 	})
+}
+
+func prometheusChunk(b *testing.B, vs []float64) *chunkenc.XORChunk {
+	c := chunkenc.NewXORChunk()
+	app, err := c.Appender()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i, v := range vs {
+		app.Append(0, int64(i)*15_000, v)
+	}
+	return c
 }
 
 // BenchmarkTimes measures columns of times that come up to some milliseconds late.
@@ -174,22 +169,17 @@ func BenchmarkTimes(b *testing.B) {
 		const n = 480
 		ts := beat(newRand(1), n, late)
 		packed := AppendTimes(nil, ts)
-		each := func(b *testing.B) { b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/time") }
 		b.Run(fmt.Sprintf("late%d/encode", late), func(b *testing.B) {
-			for range b.N {
-				packed = AppendTimes(packed[:0], ts)
-			}
-			each(b)
+			perItem(b, n, "ns/time", func(int) { packed = AppendTimes(packed[:0], ts) })
 			b.ReportMetric(float64(len(packed))/n, "B/time")
 		})
 		b.Run(fmt.Sprintf("late%d/decode", late), func(b *testing.B) {
 			dst := make([]int64, 0, n)
-			for range b.N {
+			perItem(b, n, "ns/time", func(int) {
 				if _, err := DecodeTimes(dst, packed, n); err != nil {
 					b.Fatal(err)
 				}
-			}
-			each(b)
+			})
 		})
 	}
 }

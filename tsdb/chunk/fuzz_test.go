@@ -42,6 +42,7 @@ func FuzzValues(f *testing.F) {
 		f.Add(appendXOR(nil, vs, s), uint16(len(vs)))
 		f.Add(appendBits(nil, vs, s), uint16(len(vs)))
 		f.Add(appendZstd(nil, vs, s), uint16(len(vs)))
+		f.Add(appendNear(nil, vs, s), uint16(len(vs)))
 	}
 	f.Fuzz(func(t *testing.T, src []byte, count uint16) {
 		n := fuzzedCount(count)
@@ -80,7 +81,7 @@ func FuzzEncode(f *testing.F) {
 }
 
 func FuzzHistograms(f *testing.F) {
-	hs := grown(20, 5)
+	hs := filling(20, 5)
 	f.Add(AppendHistograms(nil, hs), uint16(len(hs)))
 	hs = append(hs, &histogram.Histogram{Schema: histogram.CustomBucketsSchema, CustomValues: []float64{1, 2}})
 	f.Add(AppendHistograms(nil, hs), uint16(len(hs)))
@@ -100,7 +101,7 @@ func FuzzHistograms(f *testing.F) {
 
 func FuzzFloatHistograms(f *testing.F) {
 	var hs []*histogram.FloatHistogram
-	for _, h := range grown(20, 5) {
+	for _, h := range filling(20, 5) {
 		hs = append(hs, h.ToFloat(nil))
 	}
 	f.Add(AppendFloatHistograms(nil, hs), uint16(len(hs)))

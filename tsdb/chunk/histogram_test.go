@@ -170,8 +170,8 @@ func TestFloatHistogramsComeBack(t *testing.T) {
 	})
 }
 
-// grown is what an exporter shows: a histogram whose buckets fill.
-func grown(n, buckets int) []*histogram.Histogram {
+// filling is what an exporter shows: a histogram whose buckets fill.
+func filling(n, buckets int) []*histogram.Histogram {
 	r := rand.New(rand.NewPCG(7, 7))
 	counts := make([]int64, buckets)
 	hs := make([]*histogram.Histogram, n)
@@ -194,7 +194,7 @@ func grown(n, buckets int) []*histogram.Histogram {
 
 func BenchmarkHistograms(b *testing.B) {
 	const n, buckets = 120, 30
-	hs := grown(n, buckets)
+	hs := filling(n, buckets)
 	src := AppendHistograms(nil, hs)
 	b.Run("encode", func(b *testing.B) {
 		for b.Loop() {

@@ -11,7 +11,7 @@ type intReader struct {
 	first  uint64
 	factor uint64
 	step   uint64 // of the line, or the last difference
-	last   uint64 // the last number, before factor and first
+	last   uint64 // the last number, with first in it unless there is a factor to come before
 	base   int64  // of the block before
 	zstd   bool
 	frame  []byte // varints that are left of a zstd frame
@@ -28,7 +28,9 @@ func newIntReader(in *input, n int) intReader {
 	if head&flagFactor != 0 {
 		r.factor = in.uvarint()
 	}
-	r.first = uint64(in.varint())
+	if r.first = uint64(in.varint()); r.factor == 1 {
+		r.last = r.first
+	}
 	switch r.model {
 	case modelTwice, modelLine, modelExact:
 		r.step = uint64(in.varint())
@@ -92,11 +94,7 @@ func (r *intReader) next(dst *block) int {
 		}
 		r.restore(dst)
 	}
-	if r.factor == 1 {
-		for i := range dst {
-			dst[i] += r.first
-		}
-	} else {
+	if r.factor != 1 {
 		for i := range dst {
 			dst[i] = dst[i]*r.factor + r.first
 		}
@@ -111,6 +109,12 @@ func (r *intReader) next(dst *block) int {
 func (r *intReader) restore(dst *block) {
 	last, step := r.last, r.step
 	switch r.model {
+	case modelPlain:
+		if last != 0 {
+			for i := range dst {
+				dst[i] += last
+			}
+		}
 	case modelDelta:
 		for i, x := range dst {
 			last += x

@@ -51,23 +51,67 @@ func unpack(dst *block, src []byte, n int, w uint, base uint64) {
 		copy(padded[:], src[:packedLen(n, w)])
 		src = padded[:]
 	}
-	if w > 56 {
+	switch {
+	case w <= 14:
+		unpackFours(dst, src, w, base)
+	case w <= 28:
+		unpackTwos(dst, src, w, base)
+	case w <= 56:
+		unpackOnes(dst, src, w, base)
+	default:
 		unpackWide(dst, src, w, base)
-		return
 	}
+}
+
+// The unpackers take eight numbers, which are w bytes, in a round. A word that begins at the byte of a number's first
+// bit holds 57 bits of use: four, two or one whole number.
+
+func unpackFours(dst *block, src []byte, w uint, base uint64) {
+	mask := uint64(1)<<w - 1
+	half, odd := w>>1, 4*w&7
+	w &= 63 // a shift by less than 64 needs no check
+	for g := 0; g < blockLen; g += 8 {
+		out := (*[8]uint64)(dst[g:])
+		x := binary.LittleEndian.Uint64(src)
+		y := binary.LittleEndian.Uint64(src[half:]) >> odd
+		src = src[w:]
+		out[0], out[4] = x&mask+base, y&mask+base
+		x, y = x>>w, y>>w
+		out[1], out[5] = x&mask+base, y&mask+base
+		x, y = x>>w, y>>w
+		out[2], out[6] = x&mask+base, y&mask+base
+		x, y = x>>w, y>>w
+		out[3], out[7] = x&mask+base, y&mask+base
+	}
+}
+
+func unpackTwos(dst *block, src []byte, w uint, base uint64) {
+	mask := uint64(1)<<w - 1
+	w &= 63
+	for g := 0; g < blockLen; g += 8 {
+		out := (*[8]uint64)(dst[g:])
+		x := binary.LittleEndian.Uint64(src)
+		out[0], out[1] = x&mask+base, x>>w&mask+base
+		x = binary.LittleEndian.Uint64(src[2*w>>3:]) >> (2 * w & 7)
+		out[2], out[3] = x&mask+base, x>>w&mask+base
+		x = binary.LittleEndian.Uint64(src[4*w>>3:]) >> (4 * w & 7)
+		out[4], out[5] = x&mask+base, x>>w&mask+base
+		x = binary.LittleEndian.Uint64(src[6*w>>3:]) >> (6 * w & 7)
+		out[6], out[7] = x&mask+base, x>>w&mask+base
+		src = src[w:]
+	}
+}
+
+func unpackOnes(dst *block, src []byte, w uint, base uint64) {
 	mask := uint64(1)<<w - 1
 	for g := 0; g < blockLen; g += 8 {
-		out := dst[g : g+8 : g+8]
+		out := (*[8]uint64)(dst[g:])
 		in := src[:w+8]
 		src = src[w:]
 		out[0] = binary.LittleEndian.Uint64(in)&mask + base
-		out[1] = binary.LittleEndian.Uint64(in[w>>3:])>>(w&7)&mask + base
-		out[2] = binary.LittleEndian.Uint64(in[w>>2:])>>(2*w&7)&mask + base
-		out[3] = binary.LittleEndian.Uint64(in[3*w>>3:])>>(3*w&7)&mask + base
-		out[4] = binary.LittleEndian.Uint64(in[w>>1:])>>(4*w&7)&mask + base
-		out[5] = binary.LittleEndian.Uint64(in[5*w>>3:])>>(5*w&7)&mask + base
-		out[6] = binary.LittleEndian.Uint64(in[6*w>>3:])>>(6*w&7)&mask + base
-		out[7] = binary.LittleEndian.Uint64(in[7*w>>3:])>>(7*w&7)&mask + base
+		for i := uint(1); i < 8; i++ {
+			out[i] = binary.LittleEndian.Uint64(in[i*w>>3:])>>(i*w&7)&mask + base
+		}
 	}
 }
 

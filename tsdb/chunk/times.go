@@ -1,7 +1,5 @@
 package chunk
 
-import "slices"
-
 // AppendTimes appends a column of times, in milliseconds or any other unit, in any order. A constant interval takes a
 // few bytes; scrapes that lie around a steady beat take the bits of what they are off by. It panics for more than
 // MaxSamples.
@@ -38,12 +36,13 @@ func decodeInts(dst []int64, in *input, n int) []int64 {
 	if in.err != nil {
 		return dst
 	}
-	dst = slices.Grow(dst, n)
+	dst, rest := grown(dst, n)
 	var b block
 	for got := r.next(&b); got > 0; got = r.next(&b) {
-		for _, x := range b[:got] {
-			dst = append(dst, int64(x))
+		for i, x := range b[:got] {
+			rest[i] = int64(x)
 		}
+		rest = rest[got:]
 	}
 	return dst
 }

@@ -13,6 +13,7 @@ const (
 	formXOR             // each value's bits, xor those of the one before
 	formBits            // the bits as integers
 	formZstd            // a zstd frame of the bits
+	formNear            // integers divided by a power of ten, and how many steps of a float64 the values are off
 	forms
 )
 
@@ -34,19 +35,18 @@ func AppendValues(dst []byte, vs []float64) []byte {
 	s := borrow()
 	defer s.giveBack()
 	at := len(dst)
-	dst = appendDecimal(dst, vs, s)
-	if size := len(dst) - at; size > 0 && size <= goodEnough*len(vs) {
-		return dst
-	}
-	for _, form := range []func([]byte, []float64, *scratch) []byte{appendXOR, appendBits, appendZstd} {
+	for _, form := range []func([]byte, []float64, *scratch) []byte{appendDecimal, appendNear, appendXOR, appendBits, appendZstd} {
 		dst = keep(form(dst, vs, s), at, len(dst))
+		if size := len(dst) - at; size > 0 && size <= goodEnough*len(vs) {
+			break
+		}
 	}
 	return dst
 }
 
-// keep leaves the shorter of two forms that stand behind each other, the first of which may not be there.
+// keep leaves the shorter of two forms that stand behind each other, either of which may not be there.
 func keep(dst []byte, first, second int) []byte {
-	if was, is := second-first, len(dst)-second; was > 0 && was <= is {
+	if was, is := second-first, len(dst)-second; was > 0 && (was <= is || is == 0) {
 		return dst[:second]
 	}
 	return append(dst[:first], dst[second:]...)
@@ -123,15 +123,21 @@ func decodeValues(dst []float64, in *input, n int) []float64 {
 		if in.err != nil {
 			return dst
 		}
-		return append(dst, slices.Repeat([]float64{v}, n)...)
+		dst = slices.Grow(dst, n)
+		for range n {
+			dst = append(dst, v)
+		}
+		return dst
 	case formDecimal:
 		return decodeDecimal(dst, in, n)
 	case formXOR:
 		return decodeXOR(dst, in, n)
 	case formBits:
 		return decodeBits(dst, in, n)
+	case formZstd:
+		return decodeZstd(dst, in, n)
 	}
-	return decodeZstd(dst, in, n)
+	return decodeNear(dst, in, n)
 }
 
 func decodeDecimal(dst []float64, in *input, n int) []float64 {
@@ -150,33 +156,38 @@ func decodeDecimal(dst []float64, in *input, n int) []float64 {
 	if in.err != nil {
 		return dst
 	}
-	at := len(dst)
-	dst = slices.Grow(dst, n)
-	var b block
-	for got := r.next(&b); got > 0; got = r.next(&b) {
-		dst = appendQuotients(dst, b[:got], e)
-	}
-	if in.err == nil {
-		for _, o := range odds {
-			dst[at+o.place] = math.Float64frombits(o.bits)
-		}
+	dst, values := grown(dst, n)
+	r.quotients(values, e)
+	for _, o := range odds {
+		values[o.place] = math.Float64frombits(o.bits)
 	}
 	return dst
 }
 
-// appendQuotients appends integers divided by a power of ten.
-func appendQuotients(dst []float64, xs []uint64, e int) []float64 {
-	if e == 0 {
-		for _, x := range xs {
-			dst = append(dst, float64(int64(x)))
-		}
-		return dst
-	}
+// grown makes room for n more, and returns the room by itself, too.
+func grown[T any](dst []T, n int) (all, room []T) {
+	at := len(dst)
+	all = slices.Grow(dst, n)[:at+n]
+	return all, all[at:]
+}
+
+// quotients reads all integers and divides them by a power of ten.
+func (r *intReader) quotients(dst []float64, e int) {
+	var b block
 	power := powers[e]
-	for _, x := range xs {
-		dst = append(dst, float64(int64(x))/power)
+	for got := r.next(&b); got > 0; got = r.next(&b) {
+		out := dst[:got]
+		dst = dst[got:]
+		if e == 0 {
+			for i := range out {
+				out[i] = float64(int64(b[i]))
+			}
+			continue
+		}
+		for i := range out {
+			out[i] = float64(int64(b[i])) / power
+		}
 	}
-	return dst
 }
 
 func decodeBits(dst []float64, in *input, n int) []float64 {
@@ -185,12 +196,13 @@ func decodeBits(dst []float64, in *input, n int) []float64 {
 	if in.err != nil {
 		return dst
 	}
-	dst = slices.Grow(dst, n)
+	dst, values := grown(dst, n)
 	var b block
 	for got := r.next(&b); got > 0; got = r.next(&b) {
-		for _, x := range b[:got] {
-			dst = append(dst, math.Float64frombits(x))
+		for i, x := range b[:got] {
+			values[i] = math.Float64frombits(x)
 		}
+		values = values[got:]
 	}
 	return dst
 }

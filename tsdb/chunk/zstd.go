@@ -16,7 +16,7 @@ const window = 64 << 10
 
 // scratch is room that encoders and decoders use over and over.
 type scratch struct {
-	ints            []int64
+	ints, steps     []int64
 	places          []uint16
 	bytes, deflated []byte
 }
