@@ -1,0 +1,162 @@
+package block
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/novacron/novacron/tsdb/chunk"
+	"github.com/novacron/novacron/tsdb/merge"
+)
+
+var (
+	errChecksum = errors.New("the bytes do not agree with their checksum")
+	errOutside  = errors.New("the index points outside of the file")
+)
+
+// bytesAt are the bytes of a record with their checksum behind them.
+func (b *Block) bytesAt(place, size uint64) ([]byte, error) {
+	segment, offset := segmentOf(place), uint64(offsetOf(place))
+	if segment >= len(b.segments) || size > maxSegment || offset+size+sumSize > uint64(len(b.segments[segment])) {
+		return nil, errOutside
+	}
+	return b.segments[segment][offset : offset+size : offset+size+sumSize], nil
+}
+
+// checkSum compares the bytes of a record with the checksum behind them.
+func checkSum(record []byte) error {
+	sum := record[len(record) : len(record)+sumSize]
+	if crc32.Checksum(record, castagnoli) != binary.LittleEndian.Uint32(sum) {
+		return errChecksum
+	}
+	return nil
+}
+
+// readColumn reads the time column at a place.
+func (b *Block) readColumn(place uint64) (*column, error) {
+	segment, offset := segmentOf(place), offsetOf(place)
+	if segment >= len(b.segments) || offset >= int64(len(b.segments[segment])) {
+		return nil, errOutside
+	}
+	size, n := binary.Uvarint(b.segments[segment][offset:])
+	if n <= 0 || size > maxSegment {
+		return nil, errColumn
+	}
+	record, err := b.bytesAt(place, uint64(n)+size)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSum(record); err != nil {
+		return nil, err
+	}
+	head, times, err := readColumn(record[n:])
+	return &column{columnHead: head, raw: times}, err
+}
+
+func (b *Block) column(place uint64) (*column, error) {
+	return b.times.find(b.serial, place, b.readColumn)
+}
+
+// chunkAt makes a chunk of what an entry says.
+func (b *Block) chunkAt(series uint32, i item) (merge.Chunk, error) {
+	c := merge.Chunk{
+		Kind: i.kind, Min: i.min, Max: i.max, Count: i.count,
+		Origin: b, TimesAt: i.column, ValuesAt: i.values, Series: series,
+	}
+	var err error
+	c.Values, err = b.bytesAt(i.values, i.size)
+	return c, err
+}
+
+// AppendChunks appends the chunks of a series that overlap a span of time. A damaged entry is a *DamageError, and
+// chunks whose time columns are damaged are told to skip: nil goes on without such a chunk, and so does no skip with
+// the error at the end. The block must be kept open meanwhile, and while the chunks are used.
+func (b *Block) AppendChunks(dst []Chunk, series uint32, span merge.Interval, skip merge.Skip) ([]Chunk, error) {
+	_, entry, err := b.index.Series(series)
+	if err != nil {
+		return dst, b.damagedEntry(series, err)
+	}
+	return b.appendChunks(dst, series, entry, span, skip)
+}
+
+func (b *Block) appendChunks(dst []Chunk, series uint32, entry []byte, span merge.Interval, skip merge.Skip) ([]Chunk, error) {
+	in, n, err := openEntry(entry)
+	if err != nil {
+		return dst, b.damagedEntry(series, err)
+	}
+	var state entryState
+	for range n {
+		i := state.next(&in)
+		if in.bad {
+			return dst, b.damagedEntry(series, errEntryShort)
+		}
+		if err := b.bounds(&i, &state); err != nil {
+			if err = b.skipOr(skip, b.damaged(series, i.column, err)); err != nil {
+				return dst, err
+			}
+			continue
+		}
+		if i.max < span.Min || i.min > span.Max {
+			continue
+		}
+		c, err := b.chunkAt(series, i)
+		if err != nil {
+			if err = b.skipOr(skip, b.damaged(series, i.values, err)); err != nil {
+				return dst, err
+			}
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return dst, nil
+}
+
+func (b *Block) skipOr(skip merge.Skip, damage error) error {
+	if skip == nil {
+		return damage
+	}
+	return skip(damage)
+}
+
+// bounds completes a dense chunk with what its time column says.
+func (b *Block) bounds(i *item, state *entryState) error {
+	if i.kind != chunk.KindDense {
+		return nil
+	}
+	column, err := b.column(i.column)
+	if err != nil {
+		return err
+	}
+	i.min, i.max, i.count = column.min, column.max, column.count
+	state.max = column.max
+	return nil
+}
+
+var _ merge.Origin = (*Block)(nil)
+
+// Check satisfies merge.Origin.
+func (b *Block) Check(c *Chunk) error {
+	if err := checkSum(c.Values); err != nil {
+		return b.damaged(c.Series, c.ValuesAt, err)
+	}
+	return nil
+}
+
+// Times satisfies merge.Origin.
+func (b *Block) Times(c *Chunk, buf []int64) ([]int64, error) {
+	column, err := b.column(c.TimesAt)
+	if err != nil {
+		return nil, err
+	}
+	return column.times(buf)
+}
+
+// Damaged satisfies merge.Origin.
+func (b *Block) Damaged(c *Chunk, why error) error {
+	var known *DamageError
+	if errors.As(why, &known) {
+		return why
+	}
+	return b.damaged(c.Series, c.ValuesAt, fmt.Errorf("a chunk of kind %d: %w", c.Kind, why))
+}

@@ -1,0 +1,137 @@
+package block
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+
+	"github.com/novacron/novacron/tsdb/chunk"
+	"github.com/novacron/novacron/tsdb/merge"
+)
+
+// The entry of a series in the index is its list of chunks. Numbers are differences to what is expected, so that most
+// of them take one byte.
+
+// entryState is what the next chunk of an entry is compared with.
+type entryState struct {
+	max    int64  // end of the chunk before
+	column uint64 // place of the time column before
+	values uint64 // place after the values before
+}
+
+// appendChunk appends one chunk to an entry.
+func (s *entryState) appendChunk(dst []byte, c *merge.Chunk) []byte {
+	dst = append(dst, byte(c.Kind))
+	if c.Kind == chunk.KindDense {
+		dst = binary.AppendVarint(dst, int64(c.TimesAt-s.column))
+		s.column = c.TimesAt
+	} else {
+		dst = binary.AppendVarint(dst, c.Min-s.max)
+		dst = binary.AppendUvarint(dst, uint64(c.Max-c.Min))
+		dst = binary.AppendUvarint(dst, uint64(c.Count))
+	}
+	dst = binary.AppendVarint(dst, int64(c.ValuesAt-s.values))
+	dst = binary.AppendUvarint(dst, uint64(len(c.Values)))
+	s.max, s.values = c.Max, c.ValuesAt+uint64(len(c.Values))+sumSize
+	return dst
+}
+
+// sealEntry appends the checksum.
+func sealEntry(entry []byte) []byte {
+	return binary.LittleEndian.AppendUint32(entry, crc32.Checksum(entry, castagnoli))
+}
+
+var (
+	errEntrySum   = errors.New("the entry of the series in the index does not agree with its checksum")
+	errEntryShort = errors.New("the entry of the series in the index is cut short")
+)
+
+// openEntry checks the entry and returns its list of chunks.
+func openEntry(entry []byte) (reader, int, error) {
+	n := len(entry) - sumSize
+	if n < 0 {
+		return reader{}, 0, errEntryShort
+	}
+	if crc32.Checksum(entry[:n], castagnoli) != binary.LittleEndian.Uint32(entry[n:]) {
+		return reader{}, 0, errEntrySum
+	}
+	in := reader{b: entry[:n]}
+	count := in.uvarint()
+	if in.bad || count > uint64(n) {
+		return reader{}, 0, errEntryShort
+	}
+	return in, int(count), nil
+}
+
+// item is a chunk as an entry has it; of a dense one, bounds and count are with its time column.
+type item struct {
+	kind           chunk.Kind
+	min, max       int64
+	count          int
+	column, values uint64
+	size           uint64
+}
+
+// next reads one chunk of an entry.
+func (s *entryState) next(in *reader) item {
+	c := item{kind: chunk.Kind(in.byte())}
+	if c.kind == chunk.KindDense {
+		s.column += uint64(in.varint())
+		c.column = s.column
+	} else {
+		c.min = s.max + in.varint()
+		c.max = c.min + int64(in.uvarint())
+		c.count = in.count()
+		s.max = c.max
+	}
+	c.values = s.values + uint64(in.varint())
+	c.size = in.uvarint()
+	s.values = c.values + c.size + sumSize
+	return c
+}
+
+// reader takes numbers off the front of bytes. Once something is missing, bad stays set.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	b := r.b[0]
+	r.b = r.b[1:]
+	return b
+}
+
+func (r *reader) uvarint() uint64 {
+	x, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return x
+}
+
+func (r *reader) varint() int64 {
+	x, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return x
+}
+
+// count reads a number of samples.
+func (r *reader) count() int {
+	n := r.uvarint()
+	if n == 0 || n > chunk.MaxSamples {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}

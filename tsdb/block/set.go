@@ -1,0 +1,117 @@
+package block
+
+import (
+	"context"
+	"errors"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/novacron/novacron/tsdb/merge"
+)
+
+// Set walks over the series of a selection in the order of their labels. It keeps its block open until Close.
+type Set struct {
+	b        *Block
+	ctx      context.Context
+	span     merge.Interval
+	ordinals roaring.IntPeekable
+	stones   *tombstones
+	skip     merge.Skip
+
+	ordinal uint32
+	lset    labels.Labels
+	chunks  []Chunk
+	deleted []merge.Interval
+	err     error
+	closed  bool
+}
+
+// Select finds the series that match and have chunks between two times, both inclusive. What was deleted before the
+// call is in Deleted of the series.
+func (b *Block) Select(ctx context.Context, matchers []*labels.Matcher, minT, maxT int64) (*Set, error) {
+	if err := b.enter(); err != nil {
+		return nil, err
+	}
+	found := roaring.New()
+	if span := (merge.Interval{Min: minT, Max: maxT}); span.Overlaps(b.meta.Interval()) {
+		var err error
+		if found, err = b.index.Select(matchers...); err != nil {
+			return nil, errors.Join(err, b.Release())
+		}
+	}
+	return &Set{b: b, ctx: ctx, span: merge.Interval{Min: minT, Max: maxT}, ordinals: found.Iterator(), stones: b.tombstones.Load()}, nil
+}
+
+// OnDamage sets what happens when something of a series cannot be read: when skip returns nil, the walk goes on without
+// it. By default the walk ends with the error.
+func (s *Set) OnDamage(skip merge.Skip) { s.skip = skip }
+
+// checkEvery is how many series are read between two looks at the context.
+const checkEvery = 256
+
+// Next goes to the next series that has chunks in the bounds.
+func (s *Set) Next() bool {
+	for s.err == nil && !s.closed && s.ordinals.HasNext() {
+		s.ordinal = s.ordinals.Next()
+		if s.ordinal%checkEvery == 0 {
+			if s.err = s.ctx.Err(); s.err != nil {
+				return false
+			}
+		}
+		if s.read() {
+			return true
+		}
+	}
+	return false
+}
+
+// read reads the current series; false when it has nothing in the bounds or cannot be read.
+func (s *Set) read() bool {
+	lset, entry, err := s.b.index.Series(s.ordinal)
+	if err != nil {
+		err = s.b.damagedEntry(s.ordinal, err)
+	} else {
+		s.lset = lset
+		s.chunks, err = s.b.appendChunks(s.chunks[:0], s.ordinal, entry, s.span, s.skip)
+	}
+	if err != nil {
+		s.err = s.b.skipOr(s.skip, err)
+		return false
+	}
+	if len(s.chunks) == 0 {
+		return false
+	}
+	s.deleted = s.stones.of(s.deleted, s.ordinal)
+	return true
+}
+
+// Labels are those of the current series. They hold for ever.
+func (s *Set) Labels() labels.Labels { return s.lset }
+
+// Ordinal is the place of the current series in the block, for AppendChunks.
+func (s *Set) Ordinal() uint32 { return s.ordinal }
+
+// Chunks are those of the current series that overlap the bounds. The slice holds until the next series, what is in it
+// until Close.
+func (s *Set) Chunks() []Chunk { return s.chunks }
+
+// Deleted are the joined spans of time that are deleted from the current series. They hold until the next series.
+func (s *Set) Deleted() []merge.Interval { return s.deleted }
+
+// Source is the current series as something to merge; it holds until the next series.
+func (s *Set) Source() merge.Source {
+	return merge.Source{Chunks: s.chunks, Rank: s.b.meta.Sequence, Deleted: s.deleted}
+}
+
+// Err is what ended the walk early.
+func (s *Set) Err() error { return s.err }
+
+// Close lets go of the block.
+func (s *Set) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.b.Release()
+}

@@ -1,0 +1,145 @@
+package merge
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/novacron/novacron/tsdb/chunk"
+)
+
+// ErrWindows says that a chunk of windows was read as one of samples.
+var ErrWindows = errors.New("the chunk holds windows: read its columns with Windows")
+
+// Iterator walks over the samples of one series in order of time, one for each time. It is meant to be used again for
+// one series after another, so that chunks are decoded into the same memory. The zero value is empty.
+type Iterator struct {
+	cursors []cursor
+	until   int64
+	columns chunk.Columns
+	skip    Skip
+	free    []*buffer
+
+	// run are the samples that are being told, of the cursor last, and at is the place of the current one.
+	run  Run
+	at   int
+	last *cursor
+	err  error
+}
+
+var _ chunkenc.Iterator = (*Iterator)(nil)
+
+// Reset starts over with the samples of other sources between two times, both inclusive. The slice of sources may be
+// used again at once, what is in it only after the walk.
+func (it *Iterator) Reset(from, until int64, sources ...Source) {
+	it.columns = chunk.ColumnEnd
+	it.start(from, until, sources)
+}
+
+// OnDamage sets what happens when a chunk cannot be read; without it, the first such chunk ends the walk.
+func (it *Iterator) OnDamage(skip Skip) { it.skip = skip }
+
+// Next goes to the next sample.
+func (it *Iterator) Next() chunkenc.ValueType {
+	if it.at+1 < len(it.run.Times) {
+		it.at++
+		return it.run.Type
+	}
+	return it.nextRun()
+}
+
+func (it *Iterator) nextRun() chunkenc.ValueType {
+	if _, ok := it.NextRun(); !ok {
+		it.run, it.at = Run{}, -1
+		return chunkenc.ValNone
+	}
+	it.at = 0
+	if it.run.Type == chunkenc.ValNone {
+		it.err = ErrWindows
+	}
+	return it.run.Type
+}
+
+// Seek goes to the first sample at t or after it, and stays where it is when that is such a sample.
+func (it *Iterator) Seek(t int64) chunkenc.ValueType {
+	if it.at >= 0 && it.run.Times[it.at] >= t {
+		return it.run.Type
+	}
+	rest := it.run.Times[it.at+1:]
+	if n := len(rest); n > 0 && rest[n-1] >= t {
+		it.at += 1 + ahead(rest, t)
+		return it.run.Type
+	}
+	for i := range it.cursors {
+		it.cursors[i].seek(t)
+	}
+	return it.nextRun()
+}
+
+// ahead is the place of the first time at t or later; there is one. It is often near.
+func ahead(times []int64, t int64) int {
+	for at := range min(8, len(times)) {
+		if times[at] >= t {
+			return at
+		}
+	}
+	at, _ := slices.BinarySearch(times, t)
+	return at
+}
+
+// At returns the current float.
+func (it *Iterator) At() (int64, float64) { return it.run.Times[it.at], it.run.Values[it.at] }
+
+// AtT returns the time of the current sample.
+func (it *Iterator) AtT() int64 { return it.run.Times[it.at] }
+
+// AtST returns 0: times at which counters started are not kept.
+func (it *Iterator) AtST() int64 { return 0 }
+
+// AtHistogram returns a copy of the current histogram, in h when that is not nil.
+func (it *Iterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {
+	from := it.run.Histograms[it.at]
+	if h == nil {
+		h = from.Copy()
+	} else {
+		from.CopyTo(h)
+	}
+	h.CounterResetHint = it.hint(h.CounterResetHint)
+	return it.run.Times[it.at], h
+}
+
+// AtFloatHistogram returns a copy of the current histogram, in h when that is not nil.
+func (it *Iterator) AtFloatHistogram(h *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
+	switch {
+	case it.run.Type == chunkenc.ValHistogram:
+		h = it.run.Histograms[it.at].ToFloat(h)
+	case h == nil:
+		h = it.run.Floats[it.at].Copy()
+	default:
+		it.run.Floats[it.at].CopyTo(h)
+	}
+	h.CounterResetHint = it.hint(h.CounterResetHint)
+	return it.run.Times[it.at], h
+}
+
+// hint is what is known of a counter reset before the current histogram.
+func (it *Iterator) hint(stored histogram.CounterResetHint) histogram.CounterResetHint {
+	return it.run.Hint(it.at, stored)
+}
+
+// Hint is what is known of a counter reset before the sample at a place of the run, which was stored with a hint.
+func (r *Run) Hint(at int, stored histogram.CounterResetHint) histogram.CounterResetHint {
+	if at == 0 && r.Fresh && stored != histogram.GaugeType {
+		return histogram.UnknownCounterReset
+	}
+	return stored
+}
+
+// Err is what ended the walk early.
+func (it *Iterator) Err() error { return it.err }
+
+// All are the bounds that leave nothing out.
+var All = Interval{math.MinInt64, math.MaxInt64}
