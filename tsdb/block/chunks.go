@@ -152,6 +152,19 @@ func (b *Block) Times(c *Chunk, buf []int64) ([]int64, error) {
 	return column.times(buf)
 }
 
+// load checks the bytes of a chunk and completes it with those of its time column.
+func (b *Block) load(c *Chunk) error {
+	if err := b.Check(c); err != nil || c.Kind != chunk.KindDense {
+		return err
+	}
+	column, err := b.column(c.TimesAt)
+	if err != nil {
+		return b.damaged(c.Series, c.TimesAt, err)
+	}
+	c.Times = column.raw
+	return nil
+}
+
 // Damaged satisfies merge.Origin.
 func (b *Block) Damaged(c *Chunk, why error) error {
 	var known *DamageError

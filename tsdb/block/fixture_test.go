@@ -210,3 +210,9 @@ func open(t testing.TB, dir string) *Block {
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b
 }
+
+// randomOf is chance from a seed.
+func randomOf(seed uint64) func(what string, n int) int {
+	random := rand.New(rand.NewPCG(seed, 11))
+	return func(_ string, n int) int { return random.IntN(n) }
+}

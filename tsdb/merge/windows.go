@@ -16,8 +16,7 @@ func (it *Iterator) NextWindows(dst *chunk.Windows) bool {
 // Windows appends the windows of the sources that end between two times, both inclusive, to dst: the ends and the
 // columns that are asked for.
 func Windows(dst *chunk.Windows, it *Iterator, from, until int64, columns chunk.Columns, sources ...Source) error {
-	it.columns = columns | chunk.ColumnEnd
-	it.start(from, until, sources)
+	it.ResetWindows(from, until, columns, sources...)
 	for it.NextWindows(dst) {
 	}
 	return it.Err()
@@ -30,6 +29,11 @@ func AppendRows(dst, src *chunk.Windows, from, to int) {
 	}, func(d, s *[]float64) {
 		*d = append(*d, part(*s, from, to)...)
 	})
+}
+
+// Truncate empties all columns and keeps their memory.
+func Truncate(w *chunk.Windows) {
+	eachColumn(w, w, func(column, _ *[]int64) { *column = (*column)[:0] }, func(column, _ *[]float64) { *column = (*column)[:0] })
 }
 
 // pickWindows copies the rows at some places.
