@@ -1,0 +1,235 @@
+package durable
+
+import (
+	"container/heap"
+	"context"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/merge"
+)
+
+// origin is a place that has samples of a series. Reading them is put off until somebody walks over them.
+type origin interface {
+	// sources adds what the origin has of the series with a number, between two times, both inclusive.
+	sources(dst []merge.Source, number uint64, minT, maxT int64) ([]merge.Source, error)
+}
+
+// stream yields the series of one origin.
+type stream interface {
+	origin
+	// next goes to the next series that may have samples in the bounds.
+	next() bool
+	// series is the current one: its labels and its number.
+	series() (labels.Labels, uint64)
+	err() error
+}
+
+// answer is the series of all streams, those of the same labels as one.
+type answer struct {
+	ctx        context.Context
+	minT, maxT int64
+	streams    streamHeap
+	// all are the streams in the order of their age, whose errors count.
+	all     []stream
+	left    int // series that may still be told; negative: all
+	current *found
+	failed  error
+	release func()
+	damaged merge.Skip
+}
+
+// found is one series of an answer.
+type found struct {
+	answer *answer
+	lset   labels.Labels
+	first  portion
+	others []portion
+}
+
+// portion is what one origin has of a series.
+type portion struct {
+	origin origin
+	number uint64
+}
+
+// newAnswer joins streams, each of which is sorted where there are several.
+func newAnswer(ctx context.Context, sel engine.Selection, streams []stream, release func()) *answer {
+	a := &answer{ctx: ctx, minT: sel.Min, maxT: sel.Max, all: streams, left: sel.Limit, release: release}
+	if sel.Limit == 0 {
+		a.left = -1
+	}
+	for _, st := range streams {
+		if st.next() {
+			lset, _ := st.series()
+			a.streams = append(a.streams, &standing{st, lset})
+		}
+	}
+	heap.Init(&a.streams)
+	return a
+}
+
+func (a *answer) Next() bool {
+	if a.failed != nil || len(a.streams) == 0 || a.left == 0 {
+		return false
+	}
+	if a.failed = a.ctx.Err(); a.failed != nil {
+		return false
+	}
+	a.left--
+	f := &found{answer: a, lset: a.streams[0].lset}
+	f.first = a.take()
+	for len(a.streams) > 0 && labels.Equal(a.streams[0].lset, f.lset) {
+		f.others = append(f.others, a.take())
+	}
+	a.current = f
+	return true
+}
+
+// take returns the lowest stream's portion of its series, and goes on in it.
+func (a *answer) take() portion {
+	st := a.streams[0]
+	_, number := st.series()
+	p := portion{st.stream, number}
+	if st.next() {
+		st.lset, _ = st.series()
+		if len(a.streams) > 1 {
+			heap.Fix(&a.streams, 0)
+		}
+	} else {
+		heap.Pop(&a.streams)
+	}
+	return p
+}
+
+func (a *answer) At() engine.Series { return a.current }
+
+func (a *answer) Err() error {
+	if a.failed != nil {
+		return a.failed
+	}
+	for _, st := range a.all {
+		if err := st.err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close lets go of what the answer holds.
+func (a *answer) Close() error {
+	if a.release != nil {
+		a.release()
+		a.release = nil
+	}
+	return nil
+}
+
+func (f *found) Labels() labels.Labels { return f.lset }
+
+// Iterator walks over the samples of the series in the bounds of the selection.
+func (f *found) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
+	it, ok := again.(*walk)
+	if !ok {
+		it = &walk{}
+		it.OnDamage(f.answer.damaged)
+	}
+	sources, err := f.sources(it.sources[:0])
+	if err != nil {
+		return chunkenc.NewNopIterator()
+	}
+	it.sources = sources
+	it.Reset(f.answer.minT, f.answer.maxT, sources...)
+	return it
+}
+
+func (f *found) sources(dst []merge.Source) (sources []merge.Source, err error) {
+	sources, err = f.first.origin.sources(dst, f.first.number, f.answer.minT, f.answer.maxT)
+	for _, p := range f.others {
+		if err != nil {
+			break
+		}
+		sources, err = p.origin.sources(sources, p.number, f.answer.minT, f.answer.maxT)
+	}
+	return sources, err
+}
+
+// walk is an iterator with the memory that its sources lie in.
+type walk struct {
+	merge.Iterator
+	sources []merge.Source
+}
+
+// standing is a stream and the labels at which it stands.
+type standing struct {
+	stream
+	lset labels.Labels
+}
+
+// streamHeap has the stream with the lowest labels first.
+type streamHeap []*standing
+
+func (h streamHeap) Len() int           { return len(h) }
+func (h streamHeap) Less(i, j int) bool { return labels.Compare(h[i].lset, h[j].lset) < 0 }
+func (h streamHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *streamHeap) Push(x any)        { *h = append(*h, x.(*standing)) }
+func (h *streamHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// headStream yields series of the head.
+type headStream struct {
+	store      *Store
+	spans      held
+	minT, maxT int64
+	rest       []uint64 // references
+	builder    labels.ScratchBuilder
+	ref        uint64
+	lset       labels.Labels
+}
+
+// newHeadStream yields the series with these ids, in their order.
+func (s *Store) newHeadStream(ids []uint32, spans held, minT, maxT int64) *headStream {
+	st := &headStream{store: s, spans: spans, minT: minT, maxT: maxT, rest: make([]uint64, len(ids))}
+	for i, id := range ids {
+		st.rest[i] = makeRef(id, s.index.Generation(id))
+	}
+	return st
+}
+
+func (st *headStream) next() bool {
+	for len(st.rest) > 0 {
+		st.ref, st.rest = st.rest[0], st.rest[1:]
+		lset, ok := st.store.index.AppendLabels(&st.builder, uint32(st.ref)-1)
+		if ok && st.reaches(st.ref) {
+			st.lset = lset
+			return true
+		}
+	}
+	return false
+}
+
+// reaches tells whether the series is still the same and may have samples in the bounds.
+func (st *headStream) reaches(ref uint64) bool {
+	id, generation := splitRef(ref)
+	p := st.store.head.pages.get(id)
+	if p == nil {
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	s := &p.series[id%pageSize]
+	return s.generation == generation && s.reach(st.minT, st.maxT)
+}
+
+func (st *headStream) series() (labels.Labels, uint64) { return st.lset, st.ref }
+func (st *headStream) err() error                      { return nil }
+
+func (st *headStream) sources(dst []merge.Source, number uint64, minT, maxT int64) ([]merge.Source, error) {
+	id, generation := splitRef(number)
+	return st.store.head.sources(dst, id, generation, st.spans, max(minT, st.minT), maxT), nil
+}

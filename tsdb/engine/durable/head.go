@@ -1,0 +1,287 @@
+package durable
+
+import (
+	"math"
+	"sync"
+
+	"github.com/novacron/novacron/tsdb/engine"
+)
+
+// chunkSamples is the most samples of a chunk in the head: a reader of the last minutes decodes no more than that.
+const chunkSamples = 120
+
+// head holds what is too young for a block. Every sample in it is in the log too.
+type head struct {
+	spanLength int64 // milliseconds
+	slabs      *slabs
+	buffers    [len(bufferSizes)]*buffers
+	pages      pages
+	lates      *lates
+	histograms *histogramStore
+	times      times
+
+	mu sync.RWMutex
+	// spans are in order of time; numbers only grow.
+	spans   []*span
+	numbers uint32
+	// leaving are the spans that blocks have replaced and that readers still hold.
+	leaving map[*span]bool
+}
+
+func newHead(spanLength int64) *head {
+	h := &head{spanLength: spanLength, slabs: &slabs{}, lates: newLates(), histograms: newHistogramStore(), leaving: map[*span]bool{}, times: times{min: math.MaxInt64, max: math.MinInt64}}
+	for class, size := range bufferSizes {
+		h.buffers[class] = newBuffers(h.slabs, size)
+	}
+	return h
+}
+
+// align is the start of the span that a time lies in.
+func (h *head) align(t int64) int64 {
+	start := t - t%h.spanLength
+	if t < start {
+		start -= h.spanLength
+	}
+	return start
+}
+
+// spanAt finds or makes the span of a time.
+func (h *head) spanAt(t int64) *span {
+	h.mu.RLock()
+	for _, sp := range h.spans {
+		if sp.start <= t && t < sp.end {
+			h.mu.RUnlock()
+			return sp
+		}
+	}
+	h.mu.RUnlock()
+	return h.makeSpan(t)
+}
+
+func (h *head) makeSpan(t int64) *span {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	start := h.align(t)
+	at := 0
+	for at < len(h.spans) && h.spans[at].start < start {
+		at++
+	}
+	if at < len(h.spans) && h.spans[at].start == start {
+		return h.spans[at]
+	}
+	h.numbers++
+	sp := newSpan(h.slabs, h.numbers, start, start+h.spanLength)
+	spans := make([]*span, 0, len(h.spans)+1)
+	spans = append(append(append(spans, h.spans[:at]...), sp), h.spans[at:]...)
+	h.spans = spans
+	return sp
+}
+
+// add stores a sample of a series, whose page the caller has locked.
+func (h *head) add(s *series, id uint32, t int64, v float64) error {
+	if s.has(histograms) {
+		h.histograms.remove(id, t)
+	}
+	lastT, lastV := s.open.Last()
+	if s.has(alive) && t <= lastT {
+		if t == lastT && lastV == math.Float64bits(v) && !s.has(late) {
+			return nil
+		}
+		s.marks |= late
+		h.spanAt(t) // a span is there for all that has to be sealed
+		h.lates.add(id, point{t, v})
+		return nil
+	}
+	if n := s.open.Len(); n > 0 && (n >= chunkSamples || t >= s.until) {
+		if err := h.end(s); err != nil {
+			return err
+		}
+	}
+	if err := h.extend(s, t, v); err != nil {
+		return err
+	}
+	s.marks |= alive
+	return nil
+}
+
+// extend appends to the growing chunk; where its buffer is full it moves to a larger one, or ends.
+func (h *head) extend(s *series, t int64, v float64) error {
+	if s.open.Len() == 0 {
+		number, _, err := h.buffers[0].take()
+		if err != nil {
+			return err
+		}
+		s.buffer, s.class, s.first, s.until = number, 0, t, h.spanAt(t).end
+	}
+	for !s.open.Append(h.buffers[s.class].at(s.buffer), t, v) {
+		if int(s.class) == len(bufferSizes)-1 {
+			if err := h.end(s); err != nil {
+				return err
+			}
+			return h.extend(s, t, v)
+		}
+		if err := h.enlarge(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *head) enlarge(s *series) error {
+	number, larger, err := h.buffers[s.class+1].take()
+	if err != nil {
+		return err
+	}
+	copy(larger, h.buffers[s.class].at(s.buffer)[:s.open.Size()])
+	h.buffers[s.class].give(s.buffer)
+	s.buffer, s.class = number, s.class+1
+	return nil
+}
+
+// end moves the growing chunk, which has samples, to its span.
+func (h *head) end(s *series) error {
+	last, _ := s.open.Last()
+	done, err := h.spanAt(s.first).put(s.done, s.first, last, h.growing(s))
+	if err != nil {
+		return err
+	}
+	s.done = done
+	h.buffers[s.class].give(s.buffer)
+	s.buffer = 0
+	s.open.Reset()
+	return nil
+}
+
+// growing is the growing chunk's bytes, valid while the page is locked.
+func (h *head) growing(s *series) []byte {
+	return h.buffers[s.class].at(s.buffer)[:s.open.Size()]
+}
+
+// endBefore ends all chunks that grow in spans before a time.
+func (h *head) endBefore(t int64) error {
+	for _, p := range h.pages.list() {
+		p.mu.Lock()
+		for i := range p.series {
+			s := &p.series[i]
+			if s.open.Len() > 0 && s.first < t {
+				if err := h.end(s); err != nil {
+					p.mu.Unlock()
+					return err
+				}
+			}
+		}
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// locked returns the series that a reference names and its page, which it has locked for writing; false where no
+// series has that reference.
+func (h *head) locked(ref engine.Ref) (*page, *series, uint32, bool) {
+	id, generation := splitRef(uint64(ref))
+	p := h.pages.get(id)
+	if ref == 0 || p == nil {
+		return nil, nil, 0, false
+	}
+	p.mu.Lock()
+	s := &p.series[id%pageSize]
+	if s.generation != generation {
+		p.mu.Unlock()
+		return nil, nil, 0, false
+	}
+	return p, s, id, true
+}
+
+// acquire takes hold of all spans that end after a time: what lies in them stays readable until release.
+func (h *head) acquire(minT int64) held {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var spans held
+	for _, sp := range h.spans {
+		if sp.end > minT {
+			sp.acquire()
+			spans = append(spans, sp)
+		}
+	}
+	return spans
+}
+
+// held are spans that a reader keeps from being freed.
+type held []*span
+
+// get returns the ended chunk at a place, false where its span is not held. A series's chunks get older along the
+// chain, so none behind that one is held either.
+func (spans held) get(p place) (ended, bool) {
+	if p == 0 {
+		return ended{}, false
+	}
+	for _, sp := range spans {
+		if sp.number == p.span() {
+			return sp.get(p), true
+		}
+	}
+	return ended{}, false
+}
+
+func (spans held) release() {
+	for _, sp := range spans {
+		sp.release()
+	}
+}
+
+// oldest is the first span there is, or nil.
+func (h *head) oldest() *span {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if len(h.spans) == 0 {
+		return nil
+	}
+	return h.spans[0]
+}
+
+// oldestHeld is the start of the oldest span that readers may still read although it is sealed.
+func (h *head) oldestHeld() int64 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	start := int64(math.MaxInt64)
+	for sp := range h.leaving {
+		start = min(start, sp.start)
+	}
+	return start
+}
+
+// drop takes the spans that end at or before a time out of the head. What they hold goes with their last reader, of
+// which released is told.
+func (h *head) drop(end int64, released func()) {
+	h.mu.Lock()
+	n := 0
+	for n < len(h.spans) && h.spans[n].end <= end {
+		h.leaving[h.spans[n]] = true
+		n++
+	}
+	dropped := h.spans[:n]
+	h.spans = h.spans[n:]
+	h.mu.Unlock()
+	for _, sp := range dropped {
+		sp.released = func() { h.left(sp); released() }
+		sp.release()
+	}
+}
+
+// left forgets what is kept beside a span.
+func (h *head) left(sp *span) {
+	h.lates.drop(nil, sp.start, sp.end-1)
+	h.histograms.drop(nil, sp.start, sp.end-1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.leaving, sp)
+}
+
+// close frees the memory; nobody reads or writes any more.
+func (h *head) close() {
+	h.drop(math.MaxInt64, func() {})
+	for _, b := range h.buffers {
+		b.close()
+	}
+	h.slabs.close()
+}

@@ -1,0 +1,98 @@
+package durable
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/histogram"
+)
+
+// histogramPoint is a native histogram of a known series: one of both is set.
+type histogramPoint struct {
+	t     int64
+	whole *histogram.Histogram
+	float *histogram.FloatHistogram
+}
+
+// histogramStore holds the young native histograms, in order of time, one for each time.
+type histogramStore struct {
+	mu     sync.RWMutex
+	series map[uint32][]histogramPoint
+}
+
+func newHistogramStore() *histogramStore {
+	return &histogramStore{series: map[uint32][]histogramPoint{}}
+}
+
+func find(points []histogramPoint, t int64) (int, bool) {
+	// Most come in order.
+	if n := len(points); n == 0 || points[n-1].t < t {
+		return n, false
+	}
+	return slices.BinarySearchFunc(points, t, func(p histogramPoint, t int64) int { return cmp.Compare(p.t, t) })
+}
+
+// add stores a histogram, which nobody changes any more.
+func (h *histogramStore) add(id uint32, p histogramPoint) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	points := h.series[id]
+	at, same := find(points, p.t)
+	if same {
+		// Readers may hold the slice: it is replaced, not changed.
+		points = slices.Clone(points)
+		points[at] = p
+	} else if at == len(points) {
+		points = append(points, p)
+	} else {
+		points = slices.Insert(slices.Clone(points), at, p)
+	}
+	h.series[id] = points
+}
+
+// remove forgets the histogram of a time, in whose place a float was written.
+func (h *histogramStore) remove(id uint32, t int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if at, same := find(h.series[id], t); same {
+		h.series[id] = slices.Delete(slices.Clone(h.series[id]), at, at+1)
+	}
+}
+
+// between returns the histograms of a series in the bounds, both inclusive. They are not to be changed.
+func (h *histogramStore) between(id uint32, minT, maxT int64) []histogramPoint {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	points := h.series[id]
+	from, _ := find(points, minT)
+	to, same := find(points, maxT)
+	if same {
+		to++
+	}
+	return points[min(from, to):to:to]
+}
+
+// drop forgets what lies in the bounds, of some series or, where ids is nil, of all.
+func (h *histogramStore) drop(ids func(uint32) bool, minT, maxT int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, points := range h.series {
+		if ids != nil && !ids(id) {
+			continue
+		}
+		kept := slices.DeleteFunc(slices.Clone(points), func(p histogramPoint) bool { return minT <= p.t && p.t <= maxT })
+		if len(kept) == 0 {
+			delete(h.series, id)
+			continue
+		}
+		h.series[id] = kept
+	}
+}
+
+// has tells whether a series has histograms.
+func (h *histogramStore) has(id uint32) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.series[id]) > 0
+}

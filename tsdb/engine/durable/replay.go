@@ -1,0 +1,212 @@
+package durable
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/log"
+)
+
+// segmentTimes knows the newest sample of each old segment of the log: a segment may go once all its samples lie in
+// blocks.
+type segmentTimes struct {
+	mu     sync.Mutex
+	newest map[uint64]int64
+}
+
+func (st *segmentTimes) set(segment uint64, newest int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.newest == nil {
+		st.newest = map[uint64]int64{}
+	}
+	st.newest[segment] = newest
+}
+
+// before takes out the segments with no sample at t or later.
+func (st *segmentTimes) before(t int64) (segments []uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for segment, newest := range st.newest {
+		if newest < t {
+			segments = append(segments, segment)
+			delete(st.newest, segment)
+		}
+	}
+	return segments
+}
+
+// replay reads the log into the head.
+func (s *Store) replay() error {
+	segments, err := log.Segments(s.path("log"))
+	if os.IsNotExist(err) || len(segments) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i, segment := range segments {
+		r := replayer{store: s, newest: math.MinInt64}
+		damages, err := log.Replay(s.path("log"), segment, r.record)
+		if err != nil {
+			return err
+		}
+		s.tellDamages(damages, i == len(segments)-1)
+		if r.orphans > 0 {
+			s.options.Log.Warn("samples in the log whose series is not known were left out", "segment", segment, "samples", r.orphans)
+		}
+		s.segments.set(segment, r.newest)
+	}
+	return nil
+}
+
+func (s *Store) tellDamages(damages []log.Damage, last bool) {
+	for _, d := range damages {
+		if d.Tail && last {
+			s.options.Log.Info("the last write to the log was cut short by a crash and never acknowledged", "segment", d.Segment, "bytes", d.Length)
+			continue
+		}
+		s.counters.damaged.Add(1)
+		s.options.Log.Error("the log is damaged; what follows the damage was read", "damage", d.String())
+	}
+}
+
+// replayer puts the records of one segment into the head.
+type replayer struct {
+	store *Store
+	// ids says which id the series with an id of the segment's has now, one more than it, by the segment's.
+	ids     []uint32
+	builder labels.ScratchBuilder
+	samples []loggedSample
+	newest  int64
+	orphans int
+}
+
+// record reads one log record. A record that makes no sense is damage that its checksum does not show: it is told and
+// left out.
+func (r *replayer) record(record []byte) error {
+	in := recordReader{src: record}
+	for in.more() {
+		switch section := in.octet(); section {
+		case sectionSeries:
+			r.define(&in)
+		case sectionSamples:
+			r.samples = in.samples(r.samples)
+			if err := r.addSamples(); err != nil {
+				return err
+			}
+		case sectionHistograms:
+			r.addHistograms(in.histograms())
+		case sectionExemplars:
+			r.addExemplars(in.exemplars())
+		case sectionDeletion:
+			r.delete(&in)
+		default:
+			in.err = fmt.Errorf("log record with a section %q that this version does not know: open it with the version that wrote it", section)
+		}
+	}
+	if in.err != nil {
+		r.store.counters.damaged.Add(1)
+		r.store.options.Log.Error("a log record was left out", "error", in.err)
+	}
+	return nil
+}
+
+// define learns which series the ids of the segment mean.
+func (r *replayer) define(in *recordReader) {
+	for range in.count(2) {
+		old, lset := in.id(), in.labels(&r.builder)
+		if in.err != nil {
+			return
+		}
+		if old > maxReplayID {
+			in.fail("an id")
+			return
+		}
+		ref, err := r.store.ref(lset)
+		if err != nil {
+			r.store.options.Log.Warn("a series of the log was left out", "series", lset.String(), "error", err)
+			continue
+		}
+		id, _ := splitRef(uint64(ref))
+		for int(old) >= len(r.ids) {
+			r.ids = append(r.ids, 0)
+		}
+		r.ids[old] = id + 1
+	}
+}
+
+// maxReplayID bounds the memory that a damaged record can ask for.
+const maxReplayID = 1 << 28
+
+// id is the present id of a series in the segment.
+func (r *replayer) id(old uint32) (uint32, bool) {
+	if int(old) < len(r.ids) && r.ids[old] != 0 {
+		return r.ids[old] - 1, true
+	}
+	r.orphans++
+	return 0, false
+}
+
+func (r *replayer) addSamples() error {
+	kept := r.samples[:0]
+	for _, sample := range r.samples {
+		r.newest = max(r.newest, sample.t)
+		if sample.t < r.store.sealed {
+			continue // it lies in a block
+		}
+		if id, ok := r.id(sample.id); ok {
+			sample.id = id
+			kept = append(kept, sample)
+		}
+	}
+	return r.store.head.addSamples(kept)
+}
+
+func (r *replayer) addHistograms(samples []loggedHistogram) {
+	for _, sample := range samples {
+		r.newest = max(r.newest, sample.point.t)
+		if sample.point.t < r.store.sealed {
+			continue
+		}
+		if id, ok := r.id(sample.id); ok {
+			sample.id = id
+			r.store.head.addHistogram(sample)
+		}
+	}
+}
+
+func (r *replayer) addExemplars(exemplars []loggedExemplar) {
+	for _, e := range exemplars {
+		if id, ok := r.id(e.id); ok {
+			e.id = id
+			r.store.exemplars.add(e)
+		}
+	}
+}
+
+// delete does a deletion again.
+func (r *replayer) delete(in *recordReader) {
+	minT, maxT := in.varint(), in.varint()
+	ids := roaring.New()
+	old := uint32(0)
+	for range in.count(1) {
+		old += in.id()
+		if int(old) < len(r.ids) && r.ids[old] != 0 {
+			ids.Add(r.ids[old] - 1)
+		}
+	}
+	if in.err == nil {
+		if err := r.store.head.delete(ids, minT, maxT); err != nil {
+			in.err = err
+		}
+	}
+}
+
+var _ engine.Engine = (*Store)(nil)

@@ -1,0 +1,227 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/novacron/novacron/tsdb/block"
+	"github.com/novacron/novacron/tsdb/merge"
+)
+
+// seal writes the spans of the head that ended before a time into blocks, oldest first, and frees what they took.
+func (s *Store) seal(ctx context.Context, before int64) error {
+	for {
+		sp := s.head.oldest()
+		if sp == nil || sp.end > before {
+			return nil
+		}
+		if err := s.sealSpan(ctx, sp); err != nil {
+			return fmt.Errorf("sealing the samples from %s to %s: %w", stamp(sp.start), stamp(sp.end), err)
+		}
+	}
+}
+
+// sealSpan writes one span. From the first step on no sample of its time is taken; all that came before are in the
+// log until the block is there.
+func (s *Store) sealSpan(ctx context.Context, sp *span) error {
+	if err := s.freeze(sp.end); err != nil {
+		return err
+	}
+	if err := s.head.endBefore(sp.end); err != nil {
+		return err
+	}
+	folder, err := s.writeSpan(ctx, sp)
+	if err != nil {
+		return err
+	}
+	if err := s.publish(folder, sp); err != nil {
+		return err
+	}
+	return s.removeSegments()
+}
+
+// freeze refuses samples before a time from now on, and goes on to a new segment of the log, so that the old ones
+// can be dropped soon.
+func (s *Store) freeze(before int64) error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.sealed = max(s.sealed, before)
+	old, size := s.log.Segment()
+	if size == 0 {
+		return nil
+	}
+	if _, err := s.log.Rotate(); err != nil {
+		return s.logFailed(err)
+	}
+	_, newest := s.head.bounds()
+	s.segments.set(old, newest)
+	return nil
+}
+
+// writeSpan makes a block of a span; no folder where nothing is in it.
+func (s *Store) writeSpan(ctx context.Context, sp *span) (folder string, err error) {
+	spans := s.head.acquire(sp.start)
+	defer spans.release()
+	until := sp.end
+	w, err := block.Create(s.blocks.dir, block.Meta{Level: 1, Sequence: s.blocks.nextSequence(), SealedUntil: &until})
+	if err != nil {
+		return "", err
+	}
+	if err := s.writeSeries(ctx, w, sp, spans); err != nil {
+		return "", errors.Join(err, w.Abort())
+	}
+	meta, err := w.Commit()
+	if errors.Is(err, block.ErrEmpty) {
+		return "", nil
+	}
+	return folderOf(s.blocks.dir, meta), err
+}
+
+func (s *Store) writeSeries(ctx context.Context, w *block.Writer, sp *span, spans held) error {
+	all, err := s.index.Select(ctx)
+	if err != nil {
+		return err
+	}
+	st := s.newHeadStream(s.index.Sort(all), spans, sp.start, sp.end-1)
+	e := encoder{}
+	for st.next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		lset, number := st.series()
+		e.sources, _ = st.sources(e.sources[:0], number, sp.start, sp.end-1)
+		chunks, err := e.chunks(sp.start, sp.end-1)
+		if err != nil {
+			return fmt.Errorf("series %s: %w", lset, err)
+		}
+		if len(chunks) == 0 {
+			continue
+		}
+		if err := w.Add(lset, chunks); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encoder makes the chunks of a block from what the head has of a series.
+type encoder struct {
+	sources []merge.Source
+	it      merge.Iterator
+	times   []int64
+	values  []float64
+	made    []merge.Chunk
+}
+
+// chunks are those of the sources. Floats that came in order stay as the head has them; all else is merged.
+func (e *encoder) chunks(minT, maxT int64) ([]merge.Chunk, error) {
+	if len(e.sources) == 0 {
+		return nil, nil
+	}
+	if first := e.sources[0]; len(e.sources) == 1 && first.Rank == rankHead && within(first.Chunks, minT, maxT) {
+		return first.Chunks, nil
+	}
+	e.it.Reset(minT, maxT, e.sources...)
+	e.made = e.made[:0]
+	for run, ok := e.it.NextRun(); ok; run, ok = e.it.NextRun() {
+		if run.Type == chunkenc.ValFloat {
+			e.times, e.values = append(e.times, run.Times...), append(e.values, run.Values...)
+			continue
+		}
+		e.endFloats()
+		e.addHistograms(run)
+	}
+	e.endFloats()
+	return e.made, e.it.Err()
+}
+
+func within(chunks []merge.Chunk, minT, maxT int64) bool {
+	return len(chunks) > 0 && chunks[0].Min >= minT && chunks[len(chunks)-1].Max <= maxT
+}
+
+// endFloats makes chunks of the floats that were collected.
+func (e *encoder) endFloats() {
+	const most = 480
+	for at := 0; at < len(e.times); at += most {
+		to := min(at+most, len(e.times))
+		e.made = append(e.made, merge.NewDense(nil, nil, e.times[at:to], e.values[at:to]))
+	}
+	e.times, e.values = e.times[:0], e.values[:0]
+}
+
+func (e *encoder) addHistograms(run *merge.Run) {
+	const most = 240
+	for at := 0; at < len(run.Times); at += most {
+		to := min(at+most, len(run.Times))
+		if run.Type == chunkenc.ValHistogram {
+			e.made = append(e.made, merge.NewHistograms(run.Times[at:to], run.Histograms[at:to]))
+		} else {
+			e.made = append(e.made, merge.NewFloatHistograms(run.Times[at:to], run.Floats[at:to]))
+		}
+	}
+}
+
+// publish lets readers find the block in the place of the span.
+func (s *Store) publish(folder string, sp *span) error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if folder != "" {
+		if err := s.blocks.add(folder); err != nil {
+			return err
+		}
+	}
+	s.head.drop(sp.end, func() { s.gone.Store(true) })
+	return nil
+}
+
+// removeSegments drops the segments of the log whose samples all lie in blocks.
+func (s *Store) removeSegments() error {
+	var errs []error
+	for _, segment := range s.segments.before(s.sealed) {
+		errs = append(errs, s.log.Remove(segment))
+	}
+	return errors.Join(errs...)
+}
+
+// forget drops the series that nobody finds anything of in the head any more: others may have their ids. There is
+// something to do when the last reader of a sealed span has left.
+func (s *Store) forget() {
+	if !s.gone.CompareAndSwap(true, false) {
+		return
+	}
+	s.life.Lock()
+	defer s.life.Unlock()
+	gone, before := roaring.New(), min(s.sealed, s.head.oldestHeld())
+	for i, p := range s.head.pages.list() {
+		s.head.clearPage(p, uint32(i)*pageSize, before, gone)
+	}
+	if gone.IsEmpty() {
+		return
+	}
+	s.exemplars.forget(gone.Contains)
+	s.index.Remove(gone)
+}
+
+// clearPage takes out the series of a page that have nothing at or after a time, and adds their ids to gone.
+func (h *head) clearPage(p *page, first uint32, before int64, gone *roaring.Bitmap) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.series {
+		s := &p.series[i]
+		id := first + uint32(i)
+		if s.generation == 0 {
+			continue
+		}
+		h.unmark(s, id)
+		last, _ := s.open.Last()
+		if s.open.Len() > 0 || s.has(late|histograms) || s.has(alive) && last >= before {
+			continue
+		}
+		gone.Add(id)
+		*s = series{}
+	}
+}

@@ -1,0 +1,306 @@
+package durable
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/prometheus/prometheus/model/histogram"
+
+	"github.com/novacron/novacron/tsdb/chunk"
+	"github.com/novacron/novacron/tsdb/engine"
+)
+
+// writing is the way of one batch: what of it is taken, as a log record and for the head.
+type writing struct {
+	store   *Store
+	segment uint64
+	record  []byte
+	// undefined are the series that the log's segment does not know yet.
+	undefined  []uint32
+	samples    []loggedSample
+	histograms []loggedHistogram
+	exemplars  []loggedExemplar
+	refused    []engine.Refusal
+	minT, maxT int64 // the times that are taken
+}
+
+// begin decides what of a batch is taken and encodes it for the current segment of the log.
+func (w *writing) begin(s *Store, p part) {
+	w.store = s
+	w.segment, _ = s.log.Segment()
+	w.record, w.undefined, w.samples, w.refused = w.record[:0], w.undefined[:0], w.samples[:0], nil
+	w.histograms, w.exemplars = w.histograms[:0], w.exemplars[:0]
+	w.minT, w.maxT = s.accepted()
+	w.takeSamples(p)
+	for i := range p.Histograms {
+		w.takeHistogram(p.from.histograms+i, &p.Histograms[i])
+	}
+	for i := range p.Exemplars {
+		w.takeExemplar(p.from.exemplars+i, &p.Exemplars[i])
+	}
+	w.encode()
+}
+
+func (w *writing) len() int { return len(w.samples) + len(w.histograms) + len(w.exemplars) }
+
+// takeSamples fills samples. Neighbours of a batch are mostly neighbours in the head, so a page stays locked while it
+// can be used.
+func (w *writing) takeSamples(p part) {
+	var locked *page
+	number := uint32(math.MaxUint32)
+	segment := uint32(w.segment)
+	for i := range p.Samples {
+		sample := &p.Samples[i]
+		if sample.T < w.minT || sample.T > w.maxT {
+			w.refuseTime(p.from.samples+i, sample.T)
+			continue
+		}
+		id, generation := splitRef(uint64(sample.Ref))
+		if id/pageSize != number {
+			if locked != nil {
+				locked.mu.RUnlock()
+			}
+			number = id / pageSize
+			if locked = w.store.head.pages.get(id); locked != nil {
+				locked.mu.RLock()
+			}
+		}
+		if locked == nil || locked.series[id%pageSize].generation != generation || sample.Ref == 0 {
+			w.refuseSeries(p.from.samples + i)
+			continue
+		}
+		if locked.series[id%pageSize].segment != segment {
+			w.undefined = append(w.undefined, id)
+		}
+		w.samples = append(w.samples, loggedSample{id, sample.T, sample.V})
+	}
+	if locked != nil {
+		locked.mu.RUnlock()
+	}
+}
+
+// known finds the id of a reference, and notes it for the log where the segment does not define it yet.
+func (w *writing) known(ref engine.Ref) (uint32, bool) {
+	p, s, id, ok := w.store.head.locked(ref)
+	if !ok {
+		return 0, false
+	}
+	defer p.mu.Unlock()
+	if s.segment != uint32(w.segment) {
+		w.undefined = append(w.undefined, id)
+	}
+	return id, true
+}
+
+func (w *writing) takeHistogram(i int, h *engine.HistogramSample) {
+	if h.T < w.minT || h.T > w.maxT {
+		w.refuseTime(i, h.T)
+		return
+	}
+	if err := validHistogram(h); err != nil {
+		w.refuse(engine.ReasonBadHistogram, i, err.Error())
+		return
+	}
+	id, ok := w.known(h.Ref)
+	if !ok {
+		w.refuseSeries(i)
+		return
+	}
+	p := histogramPoint{t: h.T}
+	if h.Int != nil {
+		p.whole = h.Int.Copy()
+	} else {
+		p.float = h.Float.Copy()
+	}
+	w.histograms = append(w.histograms, loggedHistogram{id, p})
+}
+
+func validHistogram(h *engine.HistogramSample) error {
+	switch {
+	case (h.Int == nil) == (h.Float == nil):
+		return fmt.Errorf("a histogram sample has either whole counts or floats, this one has both or neither")
+	case h.Int != nil:
+		return h.Int.Validate()
+	}
+	return h.Float.Validate()
+}
+
+func (w *writing) takeExemplar(i int, e *engine.ExemplarSample) {
+	if e.HasTs && e.Ts > w.maxT {
+		w.refuseTime(i, e.Ts)
+		return
+	}
+	if id, ok := w.known(e.Ref); ok {
+		w.exemplars = append(w.exemplars, loggedExemplar{id, e.Exemplar})
+		return
+	}
+	w.refuseSeries(i)
+}
+
+func (w *writing) refuse(reason engine.Reason, i int, detail string) {
+	w.refused = append(w.refused, engine.Refusal{Reason: reason, Index: i, Detail: detail})
+}
+
+func (w *writing) refuseSeries(i int) {
+	w.refuse(engine.ReasonUnknownSeries, i, fmt.Sprintf("sample %d names a series that is not known (any more): ask for its reference by its labels again", i))
+}
+
+func (w *writing) refuseTime(i int, t int64) {
+	if t < w.minT {
+		w.refuse(engine.ReasonTooOld, i, fmt.Sprintf("sample %d is of %s, what is before %s is sealed: import older samples as blocks", i, stamp(t), stamp(w.minT)))
+		return
+	}
+	w.refuse(engine.ReasonTooFarAhead, i, fmt.Sprintf("sample %d is of %s, the latest that is taken now is %s: set the clock of the host that it came from", i, stamp(t), stamp(w.maxT)))
+}
+
+// encode makes the log record.
+func (w *writing) encode() {
+	if w.len() == 0 {
+		return
+	}
+	if len(w.undefined) > 0 {
+		w.record = w.store.appendDefinitions(w.record, w.undefined)
+	}
+	if len(w.samples) > 0 {
+		w.record = appendSamples(w.record, w.samples)
+	}
+	if len(w.histograms) > 0 {
+		w.record = appendHistograms(w.record, w.histograms)
+	}
+	if len(w.exemplars) > 0 {
+		w.record = appendExemplars(w.record, w.exemplars)
+	}
+}
+
+// appendDefinitions says which labels ids mean.
+func (s *Store) appendDefinitions(dst []byte, ids []uint32) []byte {
+	dst = append(dst, sectionSeries)
+	dst = binary.AppendUvarint(dst, uint64(len(ids)))
+	for _, id := range ids {
+		lset, _ := s.index.Labels(id)
+		dst = binary.AppendUvarint(dst, uint64(id))
+		dst = appendLabels(dst, lset)
+	}
+	return dst
+}
+
+// markDefined notes that the log's segment knows the series that were undefined. It must not be done earlier: another
+// batch could be logged in front of the definition.
+func (w *writing) markDefined() {
+	for _, id := range w.undefined {
+		p := w.store.head.pages.get(id)
+		p.mu.Lock()
+		p.series[id%pageSize].segment = uint32(w.segment)
+		p.mu.Unlock()
+	}
+}
+
+// apply puts into the head what the log has.
+func (w *writing) apply() error {
+	err := w.store.head.addSamples(w.samples)
+	for i := range w.histograms {
+		w.store.head.addHistogram(w.histograms[i])
+	}
+	for i := range w.exemplars {
+		w.store.exemplars.add(w.exemplars[i])
+	}
+	return err
+}
+
+// addSamples adds samples of series that exist, holding the lock of a page while it can be used.
+func (h *head) addSamples(samples []loggedSample) (err error) {
+	if len(samples) == 0 {
+		return nil
+	}
+	var locked *page
+	number := uint32(math.MaxUint32)
+	minT, maxT := samples[0].t, samples[0].t
+	for i := range samples {
+		sample := &samples[i]
+		minT, maxT = min(minT, sample.t), max(maxT, sample.t)
+		if sample.id/pageSize != number {
+			if locked != nil {
+				locked.mu.Unlock()
+			}
+			number = sample.id / pageSize
+			locked = h.pages.get(sample.id)
+			locked.mu.Lock()
+		}
+		if err = h.add(&locked.series[sample.id%pageSize], sample.id, sample.t, sample.v); err != nil {
+			break
+		}
+	}
+	locked.mu.Unlock()
+	h.times.widen(minT, maxT)
+	return err
+}
+
+// addHistogram adds a histogram; the floats of the same time give way to it.
+func (h *head) addHistogram(sample loggedHistogram) {
+	p := h.pages.get(sample.id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.series[sample.id%pageSize].marks |= histograms
+	h.spanAt(sample.point.t) // a span is there for all that has to be sealed
+	h.histograms.add(sample.id, sample.point)
+	h.times.widen(sample.point.t, sample.point.t)
+}
+
+// loggedHistogram is a histogram with its series's id.
+type loggedHistogram struct {
+	id    uint32
+	point histogramPoint
+}
+
+func appendHistograms(dst []byte, samples []loggedHistogram) []byte {
+	dst = append(dst, sectionHistograms)
+	dst = binary.AppendUvarint(dst, uint64(len(samples)))
+	var body []byte
+	for i := range samples {
+		p := &samples[i].point
+		dst = binary.AppendUvarint(dst, uint64(samples[i].id))
+		dst = binary.AppendVarint(dst, p.t)
+		if p.whole != nil {
+			dst = append(dst, 0)
+			body = chunk.AppendHistograms(body[:0], []*histogram.Histogram{p.whole})
+		} else {
+			dst = append(dst, 1)
+			body = chunk.AppendFloatHistograms(body[:0], []*histogram.FloatHistogram{p.float})
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(body)))
+		dst = append(dst, body...)
+	}
+	return dst
+}
+
+func (r *recordReader) histograms() []loggedHistogram {
+	var samples []loggedHistogram
+	for range r.count(4) {
+		h := loggedHistogram{id: r.id(), point: histogramPoint{t: r.varint()}}
+		kind, body := r.octet(), r.bytes()
+		if r.err != nil {
+			return samples
+		}
+		if r.err = h.point.decode(kind, body); r.err != nil {
+			return samples
+		}
+		samples = append(samples, h)
+	}
+	return samples
+}
+
+func (p *histogramPoint) decode(kind byte, body []byte) error {
+	if kind == 0 {
+		got, err := chunk.DecodeHistograms(nil, body, 1)
+		if err == nil {
+			p.whole = got[0]
+		}
+		return err
+	}
+	got, err := chunk.DecodeFloatHistograms(nil, body, 1)
+	if err == nil {
+		p.float = got[0]
+	}
+	return err
+}
