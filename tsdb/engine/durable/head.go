@@ -77,11 +77,16 @@ func (h *head) makeSpan(t int64) *span {
 	return sp
 }
 
-// add stores a sample of a series, whose page the caller has locked.
+// add stores a sample of a series, whose page the caller has locked. A histogram of the same time gives way to it.
 func (h *head) add(s *series, id uint32, t int64, v float64) error {
 	if s.has(histograms) {
 		h.histograms.remove(id, t)
 	}
+	return h.put(s, id, t, v)
+}
+
+// put stores a sample of a series beside its histograms, of which one of the same time hides it.
+func (h *head) put(s *series, id uint32, t int64, v float64) error {
 	lastT, lastV := s.open.Last()
 	if s.has(alive) && t <= lastT {
 		if t == lastT && lastV == math.Float64bits(v) && !s.has(late) {

@@ -165,7 +165,7 @@ func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) 
 	s.marks &^= alive
 	for i, t := range ts {
 		if t < minT || t > maxT {
-			if err := h.add(s, id, t, vs[i]); err != nil {
+			if err := h.put(s, id, t, vs[i]); err != nil {
 				return err
 			}
 		}
