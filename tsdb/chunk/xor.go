@@ -24,10 +24,12 @@ import (
 type XOR struct {
 	t, delta int64
 	v        uint64
-	bits     uint32
-	n        uint16
-	leading  uint8
-	width    uint8
+	// word holds the last bits, less than 64, at its top: the buffer is touched once for every 64 bits.
+	word    uint64
+	bits    uint32
+	n       uint16
+	leading uint8
+	width   uint8
 }
 
 const (
@@ -53,49 +55,58 @@ func (x *XOR) Size() int {
 }
 
 // Reset begins a new chunk; Last still tells the newest sample of the one before.
-func (x *XOR) Reset() { x.bits, x.n, x.delta = 0, 0, 0 }
+func (x *XOR) Reset() { x.word, x.bits, x.n, x.delta = 0, 0, 0, 0 }
 
-// Append adds a sample to the chunk in buf. It reports false, and does nothing, where buf has less than XORSlack bytes
-// behind the chunk: the owner then moves the chunk to a larger buffer or ends it. Times must grow.
+// Append adds a sample to the chunk in buf, of which AppendTo makes bytes to keep. It reports false, and does nothing,
+// where buf has less than XORSlack bytes behind the chunk: the owner then moves the chunk to a larger buffer or ends it.
+// Times must grow.
 func (x *XOR) Append(buf []byte, t int64, v float64) bool {
 	if x.Size()+XORSlack > len(buf) {
 		return false
 	}
 	value := math.Float64bits(v)
-	w := bitWriter{buf[xorHeader:], x.bits}
 	if x.n == 0 {
-		w.word(uint64(t))
-		w.word(value)
+		x.write(buf, uint64(t), 64)
+		x.write(buf, value, 64)
 		x.leading, x.width = 0, 0
 	} else {
 		delta := t - x.t
-		x.time(&w, delta-x.delta)
+		x.time(buf, delta-x.delta)
 		x.delta = delta
-		x.value(&w, value^x.v)
+		x.value(buf, value^x.v)
 	}
-	x.t, x.v, x.bits = t, value, w.at
+	x.t, x.v = t, value
 	x.n++
-	binary.BigEndian.PutUint16(buf, x.n)
 	return true
 }
 
-func (x *XOR) time(w *bitWriter, change int64) {
+// AppendTo adds the chunk that grows in buf to dst.
+func (x *XOR) AppendTo(dst, buf []byte) []byte {
+	whole := int(x.bits / 64 * 8)
+	dst = binary.BigEndian.AppendUint16(dst, x.n)
+	dst = append(dst, buf[:whole]...)
+	var rest [8]byte
+	binary.BigEndian.PutUint64(rest[:], x.word)
+	return append(dst, rest[:(x.bits%64+7)/8]...)
+}
+
+func (x *XOR) time(buf []byte, change int64) {
 	switch {
 	case change == 0:
-		w.write(0, 1)
+		x.write(buf, 0, 1)
 	case -64 <= change && change <= 63:
-		w.write(0b10<<7|uint64(change)&(1<<7-1), 9)
+		x.write(buf, 0b10<<7|uint64(change)&(1<<7-1), 9)
 	case -8192 <= change && change <= 8191:
-		w.write(0b110<<14|uint64(change)&(1<<14-1), 17)
+		x.write(buf, 0b110<<14|uint64(change)&(1<<14-1), 17)
 	default:
-		w.write(0b111, 3)
-		w.word(uint64(change))
+		x.write(buf, 0b111, 3)
+		x.write(buf, uint64(change), 64)
 	}
 }
 
-func (x *XOR) value(w *bitWriter, changed uint64) {
+func (x *XOR) value(buf []byte, changed uint64) {
 	if changed == 0 {
-		w.write(0, 1)
+		x.write(buf, 0, 1)
 		return
 	}
 	leading := uint8(min(bits.LeadingZeros64(changed), 31))
@@ -103,42 +114,30 @@ func (x *XOR) value(w *bitWriter, changed uint64) {
 	width := 64 - leading - trailing
 	// The old window is kept while it wastes less than what saying a new one takes.
 	if x.width > 0 && leading >= x.leading && trailing >= 64-x.leading-x.width && x.width < width+11 {
-		w.write(0b10, 2)
-		w.long(changed>>(64-x.leading-x.width), x.width)
+		x.write(buf, 0b10, 2)
+		x.write(buf, changed>>(64-x.leading-x.width), x.width)
 		return
 	}
 	x.leading, x.width = leading, width
-	w.write(0b11<<11|uint64(leading)<<6|uint64(width-1), 13)
-	w.long(changed>>trailing, width)
+	x.write(buf, 0b11<<11|uint64(leading)<<6|uint64(width-1), 13)
+	x.write(buf, changed>>trailing, width)
 }
 
-// bitWriter sets bits of a buffer that is zero from bit at on, or becomes so with the next write.
-type bitWriter struct {
-	buf []byte
-	at  uint32
-}
-
-// write adds the lowest n bits of v, at most 56; v has no others.
-func (w *bitWriter) write(v uint64, n uint8) {
-	place := w.buf[w.at>>3:]
-	used := w.at & 7
-	kept := uint64(place[0]) << 56 &^ (math.MaxUint64 >> used)
-	binary.BigEndian.PutUint64(place, kept|v<<(64-used-uint32(n)))
-	w.at += uint32(n)
-}
-
-func (w *bitWriter) long(v uint64, n uint8) {
-	if n <= 56 {
-		w.write(v, n)
+// write adds the lowest n bits of v, 1 to 64; v has no others.
+func (x *XOR) write(buf []byte, v uint64, n uint8) {
+	used := uint8(x.bits % 64)
+	free := 64 - used
+	if n < free {
+		x.word |= v << (free - n)
+		x.bits += uint32(n)
 		return
 	}
-	w.write(v>>32, n-32)
-	w.write(v&math.MaxUint32, 32)
+	binary.BigEndian.PutUint64(buf[x.bits/64*8:], x.word|v>>(n-free))
+	x.word = v << (64 - (n - free)) // nothing where n is free: Go shifts by 64 to zero
+	x.bits += uint32(n)
 }
 
-func (w *bitWriter) word(v uint64) { w.long(v, 64) }
-
-// bitReader reads what bitWriter wrote. Reading past the end yields zeros and is seen by failed.
+// bitReader reads what XOR wrote. Reading past the end yields zeros and sets over.
 type bitReader struct {
 	src  []byte
 	word uint64

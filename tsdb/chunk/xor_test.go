@@ -21,12 +21,14 @@ func grow(t require.TestingT, ts []int64, vs []float64) []byte {
 			for j := range larger {
 				larger[j] = 0xA5
 			}
-			copy(larger, buf[:x.Size()])
+			copy(larger, buf)
 			buf = larger
 		}
 	}
 	require.Equal(t, len(ts), x.Len())
-	return buf[:x.Size()]
+	data := x.AppendTo(nil, buf)
+	require.Len(t, data, x.Size())
+	return data
 }
 
 func TestXORKeepsEveryBit(t *testing.T) {

@@ -222,8 +222,8 @@ func (st *headStream) reaches(ref uint64) bool {
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	s := &p.series[id%pageSize]
-	return s.generation == generation && s.reach(st.minT, st.maxT)
+	at := id % pageSize
+	return p.generation[at] == generation && st.store.head.reach(&p.series[at], st.minT, st.maxT)
 }
 
 func (st *headStream) series() (labels.Labels, uint64) { return st.lset, st.ref }

@@ -214,9 +214,11 @@ func newBlockStream(ctx context.Context, b *block.Block, sel engine.Selection, s
 	return &blockStream{b, set, skip}, nil
 }
 
-func (st *blockStream) next() bool                      { return st.set.Next() }
-func (st *blockStream) series() (labels.Labels, uint64) { return st.set.Labels(), uint64(st.set.Ordinal()) }
-func (st *blockStream) err() error                      { return st.set.Err() }
+func (st *blockStream) next() bool { return st.set.Next() }
+func (st *blockStream) series() (labels.Labels, uint64) {
+	return st.set.Labels(), uint64(st.set.Ordinal())
+}
+func (st *blockStream) err() error { return st.set.Err() }
 
 func (st *blockStream) sources(dst []merge.Source, number uint64, minT, maxT int64) ([]merge.Source, error) {
 	series := uint32(number)

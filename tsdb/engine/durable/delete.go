@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/novacron/novacron/tsdb/chunk"
 	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/log"
 )
@@ -74,4 +77,80 @@ func appendDeletion(dst []byte, ids []uint32, minT, maxT int64) []byte {
 		before = id
 	}
 	return dst
+}
+
+// delete takes the samples in the bounds, both inclusive, out of series. The caller holds life for writing.
+func (h *head) delete(ids *roaring.Bitmap, minT, maxT int64) error {
+	spans := h.acquire(math.MinInt64)
+	defer spans.release()
+	h.histograms.drop(ids.Contains, minT, maxT)
+	for it := ids.Iterator(); it.HasNext(); {
+		id := it.Next()
+		p := h.pages.get(id)
+		if p == nil {
+			continue
+		}
+		p.mu.Lock()
+		err := h.deleteFloats(&p.series[id%pageSize], id, spans, minT, maxT)
+		p.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteFloats writes the floats of a series anew without those in the bounds. The page is locked.
+func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) error {
+	h.unmark(s, id)
+	if !s.has(alive) || !h.reach(s, minT, maxT) {
+		return nil
+	}
+	points, err := h.points(s, id, spans)
+	if err != nil {
+		return err
+	}
+	if s.open.Len() > 0 {
+		h.buffers[s.class].give(s.buffer)
+	}
+	s.open, s.done, s.buffer = chunk.XOR{}, 0, 0
+	s.marks &^= alive | late
+	h.lates.drop(int64(id), math.MinInt64, math.MaxInt64)
+	for _, p := range points {
+		if p.t < minT || p.t > maxT {
+			if err := h.put(s, id, p.t, p.v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// points are all floats of a series in order of time.
+func (h *head) points(s *series, id uint32, spans held) (points []point, err error) {
+	var ts []int64
+	var vs []float64
+	for _, c := range h.chunks(s, spans, math.MinInt64, math.MaxInt64) {
+		if ts, vs, err = chunk.DecodeXOR(ts, vs, c.Values); err != nil {
+			return nil, err
+		}
+	}
+	lateT, lateV := h.lates.between(id, math.MinInt64, math.MaxInt64)
+	ts, vs = append(ts, lateT...), append(vs, lateV...)
+	all := lateSeries{points: make([]point, len(ts))}
+	for i := range ts {
+		all.points[i] = point{ts[i], vs[i]}
+	}
+	all.sort()
+	return all.points, nil
+}
+
+// unmark takes the marks off a series of what is gone. The page is locked.
+func (h *head) unmark(s *series, id uint32) {
+	if s.has(late) && !h.lates.has(id) {
+		s.marks &^= late
+	}
+	if s.has(histograms) && !h.histograms.has(id) {
+		s.marks &^= histograms
+	}
 }

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"encoding/binary"
 	"math"
 	"sync"
 
@@ -116,7 +117,7 @@ func (h *head) extend(s *series, t int64, v float64) error {
 		if err != nil {
 			return err
 		}
-		s.buffer, s.class, s.first, s.until = number, 0, t, h.spanAt(t).end
+		s.buffer, s.class, s.until = number, 0, h.spanAt(t).end
 	}
 	for !s.open.Append(h.buffers[s.class].at(s.buffer), t, v) {
 		if int(s.class) == len(bufferSizes)-1 {
@@ -137,7 +138,7 @@ func (h *head) enlarge(s *series) error {
 	if err != nil {
 		return err
 	}
-	copy(larger, h.buffers[s.class].at(s.buffer)[:s.open.Size()])
+	copy(larger, h.buffers[s.class].at(s.buffer))
 	h.buffers[s.class].give(s.buffer)
 	s.buffer, s.class = number, s.class+1
 	return nil
@@ -146,7 +147,8 @@ func (h *head) enlarge(s *series) error {
 // end moves the growing chunk, which has samples, to its span.
 func (h *head) end(s *series) error {
 	last, _ := s.open.Last()
-	done, err := h.spanAt(s.first).put(s.done, s.first, last, h.growing(s))
+	var space [maxGrowing]byte
+	done, err := h.spanAt(s.until-1).put(s.done, h.first(s), last, h.growing(s, space[:0]))
 	if err != nil {
 		return err
 	}
@@ -157,9 +159,17 @@ func (h *head) end(s *series) error {
 	return nil
 }
 
-// growing is the growing chunk's bytes, valid while the page is locked.
-func (h *head) growing(s *series) []byte {
-	return h.buffers[s.class].at(s.buffer)[:s.open.Size()]
+// maxGrowing is the most bytes of a growing chunk.
+const maxGrowing = 512
+
+// growing appends the growing chunk's bytes to dst.
+func (h *head) growing(s *series, dst []byte) []byte {
+	return s.open.AppendTo(dst, h.buffers[s.class].at(s.buffer))
+}
+
+// first is the time of the growing chunk's first sample, which its buffer begins with.
+func (h *head) first(s *series) int64 {
+	return int64(binary.BigEndian.Uint64(h.buffers[s.class].at(s.buffer)))
 }
 
 // endBefore ends all chunks that grow in spans before a time.
@@ -168,7 +178,7 @@ func (h *head) endBefore(t int64) error {
 		p.mu.Lock()
 		for i := range p.series {
 			s := &p.series[i]
-			if s.open.Len() > 0 && s.first < t {
+			if s.open.Len() > 0 && s.until <= t {
 				if err := h.end(s); err != nil {
 					p.mu.Unlock()
 					return err
@@ -180,21 +190,20 @@ func (h *head) endBefore(t int64) error {
 	return nil
 }
 
-// locked returns the series that a reference names and its page, which it has locked for writing; false where no
-// series has that reference.
-func (h *head) locked(ref engine.Ref) (*page, *series, uint32, bool) {
+// locked returns the id that a reference names and its page, which it has locked for reading; false where no series
+// has that reference.
+func (h *head) locked(ref engine.Ref) (*page, uint32, bool) {
 	id, generation := splitRef(uint64(ref))
 	p := h.pages.get(id)
 	if ref == 0 || p == nil {
-		return nil, nil, 0, false
+		return nil, 0, false
 	}
-	p.mu.Lock()
-	s := &p.series[id%pageSize]
-	if s.generation != generation {
-		p.mu.Unlock()
-		return nil, nil, 0, false
+	p.mu.RLock()
+	if p.generation[id%pageSize] != generation {
+		p.mu.RUnlock()
+		return nil, 0, false
 	}
-	return p, s, id, true
+	return p, id, true
 }
 
 // acquire takes hold of all spans that end after a time: what lies in them stays readable until release.
@@ -275,7 +284,7 @@ func (h *head) drop(end int64, released func()) {
 
 // left forgets what is kept beside a span.
 func (h *head) left(sp *span) {
-	h.lates.drop(nil, sp.start, sp.end-1)
+	h.lates.drop(-1, sp.start, sp.end-1)
 	h.histograms.drop(nil, sp.start, sp.end-1)
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -17,7 +17,6 @@ type point struct {
 type lates struct {
 	mu     sync.Mutex
 	series map[uint32]*lateSeries
-	count  int
 }
 
 // lateSeries are the late samples of one series; sorted is false after one was added.
@@ -38,7 +37,6 @@ func (l *lates) add(id uint32, p point) {
 	}
 	s.points = append(s.points, p)
 	s.sorted = false
-	l.count++
 }
 
 // sort brings the points in order of time, the last one written of each time alone.
@@ -64,9 +62,7 @@ func (l *lates) between(id uint32, minT, maxT int64) (ts []int64, vs []float64) 
 	if s == nil {
 		return nil, nil
 	}
-	before := len(s.points)
 	s.sort()
-	l.count -= before - len(s.points)
 	for _, p := range s.points {
 		if minT <= p.t && p.t <= maxT {
 			ts, vs = append(ts, p.t), append(vs, p.v)
@@ -75,20 +71,27 @@ func (l *lates) between(id uint32, minT, maxT int64) (ts []int64, vs []float64) 
 	return ts, vs
 }
 
-// drop forgets what lies in the bounds, of some series or, where ids is nil, of all.
-func (l *lates) drop(ids func(uint32) bool, minT, maxT int64) {
+// drop forgets what lies in the bounds, of one series or, where id is negative, of all.
+func (l *lates) drop(id int64, minT, maxT int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, s := range l.series {
-		if ids != nil && !ids(id) {
-			continue
-		}
-		before := len(s.points)
-		s.points = slices.DeleteFunc(s.points, func(p point) bool { return minT <= p.t && p.t <= maxT })
-		l.count -= before - len(s.points)
-		if len(s.points) == 0 {
-			delete(l.series, id)
-		}
+	if id >= 0 {
+		l.dropFrom(uint32(id), minT, maxT)
+		return
+	}
+	for id := range l.series {
+		l.dropFrom(id, minT, maxT)
+	}
+}
+
+func (l *lates) dropFrom(id uint32, minT, maxT int64) {
+	s := l.series[id]
+	if s == nil {
+		return
+	}
+	s.points = slices.DeleteFunc(s.points, func(p point) bool { return minT <= p.t && p.t <= maxT })
+	if len(s.points) == 0 {
+		delete(l.series, id)
 	}
 }
 

@@ -75,15 +75,15 @@ func (h *head) reaching(ids *roaring.Bitmap, minT, maxT int64) *roaring.Bitmap {
 	some := roaring.New()
 	for it := ids.Iterator(); it.HasNext(); {
 		id := it.Next()
-		if p := h.pages.get(id); p != nil && p.reaches(id, minT, maxT) {
+		if p := h.pages.get(id); p != nil && h.reaches(p, id, minT, maxT) {
 			some.Add(id)
 		}
 	}
 	return some
 }
 
-func (p *page) reaches(id uint32, minT, maxT int64) bool {
+func (h *head) reaches(p *page, id uint32, minT, maxT int64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.series[id%pageSize].reach(minT, maxT)
+	return h.reach(&p.series[id%pageSize], minT, maxT)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
@@ -22,12 +21,12 @@ const (
 )
 
 // reach tells whether a series may have samples in the bounds. The page is locked.
-func (s *series) reach(minT, maxT int64) bool {
+func (h *head) reach(s *series, minT, maxT int64) bool {
 	if s.has(late | histograms) {
 		return true
 	}
 	last, _ := s.open.Last()
-	return s.has(alive) && last >= minT && (s.open.Len() == 0 || s.first <= maxT || s.done != 0)
+	return s.has(alive) && last >= minT && (s.done != 0 || h.first(s) <= maxT)
 }
 
 // sources adds the samples of a series in the bounds. What lies in spans is read as long as they are held; the growing
@@ -36,10 +35,10 @@ func (h *head) sources(sources []merge.Source, id, generation uint32, spans held
 	p := h.pages.get(id)
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	s := &p.series[id%pageSize]
-	if s.generation != generation {
+	if p.generation[id%pageSize] != generation {
 		return sources
 	}
+	s := &p.series[id%pageSize]
 	if chunks := h.chunks(s, spans, minT, maxT); len(chunks) > 0 {
 		sources = append(sources, merge.Source{Chunks: chunks, Rank: rankHead})
 	}
@@ -60,9 +59,10 @@ func (h *head) sources(sources []merge.Source, id, generation uint32, spans held
 // chunks are the chunks of a series's floats that reach into the bounds, in order of time.
 func (h *head) chunks(s *series, spans held, minT, maxT int64) []merge.Chunk {
 	var chunks []merge.Chunk
-	if s.open.Len() > 0 && s.first <= maxT {
-		if last, _ := s.open.Last(); last >= minT {
-			chunks = append(chunks, xorChunk(s.first, last, slices.Clone(h.growing(s))))
+	if s.open.Len() > 0 {
+		first := h.first(s)
+		if last, _ := s.open.Last(); last >= minT && first <= maxT {
+			chunks = append(chunks, xorChunk(first, last, h.growing(s, nil)))
 		}
 	}
 	for e, ok := spans.get(s.done); ok && e.max >= minT; e, ok = spans.get(e.before) {
@@ -110,67 +110,6 @@ func histogramColumns(points []histogramPoint) *merge.Columns {
 		}
 	}
 	return columns
-}
-
-// delete takes the samples in the bounds, both inclusive, out of series. The caller holds life for writing.
-func (h *head) delete(ids *roaring.Bitmap, minT, maxT int64) error {
-	spans := h.acquire(math.MinInt64)
-	defer spans.release()
-	h.lates.drop(ids.Contains, minT, maxT)
-	h.histograms.drop(ids.Contains, minT, maxT)
-	for it := ids.Iterator(); it.HasNext(); {
-		id := it.Next()
-		p := h.pages.get(id)
-		if p == nil {
-			continue
-		}
-		p.mu.Lock()
-		err := h.deleteFloats(&p.series[id%pageSize], id, spans, minT, maxT)
-		p.mu.Unlock()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unmark takes the marks off a series of what is gone. The page is locked.
-func (h *head) unmark(s *series, id uint32) {
-	if s.has(late) && !h.lates.has(id) {
-		s.marks &^= late
-	}
-	if s.has(histograms) && !h.histograms.has(id) {
-		s.marks &^= histograms
-	}
-}
-
-// deleteFloats writes the chunks of a series anew without the samples in the bounds. The page is locked.
-func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) error {
-	h.unmark(s, id)
-	if !s.has(alive) || !s.reach(minT, maxT) {
-		return nil
-	}
-	var ts []int64
-	var vs []float64
-	var err error
-	for _, c := range h.chunks(s, spans, math.MinInt64, math.MaxInt64) {
-		if ts, vs, err = chunk.DecodeXOR(ts, vs, c.Values); err != nil {
-			return err
-		}
-	}
-	if s.open.Len() > 0 {
-		h.buffers[s.class].give(s.buffer)
-	}
-	s.open, s.done, s.buffer = chunk.XOR{}, 0, 0
-	s.marks &^= alive
-	for i, t := range ts {
-		if t < minT || t > maxT {
-			if err := h.put(s, id, t, vs[i]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // times are the times of the oldest and newest sample that a head was given.

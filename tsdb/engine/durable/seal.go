@@ -213,7 +213,7 @@ func (h *head) clearPage(p *page, first uint32, before int64, gone *roaring.Bitm
 	for i := range p.series {
 		s := &p.series[i]
 		id := first + uint32(i)
-		if s.generation == 0 {
+		if p.generation[i] == 0 {
 			continue
 		}
 		h.unmark(s, id)
@@ -222,6 +222,6 @@ func (h *head) clearPage(p *page, first uint32, before int64, gone *roaring.Bitm
 			continue
 		}
 		gone.Add(id)
-		*s = series{}
+		*s, p.generation[i] = series{}, 0
 	}
 }

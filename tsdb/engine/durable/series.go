@@ -9,27 +9,27 @@ import (
 // pageSize is how many series share a lock.
 const pageSize = 512
 
-// page holds the series with ids from a multiple of pageSize on.
+// page holds the series with ids from a multiple of pageSize on. What every sample is checked against lies apart from
+// what only those that are stored need.
 type page struct {
-	mu     sync.RWMutex
 	series [pageSize]series
+	// generation tells which of the series that had an id one after the other it is.
+	generation [pageSize]uint32
+	// segment is the number of the last log segment that says which labels an id means.
+	segment [pageSize]uint32
+	mu      sync.RWMutex
 }
 
-// series is what the head knows of one series. It holds no pointer.
+// series is what the head knows of one series: 64 bytes, a line of the processor's cache, and no pointer.
 type series struct {
 	// open is the state of the chunk that grows, in the buffer of that number and size class. A buffer is held while
 	// the chunk has samples.
-	open  chunk.XOR
-	first int64 // time of the growing chunk's first sample
-	until int64 // end of the span that it lies in
-	done  place // the newest ended chunk
-	// buffer and class name the growing chunk's buffer.
-	buffer     uint32
-	generation uint32 // of the id: another series had it before
-	// segment is the number of the last log segment that says which labels this id means.
-	segment uint32
-	class   uint8
-	marks   marks
+	open   chunk.XOR
+	done   place // the newest ended chunk
+	until  int64 // end of the span that the growing chunk lies in
+	buffer uint32
+	class  uint8
+	marks  marks
 }
 
 // marks say what a series has besides its chunks.
@@ -55,8 +55,8 @@ func splitRef(ref uint64) (id, generation uint32) { return uint32(ref) - 1, uint
 func (p *page) enter(id, generation uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := &p.series[id%pageSize]; s.generation != generation {
-		*s = series{generation: generation}
+	if at := id % pageSize; p.generation[at] != generation {
+		p.series[at], p.generation[at], p.segment[at] = series{}, generation, 0
 	}
 }
 

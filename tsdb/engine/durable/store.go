@@ -177,7 +177,7 @@ func (s *Store) Close() error {
 
 // counters count what the store did, for its own metrics.
 type counters struct {
-	stored, logFailures, damaged  atomic.Int64
+	stored, logFailures, damaged   atomic.Int64
 	syncs, syncNanos, syncFailures atomic.Int64
 
 	mu      sync.Mutex

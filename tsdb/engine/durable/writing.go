@@ -66,11 +66,11 @@ func (w *writing) takeSamples(p part) {
 				locked.mu.RLock()
 			}
 		}
-		if locked == nil || locked.series[id%pageSize].generation != generation || sample.Ref == 0 {
+		if locked == nil || locked.generation[id%pageSize] != generation || sample.Ref == 0 {
 			w.refuseSeries(p.from.samples + i)
 			continue
 		}
-		if locked.series[id%pageSize].segment != segment {
+		if locked.segment[id%pageSize] != segment {
 			w.undefined = append(w.undefined, id)
 		}
 		w.samples = append(w.samples, loggedSample{id, sample.T, sample.V})
@@ -82,12 +82,12 @@ func (w *writing) takeSamples(p part) {
 
 // known finds the id of a reference, and notes it for the log where the segment does not define it yet.
 func (w *writing) known(ref engine.Ref) (uint32, bool) {
-	p, s, id, ok := w.store.head.locked(ref)
+	p, id, ok := w.store.head.locked(ref)
 	if !ok {
 		return 0, false
 	}
-	defer p.mu.Unlock()
-	if s.segment != uint32(w.segment) {
+	defer p.mu.RUnlock()
+	if p.segment[id%pageSize] != uint32(w.segment) {
 		w.undefined = append(w.undefined, id)
 	}
 	return id, true
@@ -191,7 +191,7 @@ func (w *writing) markDefined() {
 	for _, id := range w.undefined {
 		p := w.store.head.pages.get(id)
 		p.mu.Lock()
-		p.series[id%pageSize].segment = uint32(w.segment)
+		p.segment[id%pageSize] = uint32(w.segment)
 		p.mu.Unlock()
 	}
 }
