@@ -43,21 +43,21 @@ func (g *gather) flush() {
 	g.list = g.list[:0]
 }
 
-// bitmap is the union; nothing can be added after it.
+// bitmap is the union, which shares no memory with what was added. Nothing can be added after it.
 func (g *gather) bitmap() *roaring.Bitmap {
 	united := g.bitmaps
 	if united == nil {
 		united = roaring.New()
 	}
-	if g.dense != nil {
+	if g.dense == nil {
+		slices.Sort(g.list)
+		united.AddMany(g.list)
+	} else {
 		if len(g.list) > 0 {
 			g.flush()
 		}
 		united.Or(roaring.FromDense(g.dense, false))
-		united.CloneCopyOnWriteContainers()
-		return united
 	}
-	slices.Sort(g.list)
-	united.AddMany(g.list)
+	united.CloneCopyOnWriteContainers()
 	return united
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -71,6 +72,20 @@ func BenchmarkMemMillion(b *testing.B) {
 			}
 		})
 	}
+	b.Run("labels", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, ok := m.AppendLabels(&builder, uint32(i*97%fleetSize)); !ok {
+				b.Fatal("no labels")
+			}
+		}
+	})
+	benchmarkSelections(b, m.Select)
+}
+
+type selectFunc func(context.Context, ...*labels.Matcher) (*roaring.Bitmap, error)
+
+func benchmarkSelections(b *testing.B, selectBy selectFunc) {
 	for _, q := range []struct {
 		name     string
 		matchers []*labels.Matcher
@@ -88,7 +103,7 @@ func BenchmarkMemMillion(b *testing.B) {
 			b.ReportAllocs()
 			n := uint64(0)
 			for b.Loop() {
-				ids, err := m.Select(context.Background(), q.matchers...)
+				ids, err := selectBy(context.Background(), q.matchers...)
 				if err != nil {
 					b.Fatal(err)
 				}
