@@ -60,6 +60,23 @@ func (d *dictionary) value(p uint32) string { return d.slab.text(d.pairs.at(p).v
 
 func (d *dictionary) name(p uint32) string { return d.byID.get(d.pairs.at(p).name).text }
 
+// view is a dictionary at a moment. It knows all pairs that had series then, for as long as they have any.
+type view struct {
+	pairs []*[pagedLen]pair
+	texts []*page
+	names []*name
+}
+
+func (d *dictionary) view() view {
+	return view{d.pairs.pages.all(), d.slab.pages.all(), d.byID.all()}
+}
+
+// pair is the name and the value of a pair.
+func (v view) pair(p uint32) (name, value string) {
+	at := &v.pairs[p>>pagedBits][p&(pagedLen-1)]
+	return v.names[at.name].text, v.texts[at.value>>pageUnits].text(at.value)
+}
+
 // hash of a pair: which table, and where in it.
 func (d *dictionary) hash(name uint32, value string) (*table, uint32) {
 	h := maphash.String(d.seed, value) + uint64(name)*0x9e3779b97f4a7c15

@@ -5,8 +5,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
-	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
@@ -16,11 +16,11 @@ import (
 func writeFleet(b *testing.B, m *Mem) []byte {
 	all := roaring.New()
 	all.AddRange(0, uint64(m.Len()))
-	start := time.Now()
+	start := cpuTime(b)
 	sorted := m.Sort(all)
-	b.Logf("sort: %v", time.Since(start))
+	b.Logf("sort: %v", cpuTime(b)-start)
 	before := heapInUse()
-	start = time.Now()
+	start = cpuTime(b)
 	w := NewWriter(b.TempDir())
 	builder := labels.NewScratchBuilder(10)
 	for _, id := range sorted {
@@ -29,8 +29,8 @@ func writeFleet(b *testing.B, m *Mem) []byte {
 			b.Fatal(err)
 		}
 	}
-	b.Logf("add: %v, %d MiB of memory", time.Since(start), (heapInUse()-before)>>20)
-	start = time.Now()
+	b.Logf("add: %v, %d MiB of memory", cpuTime(b)-start, (heapInUse()-before)>>20)
+	start = cpuTime(b)
 	path := filepath.Join(b.TempDir(), "index")
 	f, err := os.Create(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func writeFleet(b *testing.B, m *Mem) []byte {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("write: %v, %.1f bytes per series with entries of 12, %d MiB of memory", time.Since(start), float64(n)/float64(len(sorted)), (heapInUse()-before)>>20)
+	b.Logf("write: %v, %.1f bytes per series with entries of 12, %d MiB of memory", cpuTime(b)-start, float64(n)/float64(len(sorted)), (heapInUse()-before)>>20)
 	file, err := os.ReadFile(path)
 	if err != nil {
 		b.Fatal(err)
@@ -52,31 +52,32 @@ func writeFleet(b *testing.B, m *Mem) []byte {
 }
 
 func BenchmarkFileMillion(b *testing.B) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	r, err := Open(writeFleet(b, fleet(b, fleetSize)))
 	if err != nil {
 		b.Fatal(err)
 	}
-	start := time.Now()
+	start := cpuTime(b)
 	if err := r.Verify(context.Background()); err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("verify: %v; sections: %v", time.Since(start), r.footer.extents)
+	b.Logf("verify: %v; sections: %v", cpuTime(b)-start, r.footer.extents)
 	benchmarkSelections(b, r.Select)
 	b.Run("labels and entry", func(b *testing.B) {
-		b.ReportAllocs()
 		builder := labels.NewScratchBuilder(10)
 		var entry []byte
-		for i := 0; b.Loop(); i++ {
+		cpuLoop(b, func(i int) {
 			if _, entry, err = r.Series(&builder, uint32(i*97%fleetSize), entry[:0]); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 	b.Run("open", func(b *testing.B) {
-		for b.Loop() {
+		cpuLoop(b, func(int) {
 			if _, err := Open(r.file); err != nil {
 				b.Fatal(err)
 			}
-		}
+		})
 	})
 }

@@ -10,10 +10,14 @@ import (
 type gather struct {
 	list    []uint32
 	dense   []uint64
-	bitmaps *roaring.Bitmap
+	bitmaps []*roaring.Bitmap
+	united  *roaring.Bitmap
 }
 
-const maxGathered = 1 << 15
+const (
+	maxGathered = 1 << 15
+	maxBitmaps  = 64
+)
 
 // add takes ids, in any order.
 func (g *gather) add(ids ...uint32) {
@@ -23,13 +27,25 @@ func (g *gather) add(ids ...uint32) {
 	}
 }
 
-// addBitmap takes a bitmap, which stays as it is.
+// addBitmap takes a bitmap, which must stay as it is until unite or bitmap is called.
 func (g *gather) addBitmap(b *roaring.Bitmap) {
-	if g.bitmaps == nil {
-		g.bitmaps = b.Clone()
-	} else {
-		g.bitmaps.Or(b)
+	g.bitmaps = append(g.bitmaps, b)
+	if len(g.bitmaps) == maxBitmaps {
+		g.unite()
 	}
+}
+
+// unite makes one of all bitmaps so far. Bitmap.Or would add the ids of runs one by one.
+func (g *gather) unite() {
+	if len(g.bitmaps) == 0 {
+		return
+	}
+	if g.united != nil {
+		g.bitmaps = append(g.bitmaps, g.united)
+	}
+	g.united = roaring.FastOr(g.bitmaps...)
+	clear(g.bitmaps)
+	g.bitmaps = g.bitmaps[:0]
 }
 
 func (g *gather) flush() {
@@ -45,19 +61,17 @@ func (g *gather) flush() {
 
 // bitmap is the union, which shares no memory with what was added. Nothing can be added after it.
 func (g *gather) bitmap() *roaring.Bitmap {
-	united := g.bitmaps
-	if united == nil {
-		united = roaring.New()
-	}
-	if g.dense == nil {
-		slices.Sort(g.list)
-		united.AddMany(g.list)
-	} else {
+	switch {
+	case g.dense != nil:
 		if len(g.list) > 0 {
 			g.flush()
 		}
-		united.Or(roaring.FromDense(g.dense, false))
+		g.addBitmap(roaring.FromDense(g.dense, false))
+	case len(g.list) > 0 || len(g.bitmaps) == 0 && g.united == nil:
+		slices.Sort(g.list)
+		g.addBitmap(roaring.BitmapOf(g.list...))
 	}
-	united.CloneCopyOnWriteContainers()
-	return united
+	g.unite()
+	g.united.CloneCopyOnWriteContainers()
+	return g.united
 }

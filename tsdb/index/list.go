@@ -1,7 +1,6 @@
 package index
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -105,50 +104,4 @@ func (m *Mem) had(pairs []uint32, ids *roaring.Bitmap) []bool {
 		}
 	}
 	return had
-}
-
-// Sort returns series in the order of their labels. Ids without a series are left out.
-func (m *Mem) Sort(ids *roaring.Bitmap) []uint32 {
-	m.life.RLock()
-	defer m.life.RUnlock()
-	type entry struct {
-		record []byte
-		id     uint32
-	}
-	entries := make([]entry, 0, ids.GetCardinality())
-	for it := ids.Iterator(); it.HasNext(); {
-		id := it.Next()
-		if record, ok := m.record(id); ok {
-			entries = append(entries, entry{record, id})
-		}
-	}
-	slices.SortFunc(entries, func(a, b entry) int { return m.compare(a.record, b.record) })
-	sorted := make([]uint32, len(entries))
-	for i, e := range entries {
-		sorted[i] = e.id
-	}
-	return sorted
-}
-
-// compare orders two records as labels.Compare does their labels.
-func (m *Mem) compare(a, b []byte) int {
-	as, bs := pairsOf(a), pairsOf(b)
-	for {
-		p, moreA := as.next()
-		q, moreB := bs.next()
-		switch {
-		case !moreA || !moreB:
-			return cmp.Compare(as.left+bit(moreA), bs.left+bit(moreB))
-		case p == q:
-			continue
-		}
-		return cmp.Or(strings.Compare(m.dict.name(p), m.dict.name(q)), strings.Compare(m.dict.value(p), m.dict.value(q)))
-	}
-}
-
-func bit(b bool) uint64 {
-	if b {
-		return 1
-	}
-	return 0
 }

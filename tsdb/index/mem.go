@@ -79,7 +79,7 @@ func (m *Mem) Lookup(lset labels.Labels) (id uint32, ok bool) {
 }
 
 func (m *Mem) hash(lset labels.Labels) uint64 {
-	var room [1024]byte
+	var room [512]byte
 	return maphash.Bytes(m.seed, lset.Bytes(room[:0]))
 }
 
@@ -100,12 +100,16 @@ func (m *Mem) lookup(hash uint64, lset labels.Labels) (id uint32, ok bool) {
 
 // is tells whether a record is the one of these labels.
 func (m *Mem) is(record []byte, lset labels.Labels) bool {
-	pairs := pairsOf(record)
+	pairs, view := pairsOf(record), m.dict.view()
 	same := true
 	lset.Range(func(label labels.Label) {
-		if p, more := pairs.next(); !same || !more || m.dict.value(p) != label.Value || m.dict.name(p) != label.Name {
+		p, more := pairs.next()
+		if !more || !same {
 			same = false
+			return
 		}
+		name, value := view.pair(p)
+		same = value == label.Value && name == label.Name
 	})
 	return same && pairs.left == 0
 }
@@ -193,11 +197,11 @@ func (m *Mem) record(id uint32) ([]byte, bool) {
 }
 
 func (m *Mem) slot(id uint32) uint64 {
-	pages := m.slots.pages.elements.Load()
-	if pages == nil || int(id>>pagedBits) >= len(*pages) || (*pages)[id>>pagedBits] == nil {
+	pages := m.slots.pages.all()
+	if int(id>>pagedBits) >= len(pages) || pages[id>>pagedBits] == nil {
 		return 0
 	}
-	return (*pages)[id>>pagedBits][id&(pagedLen-1)].Load()
+	return pages[id>>pagedBits][id&(pagedLen-1)].Load()
 }
 
 // Labels are the labels of a series; false for an id without one.
@@ -214,12 +218,17 @@ func (m *Mem) AppendLabels(builder *labels.ScratchBuilder, id uint32) (labels.La
 	if !ok {
 		return labels.EmptyLabels(), false
 	}
-	builder.Reset()
-	pairs := pairsOf(record)
-	for p, more := pairs.next(); more; p, more = pairs.next() {
-		builder.Add(m.dict.name(p), m.dict.value(p))
-	}
+	m.addLabels(builder, record)
 	return builder.Labels(), true
+}
+
+// addLabels puts the labels of a record into a builder, as views.
+func (m *Mem) addLabels(builder *labels.ScratchBuilder, record []byte) {
+	builder.Reset()
+	pairs, view := pairsOf(record), m.dict.view()
+	for p, more := pairs.next(); more; p, more = pairs.next() {
+		builder.Add(view.pair(p))
+	}
 }
 
 // Generation tells the series that had an id one after the other apart: it starts at 1 and is one more after each

@@ -13,6 +13,14 @@ func (d *directory[T]) len() uint32 { return d.n }
 
 func (d *directory[T]) get(i uint32) T { return (*d.elements.Load())[i] }
 
+// all is the elements so far, and room for more.
+func (d *directory[T]) all() []T {
+	if elements := d.elements.Load(); elements != nil {
+		return *elements
+	}
+	return nil
+}
+
 // set puts an element where it belongs, making room for it.
 func (d *directory[T]) set(i uint32, v T) {
 	old := d.elements.Load()

@@ -39,11 +39,7 @@ func (m *Mem) removeBatch(ids []uint32) {
 
 // unpublish takes a series out of the table that finds it by its labels.
 func (m *Mem) unpublish(id uint32, record []byte, builder *labels.ScratchBuilder) {
-	builder.Reset()
-	pairs := pairsOf(record)
-	for p, more := pairs.next(); more; p, more = pairs.next() {
-		builder.Add(m.dict.name(p), m.dict.value(p))
-	}
+	m.addLabels(builder, record)
 	var lset labels.Labels
 	builder.Overwrite(&lset)
 	hash := m.hash(lset)

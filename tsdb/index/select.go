@@ -82,6 +82,7 @@ func (m memSource) gatherBatch(g *gather, pairs []uint32) {
 			g.add(ids...)
 		}
 	}
+	g.unite() // before the bitmaps may change
 }
 
 func (m memSource) union(ctx context.Context, name, prefix string, fits func(string) bool) (*roaring.Bitmap, error) {

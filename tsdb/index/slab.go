@@ -139,8 +139,9 @@ func (s *slab) giveBack(number uint32) {
 }
 
 // bytes is the whole block that a ref names, which may be larger than asked for.
-func (s *slab) bytes(ref uint32) []byte {
-	p := s.pages.get(ref >> pageUnits)
+func (s *slab) bytes(ref uint32) []byte { return s.pages.get(ref >> pageUnits).bytes(ref) }
+
+func (p *page) bytes(ref uint32) []byte {
 	from := ref & (1<<pageUnits - 1) * unit
 	return p.buf[from : from+p.size : from+p.size]
 }
@@ -162,11 +163,14 @@ func (s *slab) putString(text string) uint32 {
 }
 
 // text is a string that was put; it is a view that lasts until its ref is released.
-func (s *slab) text(ref uint32) string {
-	b := s.bytes(ref)
-	if n := b[0]; n < 0x80 {
-		return unsafe.String(unsafe.SliceData(b[1:]), int(n))
+func (s *slab) text(ref uint32) string { return s.pages.get(ref >> pageUnits).text(ref) }
+
+func (p *page) text(ref uint32) string {
+	from := ref & (1<<pageUnits - 1) * unit
+	b := p.buf[from:]
+	if n := int(b[0]); n < 0x80 {
+		return unsafe.String(unsafe.SliceData(b[1:1+n]), n)
 	}
 	size, n := binary.Uvarint(b)
-	return unsafe.String(&b[n], int(size))
+	return unsafe.String(unsafe.SliceData(b[n:n+int(size)]), int(size))
 }
