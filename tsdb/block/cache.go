@@ -27,6 +27,7 @@ type column struct {
 	columnHead
 	block, place uint64
 	raw          []byte // lies in the mapped file
+	size         uint64 // of the record
 	uses         atomic.Uint32
 	decoded      atomic.Pointer[[]int64]
 }

@@ -51,7 +51,7 @@ func (b *Block) readColumn(place uint64) (*column, error) {
 		return nil, err
 	}
 	head, times, err := readColumn(record[n:])
-	return &column{columnHead: head, raw: times}, err
+	return &column{columnHead: head, raw: times, size: uint64(len(record)) + sumSize}, err
 }
 
 func (b *Block) column(place uint64) (*column, error) {

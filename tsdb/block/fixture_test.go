@@ -65,7 +65,9 @@ func xorChunk(t require.TestingT, times []int64, values []float64) Chunk {
 	var x chunk.XOR
 	buf := make([]byte, 24*len(times)+64)
 	for i, at := range times {
-		require.True(t, x.Append(buf, at, values[i]))
+		if !x.Append(buf, at, values[i]) {
+			require.Fail(t, "the buffer is too small")
+		}
 	}
 	return Chunk{Kind: chunk.KindXOR, Min: times[0], Max: times[len(times)-1], Count: len(times), Values: buf[:x.Size()]}
 }

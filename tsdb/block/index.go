@@ -26,6 +26,8 @@ type indexReader interface {
 	Series(ordinal uint32) (labels.Labels, []byte, error)
 	LabelNames(of *roaring.Bitmap) ([]string, error)
 	LabelValues(name string, of *roaring.Bitmap) ([]string, error)
+	// Verify reads all of the file.
+	Verify() error
 	Close() error
 }
 
@@ -137,5 +139,7 @@ func (r *plainReader) LabelValues(name string, of *roaring.Bitmap) ([]string, er
 	slices.Sort(values)
 	return slices.Compact(values), nil
 }
+
+func (r *plainReader) Verify() error { return nil }
 
 func (r *plainReader) Close() error { return nil }

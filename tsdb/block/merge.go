@@ -75,10 +75,9 @@ func mergedMeta(blocks []*Block, options MergeOptions) (Meta, error) {
 		if from.SealedUntil != nil && (meta.SealedUntil == nil || *meta.SealedUntil < *from.SealedUntil) {
 			meta.SealedUntil = from.SealedUntil
 		}
-		meta.Sources = append(append(meta.Sources, from.ID), from.Sources...)
+		meta.Sources = append(meta.Sources, from.ID)
 	}
 	slices.SortFunc(meta.Sources, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-	meta.Sources = slices.Compact(meta.Sources)
 	return meta, nil
 }
 

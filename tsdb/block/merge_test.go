@@ -91,7 +91,6 @@ func TestMerge(t *testing.T) {
 		}
 		// The order in which blocks are named does not matter.
 		slices.Reverse(blocks)
-		sources := len(blocks)
 		for round := range 3 {
 			meta, err := Merge(context.Background(), parent, blocks, options)
 			if len(want) == 0 {
@@ -99,13 +98,16 @@ func TestMerge(t *testing.T) {
 				return
 			}
 			require.NoError(rt, err)
-			require.Len(rt, meta.Sources, sources+round)
+			require.Len(rt, meta.Sources, len(blocks))
 			merged, err := Open(filepath.Join(parent, meta.ID.String()), Options{})
 			require.NoError(rt, err)
 			defer merged.Close()
 			got, err := readAll(rt, merged, merge.All)
 			require.NoError(rt, err)
 			require.Equal(rt, want, got)
+			report, err := Verify(merged.Dir())
+			require.NoError(rt, err)
+			require.Empty(rt, report.Damage)
 			require.Equal(rt, 2+round, meta.Level)
 			blocks = []*Block{merged}
 		}

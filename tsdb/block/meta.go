@@ -34,7 +34,7 @@ type Meta struct {
 	// Sequence is the generation: of samples with the same series and time, the one of the block with the greater
 	// sequence is the right one.
 	Sequence uint64
-	// Sources are the blocks that this one was made of, and theirs.
+	// Sources are the blocks that this one was made of.
 	Sources []uuid.UUID
 	// Covers is the range of time that a merge was asked for: everything that the sources had in it is here.
 	Covers *merge.Interval

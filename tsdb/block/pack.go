@@ -19,6 +19,7 @@ type packer struct {
 
 	out     []Chunk
 	group   []merge.Source
+	times   timesMemo
 	buffers [][]byte
 	used    int
 
@@ -222,9 +223,10 @@ func (p *packer) emit(from, to int) error {
 	times := p.pending.Times[from:to]
 	switch p.pending.Type {
 	case chunkenc.ValFloat:
-		c := merge.NewDense(p.buffer(), p.buffer(), times, p.pending.Values[from:to])
-		p.buffers[p.used-2], p.buffers[p.used-1] = c.Times, c.Values
-		p.out = append(p.out, c)
+		p.out = append(p.out, Chunk{
+			Kind: chunk.KindDense, Min: times[0], Max: times[len(times)-1], Count: len(times),
+			Times: p.times.encode(times), Values: p.encodeValues(p.pending.Values[from:to]),
+		})
 	case chunkenc.ValHistogram:
 		p.out = append(p.out, merge.NewHistograms(times, p.pending.Histograms[from:to]))
 	case chunkenc.ValFloatHistogram:
@@ -237,11 +239,13 @@ func (p *packer) emit(from, to int) error {
 	return nil
 }
 
-// buffer hands out an empty buffer that is free until the next series.
-func (p *packer) buffer() []byte {
+// encodeValues encodes into a buffer that is free again for the next series.
+func (p *packer) encodeValues(values []float64) []byte {
 	if p.used == len(p.buffers) {
 		p.buffers = append(p.buffers, nil)
 	}
+	buf := &p.buffers[p.used]
 	p.used++
-	return p.buffers[p.used-1][:0]
+	*buf = chunk.AppendValues((*buf)[:0], values)
+	return *buf
 }
