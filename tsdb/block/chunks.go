@@ -73,7 +73,7 @@ func (b *Block) chunkAt(series uint32, i item) (merge.Chunk, error) {
 // chunks whose time columns are damaged are told to skip: nil goes on without such a chunk, and so does no skip with
 // the error at the end. The block must be kept open meanwhile, and while the chunks are used.
 func (b *Block) AppendChunks(dst []Chunk, series uint32, span merge.Interval, skip merge.Skip) ([]Chunk, error) {
-	_, entry, err := b.index.Series(series)
+	entry, err := b.index.Entry(series, nil)
 	if err != nil {
 		return dst, b.damagedEntry(series, err)
 	}

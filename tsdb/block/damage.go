@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // DamageError is bytes of a block that are not what was written. All else in the block can still be read.
@@ -81,7 +82,8 @@ func (b *Block) damagedEntry(series uint32, why error) error {
 
 func (b *Block) note(damage *DamageError) error {
 	damage.Block = b.meta.ID
-	if lset, _, err := b.index.Series(damage.Series); err == nil {
+	var builder labels.ScratchBuilder
+	if lset, _, err := b.index.Series(&builder, damage.Series, nil); err == nil {
 		damage.Labels = lset.String()
 	}
 	return b.quarantine.add(damage)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"hash/crc32"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"github.com/novacron/novacron/tsdb/chunk"
 	"github.com/novacron/novacron/tsdb/merge"
 )
@@ -36,19 +38,46 @@ func (s *entryState) appendChunk(dst []byte, c *merge.Chunk) []byte {
 	return dst
 }
 
-// sealEntry appends the checksum.
-func sealEntry(entry []byte) []byte {
-	return binary.LittleEndian.AppendUint32(entry, crc32.Checksum(entry, castagnoli))
+// sumsSize is the length of the two checksums at the end of an entry: of the list, and of the labels.
+const sumsSize = 2 * sumSize
+
+// sealEntry appends the checksums, and returns memory to give to the next call.
+func sealEntry(entry []byte, lset labels.Labels, text []byte) (sealed, memory []byte) {
+	text = labelText(text[:0], lset)
+	entry = binary.LittleEndian.AppendUint32(entry, crc32.Checksum(entry, castagnoli))
+	return binary.LittleEndian.AppendUint32(entry, crc32.Checksum(text, castagnoli)), text
+}
+
+// labelText is the labels as their checksum is made of: names and values, each with a byte that no text has behind it.
+func labelText(dst []byte, lset labels.Labels) []byte {
+	lset.Range(func(l labels.Label) {
+		dst = append(append(dst, l.Name...), 0xff)
+		dst = append(append(dst, l.Value...), 0xff)
+	})
+	return dst
+}
+
+// checkLabels compares labels with those that the entry was written with.
+func checkLabels(entry []byte, lset labels.Labels, text []byte) (memory []byte, err error) {
+	if len(entry) < sumsSize {
+		return text, errEntryShort
+	}
+	text = labelText(text[:0], lset)
+	if crc32.Checksum(text, castagnoli) != binary.LittleEndian.Uint32(entry[len(entry)-sumSize:]) {
+		return text, errLabels
+	}
+	return text, nil
 }
 
 var (
 	errEntrySum   = errors.New("the entry of the series in the index does not agree with its checksum")
+	errLabels     = errors.New("the labels of the series in the index do not agree with their checksum")
 	errEntryShort = errors.New("the entry of the series in the index is cut short")
 )
 
 // openEntry checks the entry and returns its list of chunks.
 func openEntry(entry []byte) (reader, int, error) {
-	n := len(entry) - sumSize
+	n := len(entry) - sumsSize
 	if n < 0 {
 		return reader{}, 0, errEntryShort
 	}

@@ -1,145 +1,135 @@
 package block
 
 import (
-	"bufio"
-	"encoding/binary"
+	"context"
 	"errors"
 	"os"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/novacron/novacron/tsdb/index"
+	"github.com/novacron/novacron/tsdb/merge"
 )
 
-// indexWriter writes the index file.
-type indexWriter interface {
-	Add(lset labels.Labels, entry []byte) error
-	// Close makes the file durable.
-	Close() error
-	Abort()
+// writeIndex makes the file of an index durable, and frees what its writer holds.
+func writeIndex(w *index.Writer, path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = w.WriteTo(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close(), w.Close())
 }
 
-// indexReader reads it.
-type indexReader interface {
-	Len() int
-	Select(matchers ...*labels.Matcher) (*roaring.Bitmap, error)
-	Series(ordinal uint32) (labels.Labels, []byte, error)
-	LabelNames(of *roaring.Bitmap) ([]string, error)
-	LabelValues(name string, of *roaring.Bitmap) ([]string, error)
-	// Verify reads all of the file.
-	Verify() error
-	Close() error
+// mappedIndex is an index in a mapped file.
+type mappedIndex struct {
+	*index.Reader
+	data []byte
 }
 
-type plainWriter struct {
-	file *os.File
-	out  *bufio.Writer
-}
-
-func createIndex(path string) (indexWriter, error) {
-	file, err := os.Create(path)
+func openIndex(path string, size int64) (*mappedIndex, error) {
+	data, err := mapFile(path, size)
 	if err != nil {
 		return nil, err
 	}
-	return &plainWriter{file, bufio.NewWriterSize(file, 1<<20)}, nil
+	reader, err := index.Open(data)
+	if err != nil {
+		return nil, errors.Join(err, unmap([][]byte{data}))
+	}
+	return &mappedIndex{reader, data}, nil
 }
 
-func (w *plainWriter) Add(lset labels.Labels, entry []byte) error {
-	var b []byte
-	b = binary.AppendUvarint(b, uint64(lset.Len()))
-	lset.Range(func(l labels.Label) {
-		for _, s := range []string{l.Name, l.Value} {
-			b = binary.AppendUvarint(b, uint64(len(s)))
-			b = append(b, s...)
-		}
+func (m *mappedIndex) close() error { return unmap([][]byte{m.data}) }
+
+// LabelNames lists, sorted, the label names of the series that match and have samples between two times, both
+// inclusive; limit 0 is none. Chunks that reach into the bounds count as samples there.
+func (b *Block) LabelNames(ctx context.Context, minT, maxT int64, limit int, matchers ...*labels.Matcher) ([]string, error) {
+	return b.list(ctx, merge.Interval{Min: minT, Max: maxT}, matchers, func(of *roaring.Bitmap) ([]string, error) {
+		return b.index.LabelNames(ctx, limit, of)
 	})
-	b = binary.AppendUvarint(b, uint64(len(entry)))
-	_, err := w.out.Write(append(b, entry...))
-	return err
 }
 
-func (w *plainWriter) Close() error {
-	return errors.Join(w.out.Flush(), w.file.Sync(), w.file.Close())
+// LabelValues is LabelNames for the values of one label.
+func (b *Block) LabelValues(ctx context.Context, name string, minT, maxT int64, limit int, matchers ...*labels.Matcher) ([]string, error) {
+	return b.list(ctx, merge.Interval{Min: minT, Max: maxT}, matchers, func(of *roaring.Bitmap) ([]string, error) {
+		return b.index.LabelValues(ctx, name, limit, of)
+	})
 }
 
-func (w *plainWriter) Abort() { w.file.Close() }
-
-type plainReader struct {
-	lsets   []labels.Labels
-	entries [][]byte
-}
-
-func openIndex(path string, size int64) (indexReader, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
+// list asks for something of the series that match and have chunks in a span; nil stands for all series.
+func (b *Block) list(ctx context.Context, span merge.Interval, matchers []*labels.Matcher, ask func(*roaring.Bitmap) ([]string, error)) (found []string, err error) {
+	if !span.Overlaps(b.meta.Interval()) {
+		return nil, nil
+	}
+	if err := b.enter(); err != nil {
 		return nil, err
 	}
-	if int64(len(text)) != size {
-		return nil, errors.New("index cut short")
+	defer func() { err = errors.Join(err, b.Release()) }()
+	whole := span.Contains(b.meta.Interval()) && len(b.tombstones.Load().stones) == 0
+	if whole && len(matchers) == 0 {
+		return ask(nil)
 	}
-	r := &plainReader{}
-	in := reader{b: text}
-	take := func() []byte {
-		n := in.uvarint()
-		if n > uint64(len(in.b)) {
-			in.bad = true
-			return nil
-		}
-		b := in.b[:n]
-		in.b = in.b[n:]
-		return b
+	of, err := b.index.Select(ctx, matchers...)
+	if err == nil && !whole {
+		of, err = b.live(ctx, of, span)
 	}
-	for len(in.b) > 0 {
-		var b labels.ScratchBuilder
-		for n := in.uvarint(); n > 0 && !in.bad; n-- {
-			name := string(take())
-			b.Add(name, string(take()))
-		}
-		r.lsets = append(r.lsets, b.Labels())
-		r.entries = append(r.entries, take())
-		if in.bad {
-			return nil, errors.New("index cut short")
-		}
+	if err != nil || of.IsEmpty() {
+		return nil, err
 	}
-	return r, nil
+	return ask(of)
 }
 
-func (r *plainReader) Len() int { return len(r.lsets) }
-
-func (r *plainReader) Select(matchers ...*labels.Matcher) (*roaring.Bitmap, error) {
-	found := roaring.New()
-	for i, lset := range r.lsets {
-		if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(lset.Get(m.Name)) }) {
-			found.Add(uint32(i))
+// live keeps the series that have chunks in a span that are not deleted as a whole.
+func (b *Block) live(ctx context.Context, of *roaring.Bitmap, span merge.Interval) (*roaring.Bitmap, error) {
+	kept := roaring.New()
+	stones := b.tombstones.Load()
+	var chunks []Chunk
+	var deleted []merge.Interval
+	var entry []byte
+	for n, all := 0, of.Iterator(); all.HasNext(); n++ {
+		if n%checkEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		series := all.Next()
+		var err error
+		if entry, err = b.index.Entry(series, entry[:0]); err != nil {
+			return nil, b.damagedEntry(series, err)
+		}
+		if chunks, err = b.appendChunks(chunks[:0], series, entry, span, nil); err != nil {
+			return nil, err
+		}
+		deleted = stones.of(deleted, series)
+		if slices.ContainsFunc(chunks, func(c Chunk) bool {
+			in := merge.Interval{Min: c.Min, Max: c.Max}
+			return !slices.ContainsFunc(deleted, func(gone merge.Interval) bool { return gone.Contains(in) })
+		}) {
+			kept.Add(series)
 		}
 	}
-	return found, nil
+	return kept, nil
 }
 
-func (r *plainReader) Series(ordinal uint32) (labels.Labels, []byte, error) {
-	return r.lsets[ordinal], r.entries[ordinal], nil
+// seriesReader is memory for reading series from the index.
+type seriesReader struct {
+	builder     labels.ScratchBuilder
+	entry, text []byte
 }
 
-func (r *plainReader) LabelNames(of *roaring.Bitmap) ([]string, error) {
-	var names []string
-	for _, i := range of.ToArray() {
-		r.lsets[i].Range(func(l labels.Label) { names = append(names, l.Name) })
+// read returns the labels of a series, which hold for ever, and its entry, which holds until the next call. Damage is a
+// *DamageError.
+func (r *seriesReader) read(b *Block, ordinal uint32) (labels.Labels, []byte, error) {
+	lset, entry, err := b.index.Series(&r.builder, ordinal, r.entry[:0])
+	if err == nil {
+		r.entry = entry
+		r.text, err = checkLabels(entry, lset, r.text)
 	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
-func (r *plainReader) LabelValues(name string, of *roaring.Bitmap) ([]string, error) {
-	var values []string
-	for _, i := range of.ToArray() {
-		if v := r.lsets[i].Get(name); v != "" {
-			values = append(values, v)
-		}
+	if err != nil {
+		return labels.EmptyLabels(), nil, b.damagedEntry(ordinal, err)
 	}
-	slices.Sort(values)
-	return slices.Compact(values), nil
+	return lset, entry, nil
 }
-
-func (r *plainReader) Verify() error { return nil }
-
-func (r *plainReader) Close() error { return nil }

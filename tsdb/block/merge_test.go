@@ -105,7 +105,7 @@ func TestMerge(t *testing.T) {
 			got, err := readAll(rt, merged, merge.All)
 			require.NoError(rt, err)
 			require.Equal(rt, want, got)
-			report, err := Verify(merged.Dir())
+			report, err := Verify(context.Background(), merged.Dir())
 			require.NoError(rt, err)
 			require.Empty(rt, report.Damage)
 			require.Equal(rt, 2+round, meta.Level)

@@ -3,6 +3,7 @@
 package block
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,16 +119,28 @@ func decodeMeta(text []byte) (Meta, error) {
 	if sum, err := file.sum(); err != nil || sum != file.Checksum {
 		return Meta{}, fmt.Errorf("checksum %s, computed %s: the file was damaged or changed by hand", file.Checksum, sum)
 	}
+	meta, err := file.meta()
+	if err != nil {
+		return Meta{}, err
+	}
+	// What JSON forgives, such as other spaces, was not written by this program either.
+	if again, err := meta.encode(); err != nil || !bytes.Equal(again, text) {
+		return Meta{}, errors.New("the file is not as it was written: it was damaged or changed by hand")
+	}
+	return meta, nil
+}
+
+func (f *metaFile) meta() (Meta, error) {
 	for _, tier := range tiers {
-		if tier.String() == file.Tier {
+		if tier.String() == f.Tier {
 			return Meta{
-				ID: file.ID, MinTime: file.MinTime, MaxTime: file.MaxTime, Tier: tier, Level: file.Level,
-				Sequence: file.Sequence, Sources: file.Sources, Covers: file.Covers, SealedUntil: file.SealedUntil,
-				Series: file.Series, Chunks: file.Chunks, Samples: file.Samples, Bytes: file.Bytes, Files: file.Files,
+				ID: f.ID, MinTime: f.MinTime, MaxTime: f.MaxTime, Tier: tier, Level: f.Level,
+				Sequence: f.Sequence, Sources: f.Sources, Covers: f.Covers, SealedUntil: f.SealedUntil,
+				Series: f.Series, Chunks: f.Chunks, Samples: f.Samples, Bytes: f.Bytes, Files: f.Files,
 			}, nil
 		}
 	}
-	return Meta{}, fmt.Errorf("tier %q: known are %v", file.Tier, tiers)
+	return Meta{}, fmt.Errorf("tier %q: known are %v", f.Tier, tiers)
 }
 
 // ReadMeta reads what a block says of itself.

@@ -23,7 +23,7 @@ type Block struct {
 	dir        string
 	meta       Meta
 	segments   [][]byte
-	index      indexReader
+	index      *mappedIndex
 	times      *TimesCache
 	serial     uint64 // names the block in the cache
 	quarantine quarantine
@@ -40,34 +40,29 @@ type Block struct {
 const timesKept = 64
 
 // Open maps the files of a block. Files that are missing, cut short or of another version are an error.
-func Open(dir string, options Options) (b *Block, err error) {
+func Open(dir string, options Options) (*Block, error) {
 	meta, err := ReadMeta(dir)
 	if err != nil {
 		return nil, err
 	}
-	b = &Block{dir: dir, meta: meta, times: options.Times, refs: 1}
+	b := &Block{dir: dir, meta: meta, times: options.Times, refs: 1}
 	if b.times == nil {
 		b.times = NewTimesCache(timesKept)
 	}
 	b.serial = b.times.blocks.Add(1)
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("opening block %s: %w", dir, err), b.release())
-		}
-	}()
-	if err = b.mapFiles(); err != nil {
-		return nil, err
+	if err := b.mapFiles(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening block %s: %w", dir, err), b.release())
 	}
-	stones, err := readTombstones(filepath.Join(dir, tombstonesName))
-	if err != nil {
-		return nil, err
-	}
-	b.tombstones.Store(stones)
 	return b, nil
 }
 
-// mapFiles opens what the meta lists.
-func (b *Block) mapFiles() (err error) {
+// mapFiles opens what the meta lists, and the tombstones.
+func (b *Block) mapFiles() error {
+	stones, err := readTombstones(filepath.Join(b.dir, tombstonesName))
+	if err != nil {
+		return err
+	}
+	b.tombstones.Store(stones)
 	var paths []string
 	var sizes []int64
 	for _, file := range b.meta.Files {
@@ -136,7 +131,7 @@ func (b *Block) Close() error {
 // release unmaps everything.
 func (b *Block) release() (err error) {
 	if b.index != nil {
-		err = b.index.Close()
+		err = b.index.close()
 	}
 	return errors.Join(err, unmap(b.segments))
 }

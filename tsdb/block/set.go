@@ -19,6 +19,7 @@ type Set struct {
 	stones   *tombstones
 	skip     merge.Skip
 
+	reader  seriesReader
 	ordinal uint32
 	lset    labels.Labels
 	chunks  []Chunk
@@ -36,7 +37,7 @@ func (b *Block) Select(ctx context.Context, matchers []*labels.Matcher, minT, ma
 	found := roaring.New()
 	if span := (merge.Interval{Min: minT, Max: maxT}); span.Overlaps(b.meta.Interval()) {
 		var err error
-		if found, err = b.index.Select(matchers...); err != nil {
+		if found, err = b.index.Select(ctx, matchers...); err != nil {
 			return nil, errors.Join(err, b.Release())
 		}
 	}
@@ -68,10 +69,8 @@ func (s *Set) Next() bool {
 
 // read reads the current series; false when it has nothing in the bounds or cannot be read.
 func (s *Set) read() bool {
-	lset, entry, err := s.b.index.Series(s.ordinal)
-	if err != nil {
-		err = s.b.damagedEntry(s.ordinal, err)
-	} else {
+	lset, entry, err := s.reader.read(s.b, s.ordinal)
+	if err == nil {
 		s.lset = lset
 		s.chunks, err = s.b.appendChunks(s.chunks[:0], s.ordinal, entry, s.span, s.skip)
 	}

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -136,7 +137,7 @@ func (b *Block) Delete(minT, maxT int64, matchers ...*labels.Matcher) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Release()) }()
-	found, err := b.index.Select(matchers...)
+	found, err := b.index.Select(context.Background(), matchers...)
 	if err != nil || found.IsEmpty() {
 		return err
 	}

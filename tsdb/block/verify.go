@@ -1,6 +1,7 @@
 package block
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -40,16 +41,19 @@ func (r *Report) add(err error) {
 
 // Verify reads every byte of a block: checksums, order, bounds and counts, and whether the index and the chunks belong
 // together without a gap. The error says that the block cannot be opened at all.
-func Verify(dir string) (Report, error) {
+func Verify(ctx context.Context, dir string) (Report, error) {
 	b, err := Open(dir, Options{})
 	if err != nil {
 		return Report{}, err
 	}
 	r := Report{Meta: b.meta, Tombstones: b.Tombstones()}
 	r.add(b.strangers())
-	r.add(b.index.Verify())
+	r.add(b.index.Verify(ctx))
 	v := verifier{b: b, report: &r, tiles: tiles{segments: b.segments}, min: math.MaxInt64, max: math.MinInt64}
 	for ordinal := range b.index.Len() {
+		if ctx.Err() != nil {
+			return r, errors.Join(ctx.Err(), b.Close())
+		}
 		v.series(uint32(ordinal))
 	}
 	r.add(v.tiles.end())
@@ -76,14 +80,15 @@ type verifier struct {
 	report   *Report
 	tiles    tiles
 	it       merge.Iterator
+	reader   seriesReader
 	last     labels.Labels
 	min, max int64
 }
 
 func (v *verifier) series(ordinal uint32) {
-	lset, entry, err := v.b.index.Series(ordinal)
+	lset, entry, err := v.reader.read(v.b, ordinal)
 	if err != nil {
-		v.report.add(v.b.damagedEntry(ordinal, err))
+		v.report.add(err)
 		return
 	}
 	if ordinal > 0 && labels.Compare(v.last, lset) >= 0 {

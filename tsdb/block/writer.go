@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/novacron/novacron/tsdb/chunk"
+	"github.com/novacron/novacron/tsdb/index"
 	"github.com/novacron/novacron/tsdb/merge"
 )
 
@@ -25,9 +26,10 @@ type Writer struct {
 	meta        Meta
 	segments    segments
 	columns     *columns
-	index       indexWriter
+	index       *index.Writer
 	last        labels.Labels
 	entry, head []byte
+	text        []byte
 	failed      error
 	ended       bool
 	// step is told before each step of Commit; an error there stops everything as a power cut would.
@@ -54,10 +56,7 @@ func create(parent string, meta Meta, segment int64) (w *Writer, err error) {
 	if err = os.Mkdir(w.dir, 0o750); err != nil {
 		return nil, err
 	}
-	if w.index, err = createIndex(filepath.Join(w.dir, indexName)); err != nil {
-		os.RemoveAll(w.dir)
-		return nil, err
-	}
+	w.index = index.NewWriter(w.dir)
 	return w, nil
 }
 
@@ -96,7 +95,7 @@ func (w *Writer) add(lset labels.Labels, chunks []Chunk) error {
 		w.entry = state.appendChunk(w.entry, &c)
 		w.meta.Samples += uint64(c.Count)
 	}
-	w.entry = sealEntry(w.entry)
+	w.entry, w.text = sealEntry(w.entry, lset, w.text)
 	w.meta.MinTime = min(w.meta.MinTime, chunks[0].Min)
 	w.meta.MaxTime = max(w.meta.MaxTime, chunks[len(chunks)-1].Max)
 	w.meta.Chunks += uint64(len(chunks))
@@ -173,7 +172,7 @@ func (w *Writer) commit() error {
 		do   func() error
 	}{
 		{"chunks", w.segments.finish},
-		{"index", w.index.Close},
+		{"index", func() error { return writeIndex(w.index, filepath.Join(w.dir, indexName)) }},
 		{"sizes", w.measure},
 		{"meta", w.writeMeta},
 		{"folder", func() error { return syncDir(w.dir) }},
@@ -222,6 +221,5 @@ func (w *Writer) Abort() error {
 	}
 	w.ended = true
 	w.segments.abandon()
-	w.index.Abort()
-	return errors.Join(os.RemoveAll(w.dir), os.RemoveAll(w.final()))
+	return errors.Join(w.index.Close(), os.RemoveAll(w.dir), os.RemoveAll(w.final()))
 }
