@@ -69,7 +69,7 @@ func xorChunk(t require.TestingT, times []int64, values []float64) Chunk {
 			require.Fail(t, "the buffer is too small")
 		}
 	}
-	return Chunk{Kind: chunk.KindXOR, Min: times[0], Max: times[len(times)-1], Count: len(times), Values: buf[:x.Size()]}
+	return Chunk{Kind: chunk.KindXOR, Min: times[0], Max: times[len(times)-1], Count: len(times), Values: x.AppendTo(nil, buf)}
 }
 
 func typeOf(kind chunk.Kind) chunkenc.ValueType {

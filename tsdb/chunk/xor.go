@@ -82,9 +82,12 @@ func (x *XOR) Append(buf []byte, t int64, v float64) bool {
 
 // AppendTo adds the chunk that grows in buf to dst.
 func (x *XOR) AppendTo(dst, buf []byte) []byte {
-	whole := int(x.bits / 64 * 8)
-	dst = binary.BigEndian.AppendUint16(dst, x.n)
-	dst = append(dst, buf[:whole]...)
+	return x.appendStream(binary.BigEndian.AppendUint16(dst, x.n), buf)
+}
+
+// appendStream adds the bits written so far to dst, filled up to a byte.
+func (x *XOR) appendStream(dst, buf []byte) []byte {
+	dst = append(dst, buf[:x.bits/64*8]...)
 	var rest [8]byte
 	binary.BigEndian.PutUint64(rest[:], x.word)
 	return append(dst, rest[:(x.bits%64+7)/8]...)

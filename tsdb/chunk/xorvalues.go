@@ -11,17 +11,16 @@ import (
 // appendXOR appends the XOR form: the bytes that the stream takes, the first value, the stream.
 func appendXOR(dst []byte, vs []float64, s *scratch) []byte {
 	s.bytes = slices.Grow(s.bytes[:0], len(vs)*10+XORSlack)
-	w := bitWriter{buf: s.bytes[:cap(s.bytes)]}
+	buf := s.bytes[:cap(s.bytes)]
 	var x XOR
 	last := bitsOf(vs[0])
 	for _, v := range vs[1:] {
-		x.value(&w, bitsOf(v)^last)
+		x.value(buf, bitsOf(v)^last)
 		last = bitsOf(v)
 	}
-	stream := w.buf[:(w.at+7)/8]
-	dst = binary.AppendUvarint(append(dst, lead(formXOR)), uint64(len(stream)))
+	dst = binary.AppendUvarint(append(dst, lead(formXOR)), uint64(x.bits+7)/8)
 	dst = binary.LittleEndian.AppendUint64(dst, bitsOf(vs[0]))
-	return append(dst, stream...)
+	return x.appendStream(dst, buf)
 }
 
 func decodeXOR(dst []float64, in *input, n int) []float64 {

@@ -340,7 +340,7 @@ func xor(t testing.TB, times []int64, values []float64) []byte {
 	for i, at := range times {
 		require.True(t, x.Append(buf, at, values[i]))
 	}
-	return buf[:x.Size()]
+	return x.AppendTo(nil, buf)
 }
 
 // BenchmarkIterator reads a day of one series at 15 s.
