@@ -10,6 +10,8 @@ GO := go
 GOTEST := $(GO) test -tags $(TAGS)
 TALLY := $(GO) run ./itest/tally
 TOOLS := $(CURDIR)/bin/tools
+# A module of its own, for tests that need more of Prometheus than the program.
+PEER := tsdb/peer
 # Without git's consent, as in a checkout of somebody else's, the program does not know its revision.
 VCS := $(if $(shell git rev-parse -q --verify HEAD 2>/dev/null),,-buildvcs=false)
 # How long each fuzz target runs, the most that a package's tests may take, and the commit that the API is compared with.
@@ -44,7 +46,7 @@ demo: ## show a cluster with real guests on this machine; DEMO_KEEP=1 leaves it 
 test: setup ## everything that CI runs: install, check, test
 	@$(MAKE) check
 	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) -race $(MEMORY) -- -tags $(TAGS) -timeout $(TIMEOUT) -race -p 1 $(CLUSTERS) \
-		-- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES)
+		-- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES) -- -C $(PEER) -timeout $(TIMEOUT) ./...
 
 .PHONY: test-short
 test-short: ## the quick tests, without those that run clusters, for the inner loop
@@ -66,11 +68,13 @@ fmt:
 vet:
 	@$(GO) vet -stdmethods=false -tags $(TAGS) ./...
 	@CGO_ENABLED=0 $(GO) vet -stdmethods=false ./...
+	@$(GO) vet -C $(PEER) -stdmethods=false ./...
 
 .PHONY: lint
 lint:
 	@deploy/setup.sh --build --tools
 	@$(TOOLS)/golangci-lint run --build-tags $(TAGS) ./...
+	@cd $(PEER) && $(TOOLS)/golangci-lint run ./...
 
 # The committed Go code must be what the sources make, and the API must stay readable for programs of the last commit.
 .PHONY: proto
@@ -100,6 +104,13 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 		echo "fuzz  $${file%/*} $${name#func }"; \
 		$(GOTEST) -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
 	done
+
+# The closing line of each engine; all else when it failed.
+.PHONY: conformance
+conformance: ## run Prometheus's own PromQL scripts on the shard
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	$(GO) test -C $(PEER) -count=1 -timeout $(TIMEOUT) -run '^TestConformance$$' -v . >"$$log" 2>&1 || { cat "$$log" >&2; exit 1; }; \
+	sed -n 's/^ *\(.*: \)\{0,1\}\(exception .*\|conformance promql .*\)/\2/p' "$$log"
 
 .PHONY: bench
 bench: bench-raft bench-vm ## measure against others on the same work

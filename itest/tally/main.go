@@ -1,6 +1,8 @@
 // Command tally runs «go test» once or several times, shows what failed and what was skipped, and ends with one line of counts.
 //
 // Usage: tally GO-TEST-ARGUMENT... [-- GO-TEST-ARGUMENT...]
+//
+// A group that begins with -C DIRECTORY runs in the module there.
 package main
 
 import (
@@ -10,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -35,7 +38,7 @@ func run(ctx context.Context, args []string, out io.Writer) bool {
 }
 
 func goTest(ctx context.Context, args []string, t *tally) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	cmd := exec.CommandContext(ctx, "go", command(args)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go passes it on to the tests
 	cmd.Stderr = os.Stderr
 	events, err := cmd.StdoutPipe()
@@ -49,6 +52,15 @@ func goTest(ctx context.Context, args []string, t *tally) error {
 		return err
 	}
 	return cmd.Wait()
+}
+
+// command is what go is called with. It takes -C DIRECTORY, for another module, only before all else.
+func command(args []string) []string {
+	at := 0
+	if len(args) >= 2 && args[0] == "-C" {
+		at = 2
+	}
+	return slices.Concat([]string{"test"}, args[:at], []string{"-json"}, args[at:])
 }
 
 // split cuts the arguments at «--».

@@ -59,3 +59,8 @@ func TestRunOfGoThatCannotStartFails(t *testing.T) {
 func TestSplitsRuns(t *testing.T) {
 	assert.Equal(t, [][]string{{"-race", "./a"}, {"./b"}}, split([]string{"-race", "./a", "--", "./b"}))
 }
+
+func TestOtherModulesComeFirst(t *testing.T) {
+	assert.Equal(t, []string{"test", "-json", "-race", "./a"}, command([]string{"-race", "./a"}))
+	assert.Equal(t, []string{"test", "-C", "x", "-json", "./..."}, command([]string{"-C", "x", "./..."}))
+}

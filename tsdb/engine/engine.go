@@ -24,10 +24,13 @@ type Sample struct {
 }
 
 // HistogramSample is a native histogram at a time in milliseconds: exactly one of Int and Float is set. The engine
-// keeps no reference to it after Append.
+// keeps no reference to it after Append. What it returns has the hint of a gauge where it was written so; else
+// «no reset» where the engine has compared it with the sample before, and «unknown» where not.
 type HistogramSample struct {
-	Ref   Ref
-	T     int64
+	Ref Ref
+	T   int64
+	// ST is since when the histogram has been counting, in milliseconds; 0 where that is not known.
+	ST    int64
 	Int   *histogram.Histogram
 	Float *histogram.FloatHistogram
 }
@@ -38,9 +41,18 @@ type ExemplarSample struct {
 	exemplar.Exemplar
 }
 
+// Start says since when the counter of a sample has been counting. Few sources tell it.
+type Start struct {
+	// Index is the place of the sample in the batch's Samples. Starts are in the order of it.
+	Index int
+	// ST is a time in milliseconds; 0 where it is not known.
+	ST int64
+}
+
 // Batch is what one call appends. The engine keeps none of its slices.
 type Batch struct {
 	Samples    []Sample
+	Starts     []Start
 	Histograms []HistogramSample
 	Exemplars  []ExemplarSample
 }

@@ -114,6 +114,65 @@ func testHistogramCopies(t *testing.T, target Target) {
 	assert.Equal(t, want, sel(t, e, every())[`{__name__="a"}`])
 }
 
+// testHints writes histograms that count on, one that starts again, and a gauge.
+func testHints(t *testing.T, target Target) {
+	const unknown, gauge, reset, goesOn = histogram.UnknownCounterReset, histogram.GaugeType, histogram.CounterReset, histogram.NotCounterReset
+	e, at := target.Open(t), target.Start
+	whole, float := ref(t, e, "__name__", "whole"), ref(t, e, "__name__", "float")
+	var b engine.Batch
+	for i, n := range []uint64{1, 2, 3, 1, 2, 3} {
+		h := smallHistogram(n)
+		if h.CounterResetHint = unknown; i == 1 {
+			h.CounterResetHint = reset // what a writer claims is compared, not believed
+		} else if i == 5 {
+			h.CounterResetHint = gauge
+		}
+		b.Histograms = append(b.Histograms,
+			engine.HistogramSample{Ref: whole, T: at + int64(i), Int: h}, engine.HistogramSample{Ref: float, T: at + int64(i), Float: h.ToFloat(nil)})
+	}
+	store(t, e, b)
+	for _, name := range []string{"whole", "float"} {
+		set, err := e.Select(t.Context(), engine.Selection{Min: at + 1, Max: at + 10, Matchers: match("__name__", name)})
+		require.NoError(t, err)
+		require.True(t, set.Next())
+		var got []histogram.CounterResetHint
+		for it := set.At().Iterator(nil); it.Next() != chunkenc.ValNone; {
+			_, h := it.AtFloatHistogram(nil)
+			got = append(got, h.CounterResetHint)
+		}
+		require.NoError(t, set.Close())
+		require.Len(t, got, 5)
+		// That nothing is known is never wrong.
+		for i, want := range []histogram.CounterResetHint{goesOn, goesOn, unknown, goesOn, gauge} {
+			if got[i] != unknown || want == gauge {
+				assert.Equal(t, want, got[i], "%s %d", name, i)
+			}
+		}
+	}
+}
+
+func testStarts(t *testing.T, target Target) {
+	e, at := target.Open(t), target.Start
+	r := ref(t, e, "__name__", "a")
+	store(t, e, engine.Batch{
+		Samples:    []engine.Sample{{Ref: r, T: at + 10, V: 1}, {Ref: r, T: at + 20, V: 2}, {Ref: r, T: at + 30, V: 3}},
+		Starts:     []engine.Start{{Index: 1, ST: at + 15}},
+		Histograms: []engine.HistogramSample{{Ref: r, T: at + 40, ST: at + 35, Int: smallHistogram(1)}},
+	})
+	if target.Reopen != nil {
+		e = target.Reopen(t, e)
+	}
+	set, err := e.Select(t.Context(), every())
+	require.NoError(t, err)
+	defer set.Close()
+	require.True(t, set.Next())
+	var got []int64
+	for it := set.At().Iterator(nil); it.Next() != chunkenc.ValNone; {
+		got = append(got, it.AtST())
+	}
+	assert.Equal(t, []int64{0, at + 15, 0, at + 35}, got)
+}
+
 func testIterator(t *testing.T, target Target) {
 	e, at := target.Open(t), target.Start
 	r := ref(t, e, "__name__", "a")

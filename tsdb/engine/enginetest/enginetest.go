@@ -34,6 +34,8 @@ func Run(t *testing.T, target Target) {
 		"keeps the bits of values":    testBits,
 		"last write wins":             testLastWins,
 		"histograms are copies":       testHistogramCopies,
+		"hints of counter resets":     testHints,
+		"start times":                 testStarts,
 		"iterators":                   testIterator,
 		"labels":                      testLabels,
 		"label names and values":      testLabelQueries,

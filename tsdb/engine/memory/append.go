@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/novacron/novacron/tsdb/engine"
@@ -34,8 +35,13 @@ func (e *Engine) Append(ctx context.Context, batch engine.Batch) (engine.Appende
 		return engine.Appended{}, err
 	}
 	b := appending{e: e, newest: e.opts.Now().UnixMilli(), touched: map[*window]struct{}{}}
+	starts := batch.Starts
 	for i, s := range batch.Samples {
-		if err := b.add(i, s.Ref, entry{t: s.T, v: s.V}); err != nil {
+		sample := entry{t: s.T, v: s.V}
+		if len(starts) > 0 && starts[0].Index == i {
+			sample.st, starts = starts[0].ST, starts[1:]
+		}
+		if err := b.add(i, s.Ref, sample); err != nil {
 			return b.done, err
 		}
 	}
@@ -105,13 +111,15 @@ func (b *appending) add(i int, ref engine.Ref, s entry) error {
 }
 
 func (b *appending) addHistogram(i int, s engine.HistogramSample) error {
+	copied := entry{t: s.T, st: s.ST}
 	var err error
-	var copied entry
 	switch {
 	case s.Int != nil && s.Float == nil:
-		err, copied = s.Int.Validate(), entry{t: s.T, whole: s.Int.Copy()}
+		err, copied.whole = s.Int.Validate(), s.Int.Copy()
+		copied.whole.CounterResetHint = keptHint(s.Int.CounterResetHint)
 	case s.Float != nil && s.Int == nil:
-		err, copied = s.Float.Validate(), entry{t: s.T, float: s.Float.Copy()}
+		err, copied.float = s.Float.Validate(), s.Float.Copy()
+		copied.float.CounterResetHint = keptHint(s.Float.CounterResetHint)
 	default:
 		err = fmt.Errorf("exactly one of its two forms has to be set")
 	}
@@ -120,6 +128,14 @@ func (b *appending) addHistogram(i int, s engine.HistogramSample) error {
 		return nil
 	}
 	return b.add(i, s.Ref, copied)
+}
+
+// keptHint is what of a hint stays true whatever is written later between two histograms.
+func keptHint(hint histogram.CounterResetHint) histogram.CounterResetHint {
+	if hint == histogram.GaugeType {
+		return hint
+	}
+	return histogram.UnknownCounterReset
 }
 
 func (b *appending) addExemplar(i int, x engine.ExemplarSample) {

@@ -10,16 +10,14 @@ import (
 // iterator walks over the samples of one series. Histograms leave it as copies.
 type iterator struct {
 	samples []entry
-	at      int // -1 before the first
+	at      int    // -1 before the first
+	before  *entry // the histogram right before the first sample, if there is one
 }
 
 var _ chunkenc.Iterator = (*iterator)(nil)
 
-// timestamp is milliseconds since 1970. By this name vet does not take Seek for the one of io.Seeker.
-type timestamp = int64
-
 func (it *iterator) reset(runs []run) {
-	it.samples, it.at = it.samples[:0], -1
+	it.samples, it.at, it.before = it.samples[:0], -1, runs[0].before
 	for _, r := range runs {
 		it.samples = r.appendTo(it.samples)
 	}
@@ -32,7 +30,7 @@ func (it *iterator) Next() chunkenc.ValueType {
 	return it.kind()
 }
 
-func (it *iterator) Seek(t timestamp) chunkenc.ValueType {
+func (it *iterator) Seek(t int64) chunkenc.ValueType {
 	rest := it.samples[max(it.at, 0):]
 	it.at = max(it.at, 0) + sort.Search(len(rest), func(i int) bool { return rest[i].t >= t })
 	return it.kind()
@@ -59,6 +57,9 @@ func (it *iterator) AtHistogram(into *histogram.Histogram) (int64, *histogram.Hi
 		into = &histogram.Histogram{}
 	}
 	s.whole.CopyTo(into)
+	if it.continues() {
+		into.CounterResetHint = histogram.NotCounterReset
+	}
 	return s.t, into
 }
 
@@ -72,9 +73,23 @@ func (it *iterator) AtFloatHistogram(into *histogram.FloatHistogram) (int64, *hi
 	} else {
 		s.float.CopyTo(into)
 	}
+	if it.continues() {
+		into.CounterResetHint = histogram.NotCounterReset
+	}
 	return s.t, into
 }
 
 func (it *iterator) AtT() int64  { return it.samples[it.at].t }
-func (it *iterator) AtST() int64 { return 0 }
+func (it *iterator) AtST() int64 { return it.samples[it.at].st }
 func (it *iterator) Err() error  { return nil }
+
+// continues tells whether the histogram that the iterator stands at counts on from the one right before it.
+func (it *iterator) continues() bool {
+	switch {
+	case it.at > 0:
+		return it.samples[it.at].continues(it.samples[it.at-1])
+	case it.before != nil:
+		return it.samples[0].continues(*it.before)
+	}
+	return false
+}

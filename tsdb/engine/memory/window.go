@@ -81,7 +81,7 @@ func (w *window) add(ref engine.Ref, s entry) {
 		w.logEntry(p, s)
 		return
 	}
-	if s.isHistogram() {
+	if !s.isPlain() {
 		w.logEntry(p, s)
 		return
 	}
@@ -115,7 +115,7 @@ func (w *window) flush() error {
 
 // points are the rows that storage has of a part with offsets in the bounds, both inclusive. They stay as they are.
 func (w *window) points(p *part, lo, hi int64) ([]*tstorage.DataPoint, error) {
-	if p.stored == 0 {
+	if p.stored == 0 || lo > hi {
 		return nil, nil
 	}
 	points, err := w.storage.Select(p.name, nil, lo+firstOffset, hi+firstOffset+1)

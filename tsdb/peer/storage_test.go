@@ -1,0 +1,84 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+
+	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/engine/memory"
+	"github.com/novacron/novacron/tsdb/query"
+)
+
+// engines are the stores under test, by name. Each opens an empty one that takes samples of any time; reopen closes it and
+// opens it again with what it holds, nil where nothing outlives a Close.
+var engines = map[string]struct {
+	open   func(testing.TB) engine.Engine
+	reopen func(testing.TB, engine.Engine) engine.Engine
+}{
+	"memory": {open: func(testing.TB) engine.Engine { return memory.Open(memory.Options{}) }},
+}
+
+// shard is an engine as Prometheus's storage. What it does not name is not called by the tests.
+type shard struct {
+	storage.Storage
+	query.Queryable
+	store engine.Engine
+}
+
+func newShard(store engine.Engine) *shard {
+	return &shard{Queryable: query.NewQueryable(store), store: store}
+}
+
+func (s *shard) Querier(minT, maxT int64) (storage.Querier, error) {
+	return s.Queryable.Querier(minT, maxT)
+}
+
+func (s *shard) ChunkQuerier(minT, maxT int64) (storage.ChunkQuerier, error) {
+	return s.Queryable.ChunkQuerier(minT, maxT)
+}
+
+func (s *shard) Close() error { return s.store.Close() }
+
+func (s *shard) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	return &appender{ctx: ctx, store: s.store}
+}
+
+// appender gathers one batch.
+type appender struct {
+	ctx   context.Context
+	store engine.Engine
+	batch engine.Batch
+}
+
+func (a *appender) Append(_ storage.SeriesRef, lset labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, _ storage.AppendV2Options) (storage.SeriesRef, error) {
+	ref, err := a.store.Ref(lset)
+	if err != nil {
+		return 0, err
+	}
+	if h != nil || fh != nil {
+		a.batch.Histograms = append(a.batch.Histograms, engine.HistogramSample{Ref: ref, T: t, ST: st, Int: h, Float: fh})
+	} else {
+		if st != 0 {
+			a.batch.Starts = append(a.batch.Starts, engine.Start{Index: len(a.batch.Samples), ST: st})
+		}
+		a.batch.Samples = append(a.batch.Samples, engine.Sample{Ref: ref, T: t, V: v})
+	}
+	return storage.SeriesRef(ref), nil
+}
+
+func (a *appender) Commit() error {
+	done, err := a.store.Append(a.ctx, a.batch)
+	a.batch = engine.Batch{}
+	for _, refusal := range done.Refused {
+		err = errors.Join(err, fmt.Errorf("commit: %w", &refusal))
+	}
+	return err
+}
+
+func (a *appender) Rollback() error { a.batch = engine.Batch{}; return nil }

@@ -1,0 +1,212 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// Options make an Engine.
+type Options struct {
+	Limits Limits
+	// Lookback is how old the value of an instant selector may be; 0 means 5 min.
+	Lookback time.Duration
+	// ActiveLog is the file that tells after a crash which queries were running; empty for none.
+	ActiveLog string
+	// Tiers has range queries read windows in place of raw samples where the answer stays the same; see Rewrite.
+	Tiers bool
+	// Logger is told of queries that were running when the process died; nil tells nobody.
+	Logger *slog.Logger
+}
+
+// Engine evaluates PromQL. It is made by New and closed with Close.
+type Engine struct {
+	opts   Options
+	limits Limits
+	promql *promql.Engine
+	active *activeLog
+}
+
+var _ promql.QueryEngine = (*Engine)(nil)
+
+// ParserOptions are the parts of PromQL that are on beyond its stable core.
+func ParserOptions() parser.Options {
+	return parser.Options{
+		EnableExperimentalFunctions: true, ExperimentalDurationExpr: true,
+		EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true,
+	}
+}
+
+// New makes an engine. Queries that were running when the process last died are told to the logger, and by Unfinished.
+func New(opts Options) (*Engine, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Lookback <= 0 {
+		opts.Lookback = 5 * time.Minute
+	}
+	e := &Engine{opts: opts, limits: opts.Limits.withDefaults()}
+	var err error
+	if e.active, err = openActiveLog(opts.ActiveLog, e.limits.Concurrent, time.Now); err != nil {
+		return nil, err
+	}
+	for _, q := range e.active.unfinished {
+		opts.Logger.Warn("a query was running when the process died", "query", q.Query, "started", q.Started)
+	}
+	e.promql = promql.NewEngine(promql.EngineOpts{
+		Logger: opts.Logger, Timeout: e.limits.Timeout, MaxSamples: int(e.limits.Bytes / sampleBytes),
+		ActiveQueryTracker: e.active, LookbackDelta: opts.Lookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		EnableAtModifier:         true, EnableNegativeOffset: true, EnableDelayedNameRemoval: true, EnablePerStepStats: true,
+		UseStartTimestamps: true, Parser: parser.NewParser(ParserOptions()),
+	})
+	return e, nil
+}
+
+// Unfinished are the queries that were running when the process last died.
+func (e *Engine) Unfinished() []Running { return e.active.unfinished }
+
+// Close ends the engine; no query may be running.
+func (e *Engine) Close() error { return e.promql.Close() } // closes the active log too
+
+// NewInstantQuery prepares a query for one time. It satisfies promql.QueryEngine.
+func (e *Engine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, expr string, at time.Time) (promql.Query, error) {
+	waiting, cancel := context.WithTimeout(ctx, e.limits.Timeout)
+	defer cancel()
+	b := &budget{limits: e.limits}
+	inner, err := e.promql.NewInstantQuery(waiting, guard{q, b}, opts, expr, at)
+	return e.limited(inner, b, err)
+}
+
+// NewRangeQuery prepares a query for the times from start to end by step. It satisfies promql.QueryEngine.
+func (e *Engine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, expr string, start, end time.Time, step time.Duration) (promql.Query, error) {
+	waiting, cancel := context.WithTimeout(ctx, e.limits.Timeout)
+	defer cancel()
+	b := &budget{limits: e.limits}
+	inner, err := e.promql.NewRangeQuery(waiting, guard{q, b}, opts, expr, start, end, step)
+	return e.limited(inner, b, err)
+}
+
+func (e *Engine) limited(inner promql.Query, b *budget, err error) (promql.Query, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &limitedQuery{inner, e, b}, nil
+}
+
+// limitedQuery explains why it was ended.
+type limitedQuery struct {
+	promql.Query
+	engine *Engine
+	budget *budget
+}
+
+func (q *limitedQuery) Exec(ctx context.Context) *promql.Result {
+	result := q.Query.Exec(ctx)
+	result.Err = q.engine.explain(ctx, result.Err, q.budget)
+	return result
+}
+
+// explain makes of PromQL's errors about limits those that name the limit. That the caller's own time is up is no limit.
+func (e *Engine) explain(ctx context.Context, err error, b *budget) error {
+	var known *LimitError
+	var many promql.ErrTooManySamples
+	var late promql.ErrQueryTimeout
+	switch {
+	case err == nil, errors.As(err, &known):
+		return err
+	case b.broken.Load() != nil:
+		return b.broken.Load()
+	case errors.As(err, &many):
+		return &LimitError{"bytes", "more", fmt.Sprintf("%d (%d samples at one time)", e.limits.Bytes, e.limits.Bytes/sampleBytes),
+			"ask for less time, fewer series or a longer step, or raise the limit"}
+	case ctx.Err() == nil && (errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)):
+		return &LimitError{"timeout", "more", e.limits.Timeout.String(), "ask for less time or fewer series, or raise the limit"}
+	}
+	return err
+}
+
+// Stats say what a query took.
+type Stats struct {
+	// Samples and Series were read from the store; Peak is how many samples were held at one time.
+	Samples, Series, Peak int64
+	// Elapsed is the time of the whole query, waiting for its turn included.
+	Elapsed time.Duration
+}
+
+// Answer is what a query came to. Value is a promql.Scalar, promql.String, promql.Vector or promql.Matrix.
+type Answer struct {
+	Value parser.Value
+	// Warnings say why the answer may be wrong, Infos what may be meant otherwise.
+	Warnings, Infos []string
+	Stats           Stats
+}
+
+// Range is the times of a range query: from Start to End, both inclusive, by Step.
+type Range struct {
+	Start, End time.Time
+	Step       time.Duration
+}
+
+// maxSteps bounds the points of each series of an answer, as Prometheus does.
+const maxSteps = 11_000
+
+func (r Range) check() error {
+	switch {
+	case r.Step <= 0:
+		return fmt.Errorf("the step is %s: it must be above zero", r.Step)
+	case r.End.Before(r.Start):
+		return fmt.Errorf("the range ends (%s) before it starts (%s)", r.End.Format(time.RFC3339), r.Start.Format(time.RFC3339))
+	case r.End.Sub(r.Start)/r.Step >= maxSteps:
+		return &LimitError{"steps", fmt.Sprint(int64(r.End.Sub(r.Start)/r.Step) + 1), fmt.Sprint(maxSteps), "ask for less time or a longer step"}
+	}
+	return nil
+}
+
+// Instant evaluates an expression at one time.
+func (e *Engine) Instant(ctx context.Context, q storage.Queryable, expr string, at time.Time) (Answer, error) {
+	started := time.Now()
+	query, err := e.NewInstantQuery(ctx, q, nil, expr, at)
+	if err != nil {
+		return Answer{}, err
+	}
+	return run(ctx, query, started)
+}
+
+// Range evaluates an expression at many times.
+func (e *Engine) Range(ctx context.Context, q storage.Queryable, expr string, r Range) (Answer, error) {
+	started := time.Now()
+	if err := r.check(); err != nil {
+		return Answer{}, err
+	}
+	query, err := e.NewRangeQuery(ctx, q, nil, expr, r.Start, r.End, r.Step)
+	if err != nil {
+		return Answer{}, err
+	}
+	return run(ctx, query, started)
+}
+
+// run does not close the query: that would take the values of the answer away.
+func run(ctx context.Context, query promql.Query, started time.Time) (Answer, error) {
+	result := query.Exec(ctx)
+	a := Answer{Value: result.Value, Stats: Stats{Elapsed: time.Since(started)}}
+	a.Warnings, a.Infos = texts(result.Warnings, query.String())
+	if samples := query.Stats().Samples; samples != nil {
+		a.Stats.Peak = int64(samples.PeakSamples)
+	}
+	if limited, is := query.(*limitedQuery); is {
+		a.Stats.Samples, a.Stats.Series = limited.budget.samples.Load(), limited.budget.series.Load()
+	}
+	return a, result.Err
+}
+
+func texts(all annotations.Annotations, expr string) (warnings, infos []string) {
+	return all.AsStrings(expr, 0, 0)
+}
