@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -20,11 +21,45 @@ func (e *Engine) Ref(lset labels.Labels) (engine.Ref, error) {
 	if e.closed {
 		return 0, engine.ErrClosed
 	}
-	lset = lset.WithoutEmpty()
-	if ref := e.index.find(lset); ref != 0 {
-		return ref, nil
+	id, created, err := e.index.GetOrCreate(lset)
+	if err != nil {
+		return 0, err
 	}
-	return e.index.add(lset)
+	ref := e.ref(id)
+	if created {
+		e.idle[ref] = false
+	}
+	return ref, nil
+}
+
+// ref names the series that has an id now. Its generation tells it from those that had the id before.
+func (e *Engine) ref(id uint32) engine.Ref {
+	return engine.Ref(e.index.Generation(id))<<32 | engine.Ref(id)
+}
+
+// matching are the series that match, in the order of their ids or of their labels.
+func (e *Engine) matching(ctx context.Context, sorted bool, matchers ...*labels.Matcher) ([]engine.Ref, error) {
+	found, err := e.index.Select(ctx, matchers...)
+	if err != nil {
+		return nil, err
+	}
+	var ids []uint32
+	if sorted {
+		ids = e.index.Sort(found)
+	} else {
+		ids = found.ToArray()
+	}
+	refs := make([]engine.Ref, len(ids))
+	for i, id := range ids {
+		refs[i] = e.ref(id)
+	}
+	return refs, nil
+}
+
+// labels of a series.
+func (e *Engine) labels(ref engine.Ref) labels.Labels {
+	lset, _ := e.index.Labels(uint32(ref))
+	return lset
 }
 
 // Append stores a batch. An error can only come before anything is stored, or from tstorage.
@@ -77,7 +112,7 @@ func (b *appending) refuse(reason engine.Reason, index int, format string, args 
 // admit checks what every sample has to hold.
 func (b *appending) admit(i int, ref engine.Ref, t int64) bool {
 	e := b.e
-	if e.index.series[ref] == nil {
+	if _, known := e.idle[ref]; !known {
 		b.refuse(engine.ReasonUnknownSeries, i, "sample %d: no series has the reference %d: ask for a new one by the labels", i, ref)
 		return false
 	}
@@ -139,7 +174,7 @@ func keptHint(hint histogram.CounterResetHint) histogram.CounterResetHint {
 }
 
 func (b *appending) addExemplar(i int, x engine.ExemplarSample) {
-	if b.e.index.series[x.Ref] == nil {
+	if _, known := b.e.idle[x.Ref]; !known {
 		b.refuse(engine.ReasonUnknownSeries, i, "exemplar %d: no series has the reference %d: ask for a new one by the labels", i, x.Ref)
 		return
 	}
@@ -201,15 +236,17 @@ func (e *Engine) forgetSeries() {
 			live[ref] = struct{}{}
 		}
 	}
-	for ref, s := range e.index.series {
+	gone := roaring.New()
+	for ref, idle := range e.idle {
 		_, lives := live[ref]
-		if !lives && s.idle {
-			e.index.remove(ref, e.opts.Now())
-			delete(e.exemplars.of, ref)
+		if e.idle[ref] = !lives; lives || !idle {
 			continue
 		}
-		s.idle = !lives
+		gone.Add(uint32(ref))
+		delete(e.idle, ref)
+		delete(e.exemplars.of, ref)
 	}
+	e.index.Remove(gone)
 }
 
 // Delete forgets the samples in the bounds of the series that match.
@@ -219,14 +256,16 @@ func (e *Engine) Delete(ctx context.Context, minT, maxT int64, matchers ...*labe
 	if err := e.ready(ctx); err != nil {
 		return err
 	}
-	refs := e.index.matching(matchers)
+	refs, err := e.matching(ctx, false, matchers...)
+	if err != nil {
+		return err
+	}
 	for number, w := range e.windows {
 		for _, ref := range refs {
 			if err := w.remove(ref, minT, maxT); err != nil {
 				return err
 			}
 		}
-		var err error
 		if e.windows[number], err = w.rebuilt(); err != nil {
 			return err
 		}

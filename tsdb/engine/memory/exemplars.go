@@ -52,8 +52,12 @@ func (e *Engine) Exemplars(ctx context.Context, minT, maxT int64, matchers ...*l
 		return nil, err
 	}
 	var found []engine.SeriesExemplars
-	for _, ref := range e.index.matching(matchers) {
-		s := engine.SeriesExemplars{Labels: e.index.series[ref].labels}
+	refs, err := e.matching(ctx, true, matchers...)
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range refs {
+		s := engine.SeriesExemplars{Labels: e.labels(ref)}
 		for _, one := range e.exemplars.of[ref] {
 			if minT <= one.Ts && one.Ts <= maxT {
 				s.Exemplars = append(s.Exemplars, one)
@@ -63,6 +67,5 @@ func (e *Engine) Exemplars(ctx context.Context, minT, maxT int64, matchers ...*l
 			found = append(found, s)
 		}
 	}
-	slices.SortFunc(found, func(a, b engine.SeriesExemplars) int { return labels.Compare(a.Labels, b.Labels) })
 	return found, nil
 }

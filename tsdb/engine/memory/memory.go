@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/model/exemplar"
 
 	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/index"
 )
 
 // Options bound the engine. A zero bound is none, except where it says otherwise.
@@ -34,11 +35,8 @@ type Options struct {
 	Ahead time.Duration
 	// MaxSamples bounds memory: with more, the oldest windows are dropped, and Logger told. The newest stays.
 	MaxSamples int
-	// MaxSeries, MaxSeriesPerMetric and MaxSeriesPerJob bound how many series there are in all, of one metric's name
-	// and of one value of the label job.
-	MaxSeries, MaxSeriesPerMetric, MaxSeriesPerJob int
-	// MaxLabels and MaxValueBytes bound one series; 0 means 40 labels and 4 KiB for a name or value.
-	MaxLabels, MaxValueBytes int
+	// Series bounds what series there may be; the zero value means index.DefaultLimits.
+	Series index.Limits
 	// MaxExemplars bounds the exemplars of all series together, the oldest go first; 0 means 100,000.
 	MaxExemplars int
 	// Now is the clock; nil is the machine's.
@@ -48,14 +46,12 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	fill := func(n *int, by int) {
-		if *n == 0 {
-			*n = by
-		}
+	if o.Series == (index.Limits{}) {
+		o.Series = index.DefaultLimits()
 	}
-	fill(&o.MaxLabels, 40)
-	fill(&o.MaxValueBytes, 4096)
-	fill(&o.MaxExemplars, 100_000)
+	if o.MaxExemplars == 0 {
+		o.MaxExemplars = 100_000
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -71,11 +67,12 @@ type Engine struct {
 
 	mu        sync.RWMutex // writers are alone: tstorage loses samples to readers at the same time
 	closed    bool
-	index     *index
-	windows   map[int64]*window // by number, see split
-	order     []int64           // the numbers of the windows, sorted
-	maxT      int64             // time of the newest sample that was ever stored
-	any       bool              // maxT is set
+	index     *index.Mem
+	idle      map[engine.Ref]bool // of all series: whether the last round of forgetting found no sample of it
+	windows   map[int64]*window   // by number, see split
+	order     []int64             // the numbers of the windows, sorted
+	maxT      int64               // time of the newest sample that was ever stored
+	any       bool                // maxT is set
 	exemplars exemplars
 }
 
@@ -85,7 +82,7 @@ var _ engine.Engine = (*Engine)(nil)
 func Open(opts Options) *Engine {
 	opts = opts.withDefaults()
 	return &Engine{
-		opts: opts, index: newIndex(opts), windows: map[int64]*window{},
+		opts: opts, index: index.New(opts.Series, opts.Now), idle: map[engine.Ref]bool{}, windows: map[int64]*window{},
 		exemplars: exemplars{limit: opts.MaxExemplars, of: map[engine.Ref][]exemplar.Exemplar{}},
 	}
 }
@@ -95,7 +92,7 @@ func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	e.index, e.windows, e.order = newIndex(e.opts), map[int64]*window{}, nil
+	e.index, e.idle, e.windows, e.order = nil, nil, nil, nil
 	return nil
 }
 

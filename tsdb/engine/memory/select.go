@@ -1,11 +1,9 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -58,10 +56,9 @@ func (e *Engine) find(ctx context.Context, minT, maxT int64, matchers []*labels.
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
-	refs := e.index.matching(matchers)
-	slices.Sort(refs) // the order of making: the same question gets the same answer
-	if sorted {
-		slices.SortFunc(refs, func(a, b engine.Ref) int { return labels.Compare(e.index.series[a].labels, e.index.series[b].labels) })
+	refs, err := e.matching(ctx, sorted, matchers...)
+	if err != nil {
+		return nil, err
 	}
 	var found []series
 	for i, ref := range refs {
@@ -73,7 +70,7 @@ func (e *Engine) find(ctx context.Context, minT, maxT int64, matchers []*labels.
 			return nil, err
 		}
 		if len(runs) > 0 {
-			found = append(found, series{e.index.series[ref].labels, runs})
+			found = append(found, series{e.labels(ref), runs})
 		}
 		if limit > 0 && len(found) == limit {
 			break
@@ -157,31 +154,8 @@ func (e *Engine) collect(ctx context.Context, minT, maxT int64, limit int, match
 func (e *Engine) Cardinality(top int) engine.Cardinality {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	byMetric, byLabel, byPair, bytes := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
-	for l, refs := range e.index.postings {
-		n := uint64(len(refs))
-		if l.Name == metricName {
-			byMetric[l.Value] += n
-		}
-		byLabel[l.Name]++
-		byPair[l.Name+"="+l.Value] = n
-		bytes[l.Name] += uint64(len(l.Value))
+	if e.closed {
+		return engine.Cardinality{}
 	}
-	c := engine.Cardinality{
-		Series: uint64(len(e.index.series)), Labels: uint64(len(byLabel)), Values: uint64(len(byPair)),
-		ByMetric: largest(byMetric, top), ByLabel: largest(byLabel, top), ByPair: largest(byPair, top), BytesByLabel: largest(bytes, top),
-	}
-	c.Churned = c.Series + e.index.leftSince(e.opts.Now().Add(-24*time.Hour))
-	return c
-}
-
-func largest(counts map[string]uint64, top int) []engine.Count {
-	list := make([]engine.Count, 0, len(counts))
-	for name, n := range counts {
-		list = append(list, engine.Count{Name: name, Count: n})
-	}
-	slices.SortFunc(list, func(a, b engine.Count) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
-	})
-	return list[:min(top, len(list))]
+	return e.index.Cardinality(top)
 }
