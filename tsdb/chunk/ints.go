@@ -122,7 +122,7 @@ func reduce(xs []int64) uint64 {
 			factor = shared(factor, uint64(abs(xs[i])))
 		}
 	}
-	if factor < 2 || factor >= 1<<63 {
+	if factor < 2 {
 		return 1
 	}
 	for i, x := range xs {

@@ -52,9 +52,9 @@ func unpack(dst *block, src []byte, n int, w uint, base uint64) {
 		src = padded[:]
 	}
 	switch {
-	case w <= 14:
+	case w <= 15:
 		unpackFours(dst, src, w, base)
-	case w <= 28:
+	case w <= 29:
 		unpackTwos(dst, src, w, base)
 	case w <= 56:
 		unpackOnes(dst, src, w, base)
@@ -64,7 +64,8 @@ func unpack(dst *block, src []byte, n int, w uint, base uint64) {
 }
 
 // The unpackers take eight numbers, which are w bytes, in a round. A word that begins at the byte of a number's first
-// bit holds 57 bits of use: four, two or one whole number.
+// bit holds at least 57 bits from there on, 60 where every fourth number begins and 58 where every second does: one
+// whole number or four or two of them.
 
 func unpackFours(dst *block, src []byte, w uint, base uint64) {
 	mask := uint64(1)<<w - 1

@@ -37,6 +37,9 @@ const (
 	CounterColumns = ColumnFirstT | ColumnLastT | ColumnFirst | ColumnLast | ColumnIncrease
 )
 
+// derived says, beside the set of the columns stored, that an Increase of 0 stands for Last - First: most are that.
+const derived = AllColumns + 1
+
 // timeColumns are the columns of times.
 const timeColumns = ColumnEnd | ColumnFirstT | ColumnLastT
 
@@ -71,10 +74,15 @@ func AppendWindows(dst []byte, w *Windows) []byte {
 		rows = n
 		present |= c
 	}
+	increase := w.Increase
+	if counter := ColumnFirst | ColumnLast | ColumnIncrease; present&counter == counter {
+		if short, ok := derive(w); ok {
+			increase = short
+			present |= derived
+		}
+	}
 	dst = append(dst, lead(0))
 	dst = binary.AppendUvarint(dst, uint64(present))
-	s := borrow()
-	defer s.giveBack()
 	var column []byte
 	for c := ColumnEnd; c < AllColumns; c <<= 1 {
 		switch {
@@ -82,6 +90,8 @@ func AppendWindows(dst []byte, w *Windows) []byte {
 			continue
 		case c&timeColumns != 0:
 			column = AppendTimes(column[:0], *w.times(c))
+		case c == ColumnIncrease:
+			column = AppendValues(column[:0], increase)
 		default:
 			column = AppendValues(column[:0], *w.values(c))
 		}
@@ -91,12 +101,34 @@ func AppendWindows(dst []byte, w *Windows) []byte {
 	return dst
 }
 
+// derive replaces each Increase that is Last - First by 0; false when another one is 0 already.
+func derive(w *Windows) ([]float64, bool) {
+	short := make([]float64, len(w.Increase))
+	for i, increase := range w.Increase {
+		if increase == increase && bitsOf(increase) == bitsOf(w.Last[i]-w.First[i]) { // processors differ in their NaNs
+			continue
+		}
+		if bitsOf(increase) == 0 {
+			return nil, false
+		}
+		short[i] = increase
+	}
+	return short, true
+}
+
 // DecodeWindows reads the asked ones of n rows of columns into dst, whose room it uses again; all others, and those
 // that were not stored, become empty. Errors wrap ErrCorrupt; dst then holds nothing that is of use.
 func DecodeWindows(dst *Windows, src []byte, n int, columns Columns) error {
 	in := open("windows", src, n)
 	in.form(0)
-	present := Columns(in.count("set of columns", int(AllColumns)))
+	present := Columns(in.count("set of columns", int(AllColumns|derived)))
+	asked := columns
+	if present&derived != 0 && columns&ColumnIncrease != 0 {
+		columns |= ColumnFirst | ColumnLast
+		if in.err == nil && present&columns&(ColumnFirst|ColumnLast) != ColumnFirst|ColumnLast {
+			in.fail("an increase of what is not there, columns %#x", present)
+		}
+	}
 	for c := ColumnEnd; c < AllColumns; c <<= 1 {
 		var column []byte
 		if present&c != 0 {
@@ -110,7 +142,27 @@ func DecodeWindows(dst *Windows, src []byte, n int, columns Columns) error {
 			return fmt.Errorf("column %d of windows: %w", bits.TrailingZeros16(uint16(c)), err)
 		}
 	}
-	return in.close()
+	if err := in.close(); err != nil {
+		return err
+	}
+	if present&derived != 0 {
+		dst.restore(asked)
+	}
+	return nil
+}
+
+// restore puts the increases in that derive has left out, and empties what only they were read for.
+func (w *Windows) restore(asked Columns) {
+	for i, increase := range w.Increase {
+		if bitsOf(increase) == 0 {
+			w.Increase[i] = w.Last[i] - w.First[i]
+		}
+	}
+	for _, c := range [...]Columns{ColumnFirst, ColumnLast} {
+		if vs := w.values(c); asked&c == 0 {
+			*vs = (*vs)[:0]
+		}
+	}
 }
 
 // decode reads one column, or empties it.

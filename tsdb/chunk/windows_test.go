@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,6 +19,14 @@ func someWindows(t *rapid.T) (Windows, int) {
 			*w.times(c) = resized(someTimes(t), n)
 		default:
 			*w.values(c) = resized(someValues(t), n)
+		}
+	}
+	if len(w.First) > 0 && len(w.Last) > 0 && rapid.Bool().Draw(t, "counter") {
+		w.Increase = make([]float64, n)
+		for i := range w.Increase {
+			if w.Increase[i] = w.Last[i] - w.First[i]; rapid.IntRange(0, 20).Draw(t, "reset") == 0 {
+				w.Increase[i] = rapid.SampledFrom([]float64{0, 1, math.Copysign(0, -1), math.NaN()}).Draw(t, "increase")
+			}
 		}
 	}
 	return w, n
@@ -53,6 +62,24 @@ func TestWindowsComeBack(t *testing.T) {
 		require.ErrorIs(t, DecodeWindows(&got, append(src, 0), n, AllColumns), ErrCorrupt)
 		require.ErrorIs(t, DecodeWindows(&got, src[:len(src)-1], n, AllColumns), ErrCorrupt)
 	})
+}
+
+// A counter that never began again takes nothing for its increases.
+func TestIncreaseIsSmall(t *testing.T) {
+	r := newRand(5)
+	var w Windows
+	for v := 0.0; len(w.Last) < 288; {
+		first := v
+		v = round(v+r.Float64()*20, 100)
+		w.First, w.Last, w.Increase = append(w.First, first), append(w.Last, v), append(w.Increase, v-first)
+	}
+	with := len(AppendWindows(nil, &w))
+	increase := w.Increase
+	w.Increase = nil
+	require.Less(t, with-len(AppendWindows(nil, &w)), 20)
+	w.Increase = increase
+	w.Increase[7]++
+	require.Less(t, len(AppendWindows(nil, &w))-with, 40)
 }
 
 func TestWindowsOfUnequalLength(t *testing.T) {
