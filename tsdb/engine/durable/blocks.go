@@ -70,22 +70,32 @@ func (set *blockSet) add(folder string) error {
 
 // removeReplaced takes out the blocks that a merge has replaced: a crash came before they were removed.
 func (set *blockSet) removeReplaced(keep bool) error {
-	replaced := map[uuid.UUID]bool{}
-	for _, b := range set.list() {
-		for _, source := range b.Meta().Sources {
-			replaced[source] = true
-		}
-	}
 	var gone []*block.Block
-	for _, b := range set.list() {
-		if m := b.Meta(); replaced[m.ID] {
-			gone = append(gone, b)
-		}
+	for _, d := range block.Deletions(set.metas(), 0, block.Policy{}) {
+		gone = append(gone, set.find(d.Block.ID))
 	}
 	if keep {
 		return set.forget(gone)
 	}
 	return set.remove(gone...)
+}
+
+func (set *blockSet) metas() []block.Meta {
+	var metas []block.Meta
+	for _, b := range set.list() {
+		metas = append(metas, b.Meta())
+	}
+	return metas
+}
+
+// find returns the block with an id, or nil.
+func (set *blockSet) find(id uuid.UUID) *block.Block {
+	for _, b := range set.list() {
+		if m := b.Meta(); m.ID == id {
+			return b
+		}
+	}
+	return nil
 }
 
 // list returns the blocks there are.

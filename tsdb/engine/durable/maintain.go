@@ -3,10 +3,13 @@ package durable
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"path/filepath"
 	"time"
 
 	"github.com/novacron/novacron/tsdb/block"
+	"github.com/novacron/novacron/tsdb/engine"
 )
 
 func folderOf(dir string, meta block.Meta) string { return filepath.Join(dir, meta.ID.String()) }
@@ -28,22 +31,93 @@ func (s *Store) maintainNowAndThen(ctx context.Context) {
 }
 
 // Maintain seals what is old enough by the clock, merges blocks, makes the windows of the tiers, and drops what its
-// retention no longer covers.
+// retention no longer covers. Where one of these fails the others are done all the same.
 func (s *Store) Maintain(ctx context.Context) error {
+	if s.options.ReadOnly {
+		return engine.ErrReadOnly
+	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	err := s.seal(ctx, s.sealable(s.options.Clock()))
+	now := s.options.Clock()
+	err := s.seal(ctx, s.sealable(now))
 	s.forget()
-	return errors.Join(err)
+	return errors.Join(err, s.roll(ctx), s.mergeBlocks(ctx, now), s.expire(ctx, now))
 }
 
 // Flush seals everything that the head has, whatever its age: a folder that is opened next has an empty log. Samples
 // older than the newest are refused from then on.
 func (s *Store) Flush(ctx context.Context) error {
+	if s.options.ReadOnly {
+		return engine.ErrReadOnly
+	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	_, newest := s.head.bounds()
-	err := s.seal(ctx, s.head.align(newest)+s.head.spanLength)
+	err := s.seal(ctx, math.MaxInt64)
 	s.forget()
 	return err
+}
+
+// policy is what block's planner goes by.
+func (s *Store) policy() block.Policy {
+	span := s.head.spanLength
+	ranges := block.DefaultRanges()
+	ranges[engine.TierRaw] = []int64{span, 3 * span, 12 * span}
+	r := s.options.Retention
+	rolled := int64(math.MaxInt64)
+	for _, tier := range tiers {
+		rolled = min(rolled, s.blocks.rolledThrough(tier))
+	}
+	return block.Policy{
+		Ranges: ranges, Rolled: rolled, Settle: s.options.Window.Milliseconds(),
+		Retention: map[engine.Tier]int64{
+			engine.TierRaw: r.Raw.Milliseconds(), engine.TierFiveMinutes: r.FiveMinutes.Milliseconds(), engine.TierHour: r.Hour.Milliseconds(),
+		},
+		Budget: uint64(max(r.Bytes, 0)), Young: 2 * span,
+	}
+}
+
+// mergeBlocks does the merges that are due, one after the other.
+func (s *Store) mergeBlocks(ctx context.Context, now time.Time) error {
+	for {
+		job, due := block.NextMerge(s.blocks.metas(), now.UnixMilli(), s.policy())
+		if !due {
+			return nil
+		}
+		if err := s.merge(ctx, job); err != nil {
+			return fmt.Errorf("merging %d blocks from %s on: %w", len(job.Blocks), stamp(job.Blocks[0].MinTime), err)
+		}
+	}
+}
+
+// merge makes the blocks of a job and puts them in the place of those they were made of.
+func (s *Store) merge(ctx context.Context, job block.Job) error {
+	var old []*block.Block
+	for i := range job.Blocks {
+		old = append(old, s.blocks.find(job.Blocks[i].ID))
+	}
+	var made []string
+	for _, r := range job.Ranges {
+		meta, err := block.Merge(ctx, s.blocks.dir, old, block.MergeOptions{Range: &r, Level: job.Level, OnDamage: s.damaged})
+		if errors.Is(err, block.ErrEmpty) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		made = append(made, folderOf(s.blocks.dir, meta))
+	}
+	return s.blocks.replace(made, old)
+}
+
+// expire drops the blocks that the retention no longer covers, and says which and why.
+func (s *Store) expire(ctx context.Context, now time.Time) error {
+	var errs []error
+	for _, d := range block.Deletions(s.blocks.metas(), now.UnixMilli(), s.policy()) {
+		if d.Cause == block.CauseBudget {
+			s.options.Log.Warn("samples are dropped before their retention ends: the blocks exceed the disk budget",
+				"tier", d.Block.Tier, "from", stamp(d.Block.MinTime), "to", stamp(d.Block.MaxTime), "bytes", d.Block.Bytes, "budget", s.options.Retention.Bytes)
+		}
+		errs = append(errs, s.blocks.remove(s.blocks.find(d.Block.ID)))
+	}
+	return errors.Join(append(errs, s.expireByRules(ctx, now))...)
 }

@@ -69,6 +69,11 @@ func (s *Store) Select(ctx context.Context, sel engine.Selection) (engine.Series
 
 // streams are the places that have series of the selection: the blocks, and the head.
 func (s *Store) streams(ctx context.Context, v *view, sel engine.Selection) ([]stream, error) {
+	return s.streamsBeside(ctx, v, sel, false)
+}
+
+// streamsBeside are the streams of a view, all sorted where others stand beside them.
+func (s *Store) streamsBeside(ctx context.Context, v *view, sel engine.Selection, others bool) ([]stream, error) {
 	var streams []stream
 	for _, b := range v.blocks {
 		st, err := newBlockStream(ctx, b, sel, s.damaged)
@@ -87,7 +92,7 @@ func (s *Store) streams(ctx context.Context, v *view, sel engine.Selection) ([]s
 		return nil, err
 	}
 	list := ids.ToArray()
-	if sel.Sorted || len(streams) > 0 {
+	if sel.Sorted || others || len(streams) > 0 {
 		list = s.index.Sort(ids)
 	}
 	return append(streams, s.newHeadStream(list, v.spans, max(sel.Min, v.from), sel.Max)), nil

@@ -3,9 +3,217 @@ package durable
 import (
 	"context"
 
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/novacron/novacron/tsdb/chunk"
 	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/merge"
+	"github.com/novacron/novacron/tsdb/rollup"
 )
 
+// tiers are those whose windows are made.
+var tiers = []engine.Tier{engine.TierFiveMinutes, engine.TierHour}
+
+// selectWindows finds series with windows in the bounds: those of the tier's blocks, and behind them windows that are
+// made of raw samples now.
 func (s *Store) selectWindows(ctx context.Context, sel engine.Selection) (engine.SeriesSet, error) {
-	return nil, context.Canceled
+	made, err := s.hold(sel.Tier, sel.Min, sel.Max)
+	if err != nil {
+		return nil, err
+	}
+	rawSel := sel
+	rolled := s.blocks.rolledThrough(sel.Tier)
+	rawSel.Min, rawSel.Max = rollup.RawBounds(max(sel.Min, rolled+1), sel.Max, sel.Tier.Window())
+	raw, err := s.hold(engine.TierRaw, rawSel.Min, rawSel.Max)
+	if err != nil {
+		s.letGo(made)
+		return nil, err
+	}
+	letGo := func() { s.letGo(made); s.letGo(raw) }
+	madeStreams, err := s.streams(ctx, made, sel)
+	if err != nil {
+		letGo()
+		return nil, err
+	}
+	rawStreams, err := s.streamsBeside(ctx, raw, rawSel, len(madeStreams) > 0)
+	if err != nil {
+		closeStreams(madeStreams)
+		letGo()
+		return nil, err
+	}
+	streams := append(madeStreams, rawStreams...)
+	a := newAnswer(ctx, sel, streams, func() { closeStreams(streams); letGo() })
+	a.damaged = s.damaged
+	return &windowAnswer{answer: a, sel: sel, made: len(madeStreams), raw: rawSel}, nil
+}
+
+// windowAnswer is the series of an answer with windows in the place of samples.
+type windowAnswer struct {
+	*answer
+	sel engine.Selection
+	// made is how many of the streams have windows; the others have raw samples, in the bounds of raw.
+	made int
+	raw  engine.Selection
+}
+
+func (a *windowAnswer) At() engine.Series { return &windowSeries{a, a.current} }
+
+// windowSeries is one series of such an answer.
+type windowSeries struct {
+	answer *windowAnswer
+	found  *found
+}
+
+func (w *windowSeries) Labels() labels.Labels { return w.found.lset }
+
+// Iterator walks over a column of the series's windows.
+func (w *windowSeries) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
+	it, ok := again.(*windowWalk)
+	if !ok {
+		it = &windowWalk{}
+		it.read.OnDamage(w.answer.damaged)
+	}
+	if err := it.collect(w); err != nil {
+		return failedIterator(err)
+	}
+	return it.start(w.answer.sel)
+}
+
+// failedIterator has no sample and says why.
+func failedIterator(err error) chunkenc.Iterator { return &failing{chunkenc.NewNopIterator(), err} }
+
+type failing struct {
+	chunkenc.Iterator
+	err error
+}
+
+func (f *failing) Err() error { return f.err }
+
+// windowWalk walks over windows, and over the histograms beside them.
+type windowWalk struct {
+	chain
+	read       merge.Iterator
+	all        chunk.Windows
+	histograms []merge.Chunk
+	windows    *rollup.Iterator
+	hists      merge.Iterator
+}
+
+// collect reads the windows of a series, and makes those that are not made yet.
+func (it *windowWalk) collect(w *windowSeries) error {
+	sel := w.answer.sel
+	var fresh, stored chunk.Windows
+	it.all, it.histograms = chunk.Windows{}, nil
+	made, raw, err := w.sources()
+	if err != nil {
+		return err
+	}
+	windows, histograms := splitKinds(made)
+	it.histograms = append(it.histograms, histograms...)
+	if err := merge.Windows(&stored, &it.read, sel.Min, sel.Max, rollup.Needs(sel.Column), windows...); err != nil {
+		return err
+	}
+	it.read.Reset(w.answer.raw.Min, w.answer.raw.Max, raw...)
+	lasts, err := makeWindows(&fresh, sel.Tier.Window(), &it.read)
+	if err != nil {
+		return err
+	}
+	it.histograms = append(it.histograms, histogramChunks(lasts)...)
+	return rollup.Merge(&it.all, sel.Tier.Window(), &stored, &fresh)
+}
+
+// sources are the windows and the raw samples of the series.
+func (w *windowSeries) sources() (made, raw []merge.Source, err error) {
+	a := w.answer
+	for _, p := range append([]portion{w.found.first}, w.found.others...) {
+		if a.isMade(p.origin) {
+			made, err = p.origin.sources(made, p.number, a.sel.Min, a.sel.Max)
+		} else {
+			raw, err = p.origin.sources(raw, p.number, a.raw.Min, a.raw.Max)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return made, raw, nil
+}
+
+func (a *windowAnswer) isMade(o origin) bool {
+	for _, st := range a.all[:a.made] {
+		if origin(st) == o {
+			return true
+		}
+	}
+	return false
+}
+
+// splitKinds parts the windows of sources from the histograms that are kept beside them.
+func splitKinds(sources []merge.Source) (windows []merge.Source, histograms []merge.Chunk) {
+	for _, source := range sources {
+		rest := source
+		rest.Chunks = nil
+		for _, c := range source.Chunks {
+			if c.Kind == chunk.KindWindows {
+				rest.Chunks = append(rest.Chunks, c)
+			} else {
+				histograms = append(histograms, c)
+			}
+		}
+		windows = append(windows, rest)
+	}
+	return windows, histograms
+}
+
+// start begins the walk over what was collected.
+func (it *windowWalk) start(sel engine.Selection) chunkenc.Iterator {
+	cut := rollup.Between(&it.all, sel.Min, sel.Max)
+	var again chunkenc.Iterator
+	if it.windows != nil {
+		again = it.windows
+	}
+	it.windows = rollup.NewIterator(&cut, sel.Column, again)
+	if len(it.histograms) == 0 {
+		it.chain.reset(it.windows)
+		return it
+	}
+	it.hists.Reset(sel.Min, sel.Max, merge.Source{Chunks: it.histograms})
+	it.chain.reset(&it.hists, it.windows)
+	return it
+}
+
+// makeWindows appends the windows of raw floats to dst, and returns the last histogram of each window whose last
+// sample is one, standing at the window's end.
+func makeWindows(dst *chunk.Windows, window int64, raw *merge.Iterator) ([]histogramPoint, error) {
+	var lasts []histogramPoint
+	b := rollup.NewBuilder(dst, window)
+	for kind := raw.Next(); kind != chunkenc.ValNone; kind = raw.Next() {
+		if kind == chunkenc.ValFloat {
+			t, v := raw.At()
+			if err := b.Add(t, v); err != nil {
+				return nil, err
+			}
+			if n := len(lasts); n > 0 && lasts[n-1].t >= t {
+				lasts = lasts[:n-1] // a float came last
+			}
+			continue
+		}
+		p := currentHistogram(raw, kind)
+		p.t = rollup.EndOf(p.t, window)
+		if n := len(lasts); n > 0 && lasts[n-1].t == p.t {
+			lasts = lasts[:n-1]
+		}
+		lasts = append(lasts, p)
+	}
+	b.Flush()
+	return lasts, raw.Err()
+}
+
+func currentHistogram(it chunkenc.Iterator, kind chunkenc.ValueType) histogramPoint {
+	if kind == chunkenc.ValHistogram {
+		t, h := it.AtHistogram(nil)
+		return histogramPoint{t: t, whole: h}
+	}
+	t, h := it.AtFloatHistogram(nil)
+	return histogramPoint{t: t, float: h}
 }

@@ -1,0 +1,152 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/novacron/novacron/tsdb/block"
+	"github.com/novacron/novacron/tsdb/chunk"
+	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/merge"
+	"github.com/novacron/novacron/tsdb/rollup"
+)
+
+// rollLength is how much time one block of new windows covers: as much as windows of all tiers fit into evenly.
+const rollLength = 6 * 3_600_000
+
+// rolledThrough is the end of the newest window of a tier: later ones are made of raw samples by whoever asks.
+func (set *blockSet) rolledThrough(tier engine.Tier) int64 {
+	through := int64(math.MinInt64 + 1)
+	for _, b := range set.list() {
+		if m := b.Meta(); m.Tier == tier {
+			through = max(through, m.MaxTime)
+		}
+	}
+	return through
+}
+
+// rawFrom is the time of the first raw sample behind a time; false where there is none in blocks.
+func (set *blockSet) rawFrom(t int64) (int64, bool) {
+	from, found := int64(math.MaxInt64), false
+	for _, b := range set.list() {
+		if m := b.Meta(); m.Tier == engine.TierRaw && m.MaxTime > t {
+			from, found = min(from, max(m.MinTime, t+1)), true
+		}
+	}
+	return from, found
+}
+
+// roll makes the windows of all raw samples that no longer change, a stretch of rollLength after the other.
+func (s *Store) roll(ctx context.Context) error {
+	for _, tier := range tiers {
+		from := s.blocks.rolledThrough(tier)
+		for {
+			first, found := s.blocks.rawFrom(from)
+			end := rollup.EndOf(first, rollLength)
+			if !found || end >= s.sealedTime() {
+				break
+			}
+			if err := s.rollStretch(ctx, tier, max(from, end-rollLength), end); err != nil {
+				return fmt.Errorf("making the windows of %s up to %s: %w", tier, stamp(end), err)
+			}
+			from = end
+		}
+	}
+	return nil
+}
+
+func (s *Store) sealedTime() int64 {
+	s.life.RLock()
+	defer s.life.RUnlock()
+	return s.sealed
+}
+
+// rollStretch makes a block of the windows that end in (after, end].
+func (s *Store) rollStretch(ctx context.Context, tier engine.Tier, after, end int64) error {
+	w, err := block.Create(s.blocks.dir, block.Meta{Tier: tier, Level: 1, Sequence: s.blocks.nextSequence()})
+	if err != nil {
+		return err
+	}
+	if err := s.rollSeries(ctx, w, tier, after+1, end); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	meta, err := w.Commit()
+	if errors.Is(err, block.ErrEmpty) {
+		return nil // stale markers alone
+	}
+	if err != nil {
+		return err
+	}
+	return s.blocks.add(folderOf(s.blocks.dir, meta))
+}
+
+func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tier, minEnd, maxEnd int64) error {
+	minT, maxT := rollup.RawBounds(minEnd, maxEnd, tier.Window())
+	set, err := s.Select(ctx, engine.Selection{Min: minT, Max: maxT, Sorted: true})
+	if err != nil {
+		return err
+	}
+	var it *walk
+	for set.Next() {
+		found := set.At().(*found)
+		it = found.Iterator(it).(*walk)
+		if err := addWindows(w, found.lset, tier.Window(), it); err != nil {
+			return errors.Join(err, set.Close())
+		}
+	}
+	return errors.Join(set.Err(), set.Close())
+}
+
+// addWindows writes the windows of a series, where it has any.
+func addWindows(w *block.Writer, lset labels.Labels, window int64, raw *walk) error {
+	var windows chunk.Windows
+	lasts, err := makeWindows(&windows, window, &raw.Iterator)
+	if err != nil {
+		return err
+	}
+	chunks := histogramsAndWindows(lasts, &windows)
+	if len(chunks) == 0 {
+		return nil
+	}
+	return w.Add(lset, chunks)
+}
+
+// histogramsAndWindows makes chunks in order of time: where a window's last sample is a histogram, that is all that
+// is kept of it.
+func histogramsAndWindows(lasts []histogramPoint, windows *chunk.Windows) []merge.Chunk {
+	var chunks []merge.Chunk
+	from := 0
+	windowsUntil := func(end int64) {
+		to := from
+		for to < len(windows.End) && windows.End[to] < end {
+			to++
+		}
+		if to > from {
+			part := rollup.Between(windows, windows.End[from], windows.End[to-1])
+			chunks = append(chunks, merge.NewWindows(&part))
+		}
+		if from = to; from < len(windows.End) && windows.End[from] == end {
+			from++
+		}
+	}
+	for len(lasts) > 0 {
+		windowsUntil(lasts[0].t)
+		n := 1
+		for n < len(lasts) && (lasts[n].whole == nil) == (lasts[0].whole == nil) && (from == len(windows.End) || windows.End[from] > lasts[n].t) {
+			n++
+		}
+		columns := histogramColumns(lasts[:n])
+		if columns.Histograms != nil {
+			chunks = append(chunks, merge.NewHistograms(columns.Times, columns.Histograms))
+		} else {
+			chunks = append(chunks, merge.NewFloatHistograms(columns.Times, columns.Floats))
+		}
+		lasts = lasts[n:]
+	}
+	windowsUntil(math.MaxInt64)
+	return chunks
+}
