@@ -39,6 +39,9 @@ func Run(t *testing.T, target Target) {
 		"iterators":                   testIterator,
 		"labels":                      testLabels,
 		"label names and values":      testLabelQueries,
+		"matchers together":           testMatchers,
+		"labels in the bounds":        testLabelBounds,
+		"one series, many callers":    testSameRef,
 		"refusals":                    testRefusals,
 		"exemplars":                   testExemplars,
 		"deletes":                     testDelete,
@@ -197,8 +200,12 @@ func testExemplars(t *testing.T, target Target) {
 		{Labels: lset("__name__", "a"), Exemplars: []exemplar.Exemplar{one(10, 1)}},
 		{Labels: lset("__name__", "b"), Exemplars: []exemplar.Exemplar{one(5, 3)}},
 	}, found)
+	store(t, e, engine.Batch{Exemplars: []engine.ExemplarSample{{Ref: a, Exemplar: one(40, 5)}}})
 	found, err = e.Exemplars(t.Context(), at, at+100, match("__name__", "a")...)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
-	assert.Equal(t, []exemplar.Exemplar{one(10, 1), one(20, 2)}, found[0].Exemplars)
+	assert.Equal(t, []exemplar.Exemplar{one(10, 1), one(20, 2), one(40, 5)}, found[0].Exemplars)
+	found, err = e.Exemplars(t.Context(), at, at+100, match("__name__", "c")...)
+	require.NoError(t, err)
+	assert.Empty(t, found)
 }

@@ -24,7 +24,9 @@ import (
 func TestContract(t *testing.T) {
 	open := func(testing.TB) engine.Engine { return memory.Open(memory.Options{}) }
 	for _, start := range []int64{1_800_000_000_000, 0, -90_000_000} { // today, tstorage's «now», before its calendar
-		t.Run(fmt.Sprint(start), func(t *testing.T) { enginetest.Run(t, enginetest.Target{Open: open, Start: start}) })
+		target := enginetest.Target{Open: open, Start: start}
+		t.Run(fmt.Sprint(start), func(t *testing.T) { enginetest.Run(t, target) })
+		t.Run(fmt.Sprint("windows ", start), func(t *testing.T) { enginetest.RunWindows(t, target) })
 	}
 }
 

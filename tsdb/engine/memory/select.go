@@ -9,23 +9,30 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/rollup"
 )
 
 // series is one series of an answer, as it was when it was asked for.
 type series struct {
 	labels labels.Labels
 	runs   []run
+	// window is the length of the windows to show a column of, 0 for the samples themselves.
+	window int64
+	column engine.Column
 }
 
 func (s series) Labels() labels.Labels { return s.labels }
 
-// Iterator walks over the samples. One that this package made is used again.
+// Iterator walks over the samples, or over windows made of them. One of samples that this package made is used again.
 func (s series) Iterator(old chunkenc.Iterator) chunkenc.Iterator {
 	it, ours := old.(*iterator)
 	if !ours {
 		it = &iterator{}
 	}
 	it.reset(s.runs)
+	if s.window > 0 {
+		return rollup.Over(it, s.window, s.column)
+	}
 	return it
 }
 
@@ -44,9 +51,16 @@ func (s *set) Close() error      { s.series, s.at = nil, 0; return nil }
 func (e *Engine) Select(ctx context.Context, sel engine.Selection) (engine.SeriesSet, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	found, err := e.find(ctx, sel.Min, sel.Max, sel.Matchers, sel.Limit, sel.Sorted)
+	minT, maxT, window := sel.Min, sel.Max, sel.Tier.Window()
+	if window > 0 {
+		minT, maxT = rollup.RawBounds(sel.Min, sel.Max, window)
+	}
+	found, err := e.find(ctx, minT, maxT, sel.Matchers, sel.Limit, sel.Sorted)
 	if err != nil {
 		return nil, err
+	}
+	for i := range found {
+		found[i].window, found[i].column = window, sel.Column
 	}
 	return &set{series: found}, nil
 }
@@ -70,7 +84,7 @@ func (e *Engine) find(ctx context.Context, minT, maxT int64, matchers []*labels.
 			return nil, err
 		}
 		if len(runs) > 0 {
-			found = append(found, series{e.labels(ref), runs})
+			found = append(found, series{labels: e.labels(ref), runs: runs})
 		}
 		if limit > 0 && len(found) == limit {
 			break
