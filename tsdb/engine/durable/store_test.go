@@ -36,7 +36,8 @@ func TestContract(t *testing.T) {
 		return s
 	}
 	enginetest.Run(t, enginetest.Target{
-		Start: start.UnixMilli(),
+		Start:    start.UnixMilli(),
+		NoStarts: true,
 		Open: func(t testing.TB) engine.Engine {
 			dir, err := os.MkdirTemp(t.TempDir(), "store")
 			require.NoError(t, err)
