@@ -38,7 +38,11 @@ dpkg-deb dpkg
 syslinux syslinux
 /usr/lib/syslinux/mbr/mbr.bin syslinux-common
 mcopy mtools
-xmllint libxml2-utils'
+xmllint libxml2-utils
+/usr/share/OVMF/OVMF_CODE_4M.ms.fd ovmf
+swtpm swtpm
+swtpm_setup swtpm-tools
+/usr/share/osinfo/os osinfo-db'
 
 tool_needs='buf v1.75.0 github.com/bufbuild/buf/cmd/buf
 protoc-gen-go v1.36.12 google.golang.org/protobuf/cmd/protoc-gen-go
