@@ -164,6 +164,9 @@ func (c *checker) diskOptions(path string, o DiskOptions, bus string, cpus int) 
 }
 
 func (c *checker) qos(path string, q DiskQoS) {
+	if q == (DiskQoS{}) {
+		return
+	}
 	const most = 1 << 50
 	for _, kind := range []struct {
 		name               string

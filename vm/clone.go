@@ -1,6 +1,9 @@
 package vm
 
-import "reflect"
+import (
+	"reflect"
+	"sync"
+)
 
 // Clone copies a definition with everything that it refers to. Empty maps and lists become nil, so that definitions
 // compare equal wherever they came from.
@@ -13,7 +16,7 @@ func Clone(def Definition) Definition {
 func own(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
+		for _, i := range sharing(v.Type()) {
 			own(v.Field(i))
 		}
 	case reflect.Pointer:
@@ -37,10 +40,41 @@ func ownSlice(v reflect.Value) {
 	}
 	copied := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
 	reflect.Copy(copied, v)
-	for i := range v.Len() {
-		own(copied.Index(i))
+	if shares(v.Type().Elem()) {
+		for i := range v.Len() {
+			own(copied.Index(i))
+		}
 	}
 	v.Set(copied)
+}
+
+var sharingFields sync.Map // of []int by reflect.Type
+
+// sharing lists the fields of a structure that refer to anything. Most do not, and looking at each of them takes the
+// better part of a copy.
+func sharing(t reflect.Type) []int {
+	if known, ok := sharingFields.Load(t); ok {
+		return known.([]int)
+	}
+	var fields []int
+	for i := range t.NumField() {
+		if shares(t.Field(i).Type) {
+			fields = append(fields, i)
+		}
+	}
+	sharingFields.Store(t, fields)
+	return fields
+}
+
+func shares(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Struct:
+		return len(sharing(t)) > 0
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return true
+	default:
+		return false
+	}
 }
 
 // ownMap copies a map of strings.

@@ -141,11 +141,11 @@ func normaliseVolumes(def *Definition, s ostype.System) {
 	for _, v := range def.Volumes {
 		taken[v.Name] = true
 	}
+	last := 0
 	for i := range def.Volumes {
 		v := &def.Volumes[i]
 		if v.Name == "" {
-			v.Name = freeName(taken)
-			taken[v.Name] = true
+			v.Name, last = freeName(taken, last)
 		}
 		fill(&v.Pool, def.Pool)
 		fill(&v.Device, DeviceDisk)
@@ -174,11 +174,11 @@ func normaliseVolume(v *Volume, bus, machine string) {
 	}
 }
 
-// freeName is the first of data-1, data-2, … that is not taken.
-func freeName(taken map[string]bool) string {
-	for n := 1; ; n++ {
+// freeName is the first of data-1, data-2, … after the last one given that is not taken, and its number.
+func freeName(taken map[string]bool, last int) (string, int) {
+	for n := last + 1; ; n++ {
 		if name := fmt.Sprintf("data-%d", n); !taken[name] {
-			return name
+			return name, n
 		}
 	}
 }

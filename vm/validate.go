@@ -3,6 +3,12 @@ package vm
 // Validate returns every fault of a definition at once, as Faults, or nil. It knows no host; fields left empty pass
 // where Normalise fills them in.
 func Validate(def Definition) error {
+	_, err := Checked(def)
+	return err
+}
+
+// Checked fills in a definition, as Normalise does with empty Defaults, and tells what is wrong with it, as Validate does.
+func Checked(def Definition) (Definition, error) {
 	def = normalForm(def)
 	c := &checker{}
 	c.identity(def)
@@ -20,7 +26,7 @@ func Validate(def Definition) error {
 	c.cloudInit(def.CloudInit)
 	c.placement(def.Placement)
 	c.policies(def)
-	return c.faults.Err()
+	return def, c.faults.Err()
 }
 
 // normalForm is what the checks look at: lists that are too long anyway are cut to just above their limits.

@@ -32,7 +32,7 @@ func (d disk) medium() bool { return d.device != vm.DeviceDisk && d.image != "" 
 
 // disks lists the root disk, the volumes, the drive of the ISO and the seed, in the order in which guests see them.
 func disks(def *VMDefinition) []disk {
-	var all []disk
+	all := make([]disk, 0, len(def.Volumes)+3)
 	if def.DiskGB > 0 {
 		root := def.RootDisk
 		all = append(all, disk{name: vm.RootVolume, pool: def.Pool, format: cmp.Or(root.Format, vm.FormatQcow2), bus: root.Bus,
@@ -60,13 +60,22 @@ func ownDisks(def *VMDefinition) []disk {
 
 // targetName is the n-th device name of a bus, from 0: vda … vdz, vdaa: bijective base 26.
 func targetName(bus string, n int) string {
-	prefix := map[string]string{vm.BusVirtio: "vd", vm.BusIDE: "hd", vm.BusFloppy: "fd"}[bus]
-	if prefix == "" {
-		prefix = "sd"
-	}
 	suffix := ""
 	for n++; n > 0; n = (n - 1) / 26 {
 		suffix = string(rune('a'+(n-1)%26)) + suffix
 	}
-	return prefix + suffix
+	return targetPrefix(bus) + suffix
+}
+
+func targetPrefix(bus string) string {
+	switch bus {
+	case vm.BusVirtio:
+		return "vd"
+	case vm.BusIDE:
+		return "hd"
+	case vm.BusFloppy:
+		return "fd"
+	default:
+		return "sd"
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/novacron/novacron/agent/hypervisor/domainxml"
 )
 
 // MetadataNamespace is the XML namespace of what we store in a domain, MetadataPrefix its prefix there.
@@ -34,7 +36,6 @@ type BaseRef struct {
 
 // The element's form: version 1.
 type metadataXML struct {
-	XMLName    xml.Name
 	NS         string    `xml:"xmlns:novacron,attr,omitempty"`
 	Version    int       `xml:"version,attr"`
 	Cluster    string    `xml:"cluster"`
@@ -54,15 +55,14 @@ func (m metadata) encode(bare bool) (string, error) {
 		return "", fmt.Errorf("encode the definition for the domain's metadata: %w", err)
 	}
 	x := metadataXML{
-		XMLName: xml.Name{Local: "vm"}, Version: metadataVersion,
-		Cluster: m.Owner.ClusterID, Epoch: m.Owner.Epoch, Generation: m.Owner.Generation,
+		Version: metadataVersion, Cluster: m.Owner.ClusterID, Epoch: m.Owner.Epoch, Generation: m.Owner.Generation,
 		Bases: m.Bases, Definition: string(def),
 	}
-	if !bare {
-		x.XMLName.Local, x.NS = MetadataPrefix+":vm", MetadataNamespace
+	if bare {
+		return domainxml.Element("vm", &x)
 	}
-	out, err := xml.Marshal(x)
-	return string(out), err
+	x.NS = MetadataNamespace
+	return domainxml.Element(MetadataPrefix+":vm", &x)
 }
 
 // decodeMetadata finds our element among the contents of a domain's metadata and reads it, whatever prefixes libvirt

@@ -2,11 +2,11 @@ package hypervisor
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/novacron/novacron/agent/hypervisor/domainxml"
 	"github.com/novacron/novacron/vm"
 )
 
@@ -43,26 +43,22 @@ func (t *Template) ValidateDefinition(def *VMDefinition) error { return vm.Valid
 // GenerateXML generates a complete domain. The definition must be valid; what it leaves empty takes its default,
 // and a definition without a UUID gets one from libvirt.
 func (t *Template) GenerateXML(def *VMDefinition) (string, error) {
-	if err := t.ValidateDefinition(def); err != nil {
+	normal, err := vm.Checked(*def)
+	if err != nil {
 		return "", err
 	}
-	normal := vm.Normalise(*def, vm.Defaults{})
 	meta, err := metadata{Owner: t.Owner, Definition: &normal, Bases: t.bases}.encode(false)
 	if err != nil {
 		return "", err
 	}
 	domain := t.domain(&normal)
 	domain.Metadata = &libvirtxml.DomainMetadata{XML: meta}
-	text, err := domain.Marshal()
+	text, err := domainxml.Domain(domain)
 	if err != nil {
 		return "", fmt.Errorf("generate the XML of %s: %w", def.Name, err)
 	}
-	return usbOrder.ReplaceAllString(text, "$3$2$1"), nil
+	return text, nil
 }
-
-// usbOrder finds the two ids of a USB device in the order in which the XML library writes them; libvirt's schema wants
-// the other. Text of users cannot look like this: its brackets are escaped.
-var usbOrder = regexp.MustCompile(`(<product id="0x[0-9a-f]{4}"></product>)(\s*)(<vendor id="0x[0-9a-f]{4}"></vendor>)`)
 
 func (t *Template) domain(def *VMDefinition) *libvirtxml.Domain {
 	return &libvirtxml.Domain{

@@ -1,18 +1,17 @@
 package hypervisor
 
 import (
-	"slices"
-
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/novacron/novacron/vm"
 )
 
 func (t *Template) diskDevices(def *VMDefinition) []libvirtxml.DomainDisk {
-	var devices []libvirtxml.DomainDisk
+	all := disks(def)
+	devices := make([]libvirtxml.DomainDisk, 0, len(all))
 	used := map[string]int{}
-	for _, d := range disks(def) {
-		prefix := targetName(d.bus, 0)[:2]
+	for _, d := range all {
+		prefix := targetPrefix(d.bus)
 		device := libvirtxml.DomainDisk{
 			Device: deviceOf(def, d),
 			Driver: t.diskDriver(def, d),
@@ -140,6 +139,12 @@ func lastOrder(def *VMDefinition) int {
 }
 
 // onBus counts the disks of a bus.
-func onBus(def *VMDefinition, bus string) int {
-	return len(slices.DeleteFunc(disks(def), func(d disk) bool { return d.bus != bus }))
+func onBus(d *libvirtxml.DomainDeviceList, bus string) int {
+	n := 0
+	for i := range d.Disks {
+		if d.Disks[i].Target.Bus == bus {
+			n++
+		}
+	}
+	return n
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func nicDevices(def *VMDefinition) []libvirtxml.DomainInterface {
-	var devices []libvirtxml.DomainInterface
+	devices := make([]libvirtxml.DomainInterface, 0, len(def.NetworkInterfaces))
 	for _, n := range def.NetworkInterfaces {
 		nic := libvirtxml.DomainInterface{
 			Source:    nicSource(n),
@@ -92,7 +92,7 @@ func controllers(def *VMDefinition, d *libvirtxml.DomainDeviceList) []libvirtxml
 	if needsUSB(d) {
 		list[0].Model = "qemu-xhci"
 	}
-	if onBus(def, vm.BusSCSI) > 0 && def.System().VirtioDisk {
+	if onBus(d, vm.BusSCSI) > 0 && def.System().VirtioDisk {
 		list = append(list, scsiController(def))
 	}
 	if encrypted(def) && len(d.Channels) > 0 {
@@ -101,12 +101,17 @@ func controllers(def *VMDefinition, d *libvirtxml.DomainDeviceList) []libvirtxml
 	if !hasPCIe(def.Machine) {
 		return list
 	}
-	root := uint(0)
-	list = append(list, libvirtxml.DomainController{Type: "pci", Index: &root, Model: "pcie-root"})
-	for n := range expressDevices(def, d) + sparePorts {
-		index := uint(n + 1)
-		list = append(list, libvirtxml.DomainController{Type: "pci", Index: &index, Model: "pcie-root-port"})
+	return append(list, expressPorts(expressDevices(d)+sparePorts)...)
+}
+
+// expressPorts are the root of PCI Express and its ports.
+func expressPorts(n int) []libvirtxml.DomainController {
+	index, list := make([]uint, n+1), make([]libvirtxml.DomainController, n+1)
+	for i := range list {
+		index[i] = uint(i)
+		list[i] = libvirtxml.DomainController{Type: "pci", Index: &index[i], Model: "pcie-root-port"}
 	}
+	list[0].Model = "pcie-root"
 	return list
 }
 
@@ -135,9 +140,9 @@ func needsUSB(d *libvirtxml.DomainDeviceList) bool {
 
 // expressDevices counts what takes a PCI Express port: virtio disks and cards, devices of the host, controllers, and
 // the small devices that the machine has.
-func expressDevices(def *VMDefinition, d *libvirtxml.DomainDeviceList) int {
-	n := len(d.Interfaces) + len(d.RNGs) + onBus(def, vm.BusVirtio)
-	for _, has := range []bool{len(d.Channels) > 0, d.MemBalloon.Model != "none", onBus(def, vm.BusSCSI) > 0, needsUSB(d), needsPCI(d)} {
+func expressDevices(d *libvirtxml.DomainDeviceList) int {
+	n := len(d.Interfaces) + len(d.RNGs) + onBus(d, vm.BusVirtio)
+	for _, has := range []bool{len(d.Channels) > 0, d.MemBalloon.Model != "none", onBus(d, vm.BusSCSI) > 0, needsUSB(d), needsPCI(d)} {
 		if has {
 			n++
 		}

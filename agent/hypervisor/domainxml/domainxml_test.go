@@ -1,0 +1,115 @@
+package domainxml
+
+import (
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"libvirt.org/go/libvirtxml"
+	"pgregory.net/rapid"
+)
+
+// usbIDs are the two ids of a USB device in the order in which libvirtxml writes them.
+var usbIDs = regexp.MustCompile(`(<product id="0x[0-9a-f]{4}"></product>)(\s*)(<vendor id="0x[0-9a-f]{4}"></vendor>)`)
+
+func requireSame(t require.TestingT, d *libvirtxml.Domain) {
+	want, err := d.Marshal()
+	require.NoError(t, err)
+	got, err := Domain(d)
+	require.NoError(t, err)
+	require.Equal(t, usbIDs.ReplaceAllString(want, "$3$2$1"), got)
+}
+
+// TestGoldenDomains reads every golden domain and writes it again.
+func TestGoldenDomains(t *testing.T) {
+	files, err := filepath.Glob("../testdata/golden/*.xml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var d libvirtxml.Domain
+		require.NoError(t, d.Unmarshal(string(text)))
+		requireSame(t, &d)
+	}
+}
+
+// TestFormsThatWeDoNotWrite leaves to encoding/xml what no machine of ours has, and loses nothing of it.
+func TestFormsThatWeDoNotWrite(t *testing.T) {
+	for name, devices := range map[string]string{
+		"disk of a file":      `<disk type="file" device="disk"><source file="/a&amp;b" index="1"></source><backingStore></backingStore><target dev="vda"></target></disk>`,
+		"disk of a volume":    `<disk type="volume"><source pool="p" volume="v" mode="host" startupPolicy="optional"></source></disk>`,
+		"disk of nothing":     `<disk device="cdrom"><target dev="sda" bus="sata"></target><readonly></readonly></disk>`,
+		"disk of the network": `<disk type="network"><source protocol="rbd" name="x"><host name="a" port="1"></host><snapshot name="s"></snapshot></source></disk>`,
+		"controller":          `<controller type="pci" index="1" model="pcie-root-port"><model name="m"></model><target chassis="1" port="0x8"></target><address type="pci" domain="0x0000" bus="0x00" slot="0x01" function="0x0"></address></controller>`,
+		"ports":               `<controller type="virtio-serial" index="0" ports="16"></controller>`,
+		"card of a vdpa":      `<interface type="vdpa"><source dev="/dev/vhost-vdpa-0"></source></interface>`,
+		"card of a process":   `<interface type="user"><source dev="eth0"></source></interface>`,
+		"card":                `<interface type="network"><source network="n" portgroup="g"></source><vlan trunk="yes"><tag id="1"></tag><tag id="2" nativeMode="tagged"></tag></vlan></interface>`,
+		"mediated device":     `<hostdev mode="subsystem" type="mdev" model="vfio-pci"><source><address uuid="c2177883-f1bb-47f0-914d-32a22e3a8804"></address></source></hostdev>`,
+		"PCI with a driver":   `<hostdev mode="subsystem" type="pci" managed="yes"><driver name="vfio"></driver><source><address domain="0x0000" bus="0x3b" slot="0x00" function="0x1" multifunction="on"></address></source><rom bar="off"></rom></hostdev>`,
+		"USB by address":      `<hostdev mode="subsystem" type="usb"><source><address bus="1" device="2"></address></source></hostdev>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d libvirtxml.Domain
+			require.NoError(t, d.Unmarshal(`<domain type="kvm"><name>a</name><devices>`+devices+`</devices></domain>`))
+			requireSame(t, &d)
+			require.NotEqual(t, libvirtxml.DomainDeviceList{}, *d.Devices)
+		})
+	}
+}
+
+// TestCommandlineOfQEMU is an element of another namespace, whose tag we do not read.
+func TestCommandlineOfQEMU(t *testing.T) {
+	d := &libvirtxml.Domain{Type: "kvm", Name: "a", QEMUCommandline: &libvirtxml.DomainQEMUCommandline{Args: []libvirtxml.DomainQEMUCommandlineArg{{Value: "-x"}}}}
+	requireSame(t, d)
+	got, err := Domain(d)
+	require.NoError(t, err)
+	require.Contains(t, got, "http://libvirt.org/schemas/domain/qemu/1.0")
+}
+
+// TestAnyTextIsEscaped compares with encoding/xml, whatever the text.
+func TestAnyTextIsEscaped(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		requireEscaped(t, string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")))
+		requireEscaped(t, rapid.String().Draw(t, "text"))
+	})
+}
+
+func FuzzEscape(f *testing.F) {
+	f.Add("a'\"<&>\t\r\n\x00ü\xff]]>")
+	f.Fuzz(func(t *testing.T, s string) { requireEscaped(t, s) })
+}
+
+func requireEscaped(t require.TestingT, s string) {
+	var want strings.Builder
+	require.NoError(t, xml.EscapeText(&want, []byte(s)))
+	w := &writer{}
+	w.escape(s)
+	require.Equal(t, want.String(), string(w.buf))
+	requireSame(t, &libvirtxml.Domain{Name: s, Title: s, Type: s})
+}
+
+// TestElement stands on one line.
+func TestElement(t *testing.T) {
+	type inner struct {
+		A *int     `xml:"a,attr"`
+		B []string `xml:"b"`
+		C string   `xml:",chardata"`
+	}
+	three := 3
+	v := struct {
+		NS    string  `xml:"xmlns:x,attr,omitempty"`
+		On    bool    `xml:"on,attr"`
+		Inner []inner `xml:"inner"`
+		None  *inner  `xml:"none"`
+		Empty string  `xml:"empty"`
+	}{NS: "urn:x", On: true, Inner: []inner{{A: &three, B: []string{"<", ">"}}, {C: "&"}}}
+	got, err := Element("x:v", &v)
+	require.NoError(t, err)
+	require.Equal(t, `<x:v xmlns:x="urn:x" on="true"><inner a="3"><b>&lt;</b><b>&gt;</b></inner><inner>&amp;</inner><empty></empty></x:v>`, got)
+}
