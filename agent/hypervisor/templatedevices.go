@@ -1,9 +1,9 @@
 package hypervisor
 
 import (
-	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -126,9 +126,12 @@ func hostDevices(def *VMDefinition) []libvirtxml.DomainHostdev {
 
 // pciAddress reads an address such as 0000:3b:00.0, whose form validation has made sure of.
 func pciAddress(text string) *libvirtxml.DomainAddressPCI {
-	var domain, bus, slot, function uint
-	_, _ = fmt.Sscanf(text, "%x:%x:%x.%x", &domain, &bus, &slot, &function)
-	return &libvirtxml.DomainAddressPCI{Domain: &domain, Bus: &bus, Slot: &slot, Function: &function}
+	var part [4]uint
+	for i, hex := range strings.FieldsFunc(text, func(r rune) bool { return r == ':' || r == '.' }) {
+		n, _ := strconv.ParseUint(hex, 16, 32)
+		part[i] = uint(n)
+	}
+	return &libvirtxml.DomainAddressPCI{Domain: &part[0], Bus: &part[1], Slot: &part[2], Function: &part[3]}
 }
 
 // screen adds VNC on the loopback device, for TCP and for browsers, and a pointer that knows where it is.

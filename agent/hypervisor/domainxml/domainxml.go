@@ -95,14 +95,19 @@ func (w *writer) structure(p *plan, name string, first []attr, v reflect.Value) 
 		name = p.name
 	}
 	w.open(name, first)
-	for _, f := range p.attrs {
-		w.attribute(f, v.Field(f.index))
+	for i := range p.attrs {
+		w.attribute(&p.attrs[i], v.Field(p.attrs[i].index))
 	}
 	w.buf = append(w.buf, '>')
 	w.depth++
 	parents := false
-	for _, f := range p.content {
-		child, err := w.content(f, v.Field(f.index))
+	for i := range p.content {
+		f := &p.content[i]
+		inner := v.Field(f.index)
+		if f.pointer && inner.IsNil() {
+			continue
+		}
+		child, err := w.content(f, inner)
 		if err != nil {
 			return err
 		}
@@ -117,7 +122,7 @@ func (w *writer) structure(p *plan, name string, first []attr, v reflect.Value) 
 }
 
 // content writes what stands between an element's tags for one field, and tells whether that is an element.
-func (w *writer) content(f field, v reflect.Value) (child bool, err error) {
+func (w *writer) content(f *field, v reflect.Value) (child bool, err error) {
 	switch {
 	case f.omitEmpty && v.IsZero():
 		return false, nil
@@ -140,7 +145,7 @@ func (w *writer) content(f field, v reflect.Value) (child bool, err error) {
 	return child, nil
 }
 
-func (w *writer) attribute(f field, v reflect.Value) {
+func (w *writer) attribute(f *field, v reflect.Value) {
 	if f.omitEmpty && v.IsZero() {
 		return
 	}

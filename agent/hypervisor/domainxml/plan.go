@@ -23,6 +23,8 @@ type field struct {
 	name      string
 	kind      kind
 	omitEmpty bool
+	// pointer says that nil is nothing to write.
+	pointer bool
 }
 
 // plan is how a structure is written.
@@ -60,7 +62,7 @@ func planOf(t reflect.Type) *plan {
 func (p *plan) add(index int, sf reflect.StructField) {
 	tag, tagged := sf.Tag.Lookup("xml")
 	name, options, _ := strings.Cut(tag, ",")
-	f := field{index: index, name: name, omitEmpty: strings.HasSuffix(options, "omitempty")}
+	f := field{index: index, name: name, omitEmpty: strings.HasSuffix(options, "omitempty"), pointer: sf.Type.Kind() == reflect.Pointer}
 	scalar := isScalar(sf.Type)
 	switch options = strings.TrimSuffix(strings.TrimSuffix(options, "omitempty"), ","); {
 	case tag == "-" || !sf.IsExported() && !sf.Anonymous:
