@@ -145,9 +145,7 @@ func (c *comparison) firmware() {
 	}
 	if c.def.Firmware == vm.FirmwareUEFI {
 		c.differ("firmware", true, d.OS.Firmware == "efi" || d.OS.Loader != nil && d.OS.Loader.Type == "pflash")
-	}
-	if vm.On(c.def.SecureBoot) {
-		c.differ("secure boot", true, d.OS.Loader != nil && d.OS.Loader.Secure == "yes")
+		c.differ("secure boot", vm.On(c.def.SecureBoot), d.OS.Loader != nil && d.OS.Loader.Secure == "yes")
 	}
 	if d.OS.Type != nil && d.OS.Type.Arch != "" {
 		c.differ("arch", c.def.Arch, d.OS.Type.Arch)

@@ -94,14 +94,7 @@ func onCrash(def *VMDefinition) string {
 
 func (t *Template) os(def *VMDefinition) *libvirtxml.DomainOS {
 	os := &libvirtxml.DomainOS{Type: &libvirtxml.DomainOSType{Arch: def.Arch, Machine: def.Machine, Type: "hvm"}}
-	if def.Firmware == vm.FirmwareUEFI {
-		os.Firmware = "efi"
-	}
-	if vm.On(def.SecureBoot) {
-		os.FirmwareInfo = &libvirtxml.DomainOSFirmwareInfo{Features: []libvirtxml.DomainOSFirmwareFeature{
-			{Enabled: "yes", Name: "enrolled-keys"}, {Enabled: "yes", Name: "secure-boot"}}}
-		os.Loader = &libvirtxml.DomainLoader{Secure: "yes"}
-	}
+	uefi(def, os)
 	if def.Boot == nil {
 		if !ordered(def) {
 			os.BootDevices = []libvirtxml.DomainBootDevice{{Dev: "hd"}}
@@ -114,6 +107,21 @@ func (t *Template) os(def *VMDefinition) *libvirtxml.DomainOS {
 	}
 	os.Cmdline = def.Boot.Cmdline
 	return os
+}
+
+// uefi asks for a firmware that has secure boot, or for one that has not: left to itself libvirt takes the first that
+// the host has, and that often has it.
+func uefi(def *VMDefinition, os *libvirtxml.DomainOS) {
+	if def.Firmware != vm.FirmwareUEFI {
+		return
+	}
+	os.Firmware = "efi"
+	features := []libvirtxml.DomainOSFirmwareFeature{{Enabled: "no", Name: "secure-boot"}}
+	if vm.On(def.SecureBoot) {
+		features = []libvirtxml.DomainOSFirmwareFeature{{Enabled: "yes", Name: "enrolled-keys"}, {Enabled: "yes", Name: "secure-boot"}}
+		os.Loader = &libvirtxml.DomainLoader{Secure: "yes"}
+	}
+	os.FirmwareInfo = &libvirtxml.DomainOSFirmwareInfo{Features: features}
 }
 
 // ordered tells whether devices say themselves in which order they are started from.

@@ -26,6 +26,8 @@ group = "root"
 security_driver = "none"
 remember_owner = 0
 namespaces = []
+swtpm_user = "root"
+swtpm_group = "root"
 migration_host = "%[1]s"
 migration_address = "%[1]s"
 `
@@ -73,7 +75,7 @@ func (h *Host) write(name string, data []byte) error {
 }
 
 func (h *Host) prepareLibvirt() error {
-	for _, d := range []string{"lib/images", "cache", "log", "etc/storage/autostart", "etc/qemu/networks/autostart"} {
+	for _, d := range []string{"lib/images", "cache", "log", "tpm/authority", "tpm/log", "etc/storage/autostart", "etc/qemu/networks/autostart"} {
 		if err := os.MkdirAll(h.file(d), 0o755); err != nil {
 			return err
 		}

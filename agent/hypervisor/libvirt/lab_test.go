@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,11 +179,17 @@ func TestLifeOfARealGuest(t *testing.T) {
 func requireGreeting(t *testing.T, console hypervisor.Console) {
 	t.Helper()
 	defer console.Close()
+	hear(t, console, lab.UpMark)
+}
+
+// hear reads a console until a word has come by, and returns all that it said.
+func hear(t *testing.T, console io.Reader, word string) string {
+	t.Helper()
 	found := make(chan string, 1)
 	go func() {
 		var heard []byte
 		buf := make([]byte, 4096)
-		for !strings.Contains(string(heard), lab.UpMark) {
+		for !strings.Contains(string(heard), word) {
 			n, err := console.Read(buf)
 			if err != nil {
 				break
@@ -193,9 +200,11 @@ func requireGreeting(t *testing.T, console hypervisor.Console) {
 	}()
 	select {
 	case heard := <-found:
-		require.Contains(t, heard, lab.UpMark)
+		require.Contains(t, heard, word)
+		return heard
 	case <-time.After(2 * time.Minute):
-		require.Fail(t, "the guest does not greet")
+		require.Failf(t, "the guest is silent", "it does not say %q", word)
+		return ""
 	}
 }
 

@@ -12,7 +12,17 @@ own_files() {
 		mount --bind "$LAB_DIR/etc" /etc/libvirt
 		local d
 		for d in lib cache log; do mount --bind "$LAB_DIR/$d" /var/$d/libvirt; done
+		own_tpms
 	fi
+}
+
+# Where the emulator of TPMs is installed, the authority that certifies them and its logs are the host's own too. The
+# folder of the logs is made by whoever needs it first.
+own_tpms() {
+	[ -d /var/lib/swtpm-localca ] || return 0
+	mkdir -p /var/log/swtpm
+	mount --bind "$LAB_DIR/tpm/authority" /var/lib/swtpm-localca
+	mount --bind "$LAB_DIR/tpm/log" /var/log/swtpm
 }
 
 # A new /sys shows this network namespace; detaching the old one hides the control groups of the machine, which
