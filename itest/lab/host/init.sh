@@ -34,6 +34,10 @@ own_kernel_files() {
 	mount -t tmpfs -o mode=755 run /run
 	mkdir -p /run/lock
 	mount -t tmpfs -o mode=1777 shm /dev/shm
+	if grep -q hugetlbfs /proc/filesystems; then # libvirt finds it by itself; the pages are the machine's
+		mkdir /run/hugepages
+		mount -t hugetlbfs pages /run/hugepages
+	fi
 }
 
 cgroups_v1() {
