@@ -11,7 +11,7 @@ import (
 	"github.com/novacron/novacron/vm"
 )
 
-// Plan gives the domain XML of a create that is not made.
+// Plan gives the domain XML of a create that is not made, and what is unusual about it here.
 func (s hostService) Plan(ctx context.Context, r *connect.Request[agentv1.PlanRequest]) (*connect.Response[agentv1.PlanResponse], error) {
 	definition := vm.FromProto(r.Msg.GetSpec())
 	text, err := s.machines.Plan(ctx, &definition)
@@ -21,7 +21,11 @@ func (s hostService) Plan(ctx context.Context, r *connect.Request[agentv1.PlanRe
 	if err != nil {
 		return nil, connect.NewError(codeOf(err), err)
 	}
-	return connect.NewResponse(&agentv1.PlanResponse{DomainXml: text}), nil
+	warnings, err := s.machines.Warnings(ctx, &definition)
+	if err != nil {
+		return nil, connect.NewError(codeOf(err), err)
+	}
+	return connect.NewResponse(&agentv1.PlanResponse{DomainXml: text, Warnings: warnings.Lines()}), nil
 }
 
 // ListForeign lists the domains that are not the cluster's.

@@ -30,12 +30,15 @@ func (f Fault) Error() string {
 // Faults is everything that is wrong with a definition, as one error.
 type Faults []Fault
 
-func (f Faults) Error() string {
-	lines := make([]string, len(f))
-	for i, one := range f {
-		lines[i] = one.Error()
+func (f Faults) Error() string { return strings.Join(f.Lines(), "\n") }
+
+// Lines are the faults in words, one each.
+func (f Faults) Lines() []string {
+	var lines []string
+	for _, one := range f {
+		lines = append(lines, one.Error())
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // Err is nil where there are no faults.

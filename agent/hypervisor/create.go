@@ -180,6 +180,9 @@ func (c *creation) begin(ctx context.Context) error {
 	if err := c.checkFree(ctx, facts); err != nil {
 		return err
 	}
+	for _, warning := range c.warnings(c.def, facts) {
+		c.log.Warn("the machine is made, and may not do well", "vm", c.def.UUID, "name", c.def.Name, "warning", warning)
+	}
 	c.entry = JournalEntry{ID: c.def.UUID, Kind: KindCreate, Owner: c.spec.Owner, Definition: c.def, Start: c.spec.Start}
 	return c.step(ctx, opCreate, stepJournal, func() error { return c.journal.begin(c.entry) })
 }

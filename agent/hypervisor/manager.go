@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/novacron/novacron/vm"
-	"github.com/novacron/novacron/vm/ostype"
 )
 
 // Accelerators: what runs a guest's instructions.
@@ -38,9 +37,7 @@ type Manager struct {
 	facts   HostFacts
 	factsAt time.Time
 
-	// systems are read when somebody asks for warnings.
-	systemsOnce sync.Once
-	systems     ostype.Table
+	systems systems
 }
 
 var _ KVMManager = (*Manager)(nil)

@@ -3,9 +3,6 @@ package hypervisor
 import (
 	"context"
 	"time"
-
-	"github.com/novacron/novacron/vm"
-	"github.com/novacron/novacron/vm/ostype"
 )
 
 // factsAge is how old the facts may be that a create is checked against.
@@ -55,17 +52,6 @@ func (m *Manager) HostFacts(ctx context.Context) (HostFacts, error) {
 	defer m.factsMu.Unlock()
 	m.facts, m.factsAt = facts, time.Now()
 	return facts, nil
-}
-
-// Warnings tells what is unusual about a definition on this host and not wrong. Where osinfo-db is installed, its
-// minima are used.
-func (m *Manager) Warnings(ctx context.Context, def *VMDefinition) (vm.Warnings, error) {
-	facts, err := m.recentFacts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m.systemsOnce.Do(func() { m.systems = ostype.Builtin().With(ostype.ReadOSInfo(m.config.OSInfo)) })
-	return append(vm.Warn(*def, m.systems), HostWarnings(def, facts)...), nil
 }
 
 // recentFacts are good enough to check a create against.

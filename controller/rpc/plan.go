@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"slices"
 
 	"connectrpc.com/connect"
 
@@ -50,13 +51,15 @@ func (s *vmService) planOn(ctx context.Context, host *novacronv1.Member, answer 
 		return unreachable(host, err)
 	}
 	answer.DomainXml, answer.Refusal = told.Msg.GetDomainXml(), told.Msg.GetRefusal()
+	for _, warning := range told.Msg.GetWarnings() {
+		if !slices.Contains(answer.Warnings, warning) {
+			answer.Warnings = append(answer.Warnings, warning)
+		}
+	}
 	return nil
 }
 
 // warningsOf is what is unusual about a definition, in words.
-func warningsOf(definition vm.Definition) (warnings []string) {
-	for _, warning := range vm.Warn(definition, ostype.Builtin()) {
-		warnings = append(warnings, warning.Error())
-	}
-	return warnings
+func warningsOf(definition vm.Definition) []string {
+	return vm.Warn(definition, ostype.Builtin()).Lines()
 }

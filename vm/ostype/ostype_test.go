@@ -58,9 +58,9 @@ func TestOSInfoOverridesMinima(t *testing.T) {
 		"microsoft.com/win-2k25.xml": {Data: []byte(`<libosinfo><os><short-id>win2k25</short-id><version>10.0</version>
 <resources arch="x86_64"><minimum><ram>2147483648</ram></minimum></resources></os></libosinfo>`)},
 	}
-	found := ReadOSInfo(tree)
-	require.Len(t, found, 2)
-	table := Builtin().With(found)
+	found := ReadOSInfo(tree, "Debian")
+	require.Len(t, found, 1)
+	table := Builtin().With(append(found, ReadOSInfo(tree, "windows")...))
 	s, known := table.Lookup("debian", "13")
 	require.True(t, known)
 	require.Equal(t, 1024, s.MinMemoryMB)
@@ -73,11 +73,25 @@ func TestOSInfoOverridesMinima(t *testing.T) {
 }
 
 func TestOSInfoThatIsNotThere(t *testing.T) {
-	require.Empty(t, ReadOSInfo(os.DirFS(t.TempDir()+"/none")))
+	require.Empty(t, ReadOSInfo(os.DirFS(t.TempDir()+"/none"), "debian"))
+	require.Empty(t, ReadOSInfo(os.DirFS("/"), "linux"), "which has no folder: nothing else is read")
+}
+
+// TestOSInfoOfThisMachine reads the real thing: every type that has a folder there has versions in it by our names.
+func TestOSInfoOfThisMachine(t *testing.T) {
 	if _, err := os.Stat(OSInfoDir); err != nil {
-		t.Skipf("osinfo-db is not installed: %v", err)
+		t.Skipf("osinfo-db is not installed; deploy/setup.sh --lab does it: %v", err)
 	}
-	require.NotEmpty(t, ReadOSInfo(os.DirFS(OSInfoDir)))
+	for _, name := range Builtin().Types() {
+		found := ReadOSInfo(os.DirFS(OSInfoDir), name)
+		require.Equal(t, vendor(name) != "", len(found) > 0, name)
+		for _, s := range found {
+			require.Equal(t, name, s.Type, "a folder has one type: %s", s.Version)
+		}
+	}
+	s, known := Builtin().With(ReadOSInfo(os.DirFS(OSInfoDir), "debian")).Lookup("debian", "9")
+	require.True(t, known, "which the builtin table does not have")
+	require.Positive(t, s.MinMemoryMB)
 }
 
 func TestOSInfoIsBounded(t *testing.T) {

@@ -1109,9 +1109,11 @@ func (x *PlanRequest) GetSpec() *v1.VMSpec {
 }
 
 type PlanResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	DomainXml     string                 `protobuf:"bytes,1,opt,name=domain_xml,json=domainXml,proto3" json:"domain_xml,omitempty"`
-	Refusal       string                 `protobuf:"bytes,2,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	DomainXml string                 `protobuf:"bytes,1,opt,name=domain_xml,json=domainXml,proto3" json:"domain_xml,omitempty"`
+	Refusal   string                 `protobuf:"bytes,2,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// What is unusual on this host, by its osinfo-db and its pools; the controllers know neither.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1158,6 +1160,13 @@ func (x *PlanResponse) GetRefusal() string {
 		return x.Refusal
 	}
 	return ""
+}
+
+func (x *PlanResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type ListForeignRequest struct {
@@ -1311,11 +1320,12 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1b\n" +
 	"\tmime_type\x18\x02 \x01(\tR\bmimeType\"6\n" +
 	"\vPlanRequest\x12'\n" +
-	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\"G\n" +
+	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\"c\n" +
 	"\fPlanResponse\x12\x1d\n" +
 	"\n" +
 	"domain_xml\x18\x01 \x01(\tR\tdomainXml\x12\x18\n" +
-	"\arefusal\x18\x02 \x01(\tR\arefusal\"\x14\n" +
+	"\arefusal\x18\x02 \x01(\tR\arefusal\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\x14\n" +
 	"\x12ListForeignRequest\"K\n" +
 	"\x13ListForeignResponse\x124\n" +
 	"\adomains\x18\x01 \x03(\v2\x1a.novacron.v1.ForeignDomainR\adomains2\x8e\x01\n" +
