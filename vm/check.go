@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of a definition that no host can widen.
+// Limits of a definition that no host can widen. Sizes are in the unit of the name.
 const (
 	MaxCPUs        = 710
 	MinMemoryMB    = 17
@@ -22,21 +22,26 @@ const (
 	MaxSlots       = 255
 	MaxHostDevices = 32
 	MaxSeedBytes   = 128 << 10
-	maxIDE         = 4
-	maxSATA        = 6
-	maxFloppy      = 2
-	maxSlotsPC     = 22
-	maxQueues      = 64
-	maxCmdline     = 2047
-	maxBridgeName  = 15
-	maxDiskSerial  = 20
-	maxLabelValue  = 253
-	maxAnnotation  = 4096
-	maxKeys        = 64
-	maxKeyBytes    = 16 << 10
-	maxHosts       = 64
-	// minHotplugMB is what a machine needs at its start to be given more memory later.
-	minHotplugMB = 1024
+	// MaxIDE, MaxSATA and MaxFloppy are disks on one such bus, MaxPCISlots devices on machine pc.
+	MaxIDE      = 4
+	MaxSATA     = 6
+	MaxFloppy   = 2
+	MaxPCISlots = 22
+	// MaxQueues is for one network card, MaxVLAN the highest tag, MinMTU in bytes.
+	MaxQueues = 64
+	MaxVLAN   = 4094
+	MinMTU    = 576
+	// MaxInterfaceName and MaxDiskSerial are in bytes.
+	MaxInterfaceName = 15
+	MaxDiskSerial    = 20
+	// MinHotplugMB is what a machine needs at its start to be given more memory later.
+	MinHotplugMB  = 1024
+	maxCmdline    = 2047
+	maxLabelValue = 253
+	maxAnnotation = 4096
+	maxKeys       = 64
+	maxKeyBytes   = 16 << 10
+	maxHosts      = 64
 )
 
 // A name of ours, of something libvirt has, of a label, of a host.

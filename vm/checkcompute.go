@@ -202,8 +202,8 @@ func (c *checker) memory(def Definition) {
 	}
 	c.between("memory.maxMB", m.MaxMB, def.MemoryMB, MaxMemoryMB, " MiB", "give at least memoryMB, or leave it out")
 	c.between("memory.slots", m.Slots, 1, MaxSlots, "", "give fewer")
-	if def.MemoryMB < minHotplugMB {
-		c.add("memoryMB", def.MemoryMB, fmt.Sprintf("at least %d MiB where memory can be added", minHotplugMB), "ask for more, or leave out memory.maxMB")
+	if def.MemoryMB < MinHotplugMB {
+		c.add("memoryMB", def.MemoryMB, fmt.Sprintf("at least %d MiB where memory can be added", MinHotplugMB), "ask for more, or leave out memory.maxMB")
 	}
 }
 

@@ -44,8 +44,8 @@ func (c *checker) nicSource(path string, n NetworkInterface) {
 	if n.Network != "" {
 		c.thing(path+".network", n.Network)
 	}
-	if n.Bridge != "" && (!thingForm.MatchString(n.Bridge) || len(n.Bridge) > maxBridgeName) {
-		c.add(path+".bridge", n.Bridge, fmt.Sprintf("1 to %d of A-Z a-z 0-9 . _ -", maxBridgeName), "give the name of a bridge of the host")
+	if n.Bridge != "" && (!thingForm.MatchString(n.Bridge) || len(n.Bridge) > MaxInterfaceName) {
+		c.add(path+".bridge", n.Bridge, fmt.Sprintf("1 to %d of A-Z a-z 0-9 . _ -", MaxInterfaceName), "give the name of a bridge of the host")
 	}
 	if n.User && (n.VLAN != 0 || n.SecurityGroup != "" || n.HostInterface != "" || n.QoS != NICQoS{}) {
 		c.add(path, "user with vlan, securityGroup, hostInterface or qos", "none of these without an interface on the host", "use a network or a bridge")
@@ -55,13 +55,13 @@ func (c *checker) nicSource(path string, n NetworkInterface) {
 func (c *checker) nicOptions(path string, n NetworkInterface, cpus int) {
 	c.oneOf(path+".model", n.Model, []string{"virtio", "e1000e", "e1000", "rtl8139"})
 	if n.VLAN != 0 {
-		c.between(path+".vlan", n.VLAN, 1, 4094, "", "leave it out for an untagged card")
+		c.between(path+".vlan", n.VLAN, 1, MaxVLAN, "", "leave it out for an untagged card")
 	}
 	if n.MTU != 0 {
-		c.between(path+".mtu", n.MTU, 576, 65535, " bytes", "leave it out for that of the network")
+		c.between(path+".mtu", n.MTU, MinMTU, 65535, " bytes", "leave it out for that of the network")
 	}
 	if n.Queues != 0 {
-		c.between(path+".queues", n.Queues, 1, min(maxQueues, max(cpus, 1)), ", one for each CPU", "ask for fewer, or leave it out")
+		c.between(path+".queues", n.Queues, 1, min(MaxQueues, max(cpus, 1)), ", one for each CPU", "ask for fewer, or leave it out")
 		c.virtioOnly(path+".queues", n.Queues, n.Model)
 	}
 	if n.SecurityGroup != "" {
@@ -94,8 +94,8 @@ func (c *checker) bandwidth(path string, b Bandwidth) {
 func (c *checker) hostInterface(path, name string, seen map[string]string) {
 	reserved := slices.ContainsFunc([]string{"vnet", "vif", "macvtap", "macvlan"}, func(p string) bool { return strings.HasPrefix(name, p) })
 	switch {
-	case !thingForm.MatchString(name) || len(name) > maxBridgeName:
-		c.add(path, name, fmt.Sprintf("1 to %d of A-Z a-z 0-9 . _ -", maxBridgeName), "shorten it, or leave it out")
+	case !thingForm.MatchString(name) || len(name) > MaxInterfaceName:
+		c.add(path, name, fmt.Sprintf("1 to %d of A-Z a-z 0-9 . _ -", MaxInterfaceName), "shorten it, or leave it out")
 	case reserved:
 		c.add(path, name, "not beginning with vnet, vif, macvtap or macvlan", "choose another name, or leave it out")
 	case seen[name] != "":

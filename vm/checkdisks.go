@@ -150,8 +150,8 @@ func (c *checker) diskOptions(path string, o DiskOptions, bus string, cpus int) 
 	if o.Discard != "" {
 		c.oneOf(path+".discard", o.Discard, []string{DiscardUnmap, "ignore"})
 	}
-	if slices.ContainsFunc([]byte(o.Serial), func(b byte) bool { return b < ' ' || b > '~' }) || len(o.Serial) > maxDiskSerial {
-		c.add(path+".serial", o.Serial, fmt.Sprintf("up to %d printable bytes", maxDiskSerial), "shorten it, or leave it out")
+	if slices.ContainsFunc([]byte(o.Serial), func(b byte) bool { return b < ' ' || b > '~' }) || len(o.Serial) > MaxDiskSerial {
+		c.add(path+".serial", o.Serial, fmt.Sprintf("up to %d printable bytes", MaxDiskSerial), "shorten it, or leave it out")
 	}
 	if o.Queues != 0 {
 		c.between(path+".queues", o.Queues, 1, max(cpus, 1), ", one for each CPU", "ask for fewer, or leave it out")
@@ -193,13 +193,13 @@ func (c *checker) busRoom(def Definition) {
 	for _, b := range []struct {
 		bus   string
 		limit int
-	}{{BusIDE, maxIDE}, {BusSATA, maxSATA}, {BusFloppy, maxFloppy}} {
+	}{{BusIDE, MaxIDE}, {BusSATA, MaxSATA}, {BusFloppy, MaxFloppy}} {
 		if count[b.bus] > b.limit {
 			c.add("volumes", fmt.Sprintf("%d disks on %s", count[b.bus], b.bus), fmt.Sprintf("at most %d", b.limit), "use bus virtio or scsi for the others")
 		}
 	}
-	if slots := count[BusVirtio] + len(def.NetworkInterfaces) + len(def.Devices.HostDevices); IsI440fx(def.Machine) && slots > maxSlotsPC {
-		c.add("volumes", fmt.Sprintf("%d PCI devices", slots), fmt.Sprintf("at most %d on machine %s", maxSlotsPC, def.Machine), "use machine q35, or bus scsi")
+	if slots := count[BusVirtio] + len(def.NetworkInterfaces) + len(def.Devices.HostDevices); IsI440fx(def.Machine) && slots > MaxPCISlots {
+		c.add("volumes", fmt.Sprintf("%d PCI devices", slots), fmt.Sprintf("at most %d on machine %s", MaxPCISlots, def.Machine), "use machine q35, or bus scsi")
 	}
 }
 
