@@ -6,30 +6,34 @@ package vm
 type Definition struct {
 	// Name is 1-63 characters of [A-Za-z0-9-], without "-" at either end, not digits alone.
 	Name string `json:"name"`
-	// Project groups machines; names are unique within one. Default "default".
+	// Project is a group of machines; names are unique within one.
 	Project string `json:"project,omitempty"`
 	// UUID is the machine's identity everywhere, in libvirt too; the server chooses it when empty.
 	UUID string `json:"uuid,omitempty"`
-	// Labels are for selecting, Annotations for remembering.
-	Labels      map[string]string `json:"labels,omitempty"`
+	// Labels are for selecting: at most MaxLabels, keys of 1-63 characters, values to maxLabelValue bytes.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations are for remembering: at most MaxLabels, values to maxAnnotation bytes.
 	Annotations map[string]string `json:"annotations,omitempty"`
 
-	OSType    string `json:"osType,omitempty"`
+	// OSType is the guest's system, such as debian or windows; defaults and minima follow it.
+	OSType string `json:"osType,omitempty"`
+	// OSVersion is the system's version; an unknown one is a warning.
 	OSVersion string `json:"osVersion,omitempty"`
 	// Arch is the guest architecture in libvirt's words, such as x86_64.
 	Arch string `json:"arch,omitempty"`
 
+	// CPUs are the virtual CPUs, 1 to MaxCPUs and no more than the host has.
 	CPUs int `json:"cpus"`
 	CPU  CPU `json:"cpu,omitzero"`
-	// MemoryMB is in MiB.
+	// MemoryMB is the memory in MiB, MinMemoryMB to MaxMemoryMB and no more than the host has.
 	MemoryMB int    `json:"memoryMB"`
 	Memory   Memory `json:"memory,omitzero"`
-	// DiskGB is the size of the root disk in GiB; 0 means none.
+	// DiskGB is the size of the root disk in GiB, to MaxDiskGB; 0 means none.
 	DiskGB   int      `json:"diskGB,omitempty"`
 	RootDisk RootDisk `json:"rootDisk,omitzero"`
 	// Image is the image that the root disk is an overlay of; empty means a blank disk.
 	Image string `json:"image,omitempty"`
-	// Pool is the storage pool of the root disk.
+	// Pool is the storage pool of the root disk and of all that names none.
 	Pool string `json:"pool,omitempty"`
 
 	// Volumes are the disks besides the root disk.
@@ -66,6 +70,6 @@ type Definition struct {
 	RestartPolicy string `json:"restartPolicy,omitempty"`
 	// EvacuationPolicy is "migrate", "restart", "stop" or "never": what happens when its host is to be emptied.
 	EvacuationPolicy string `json:"evacuationPolicy,omitempty"`
-	// StopTimeoutSeconds is how long a graceful stop may take before force is used.
+	// StopTimeoutSeconds is how long a graceful stop may take before force is used, to MaxStopSeconds.
 	StopTimeoutSeconds int `json:"stopTimeoutSeconds,omitempty"`
 }

@@ -7,10 +7,13 @@ type CPU struct {
 	// Model is a processor in libvirt's words, such as Skylake-Server; it needs mode custom.
 	Model string `json:"model,omitempty"`
 
-	// Sockets × Dies × Cores × Threads is the number of CPUs; dies, cores and threads are each within one of the former.
+	// Sockets are such that sockets × dies × cores × threads are the CPUs; what is left out is filled in, cores first.
 	Sockets int `json:"sockets,omitempty"`
-	Dies    int `json:"dies,omitempty"`
-	Cores   int `json:"cores,omitempty"`
+	// Dies are those in one socket.
+	Dies int `json:"dies,omitempty"`
+	// Cores are those in one die.
+	Cores int `json:"cores,omitempty"`
+	// Threads are those in one core.
 	Threads int `json:"threads,omitempty"`
 
 	// Max is how many CPUs the machine can be given while it runs; 0 means no more than it starts with.
@@ -27,23 +30,27 @@ type CPU struct {
 
 // CPUPin ties one virtual CPU, counted from 0, to a set of the host's, such as "4-7,^5".
 type CPUPin struct {
-	VCPU     int    `json:"vcpu,omitempty"`
+	// VCPU is the virtual CPU, counted from 0.
+	VCPU int `json:"vcpu,omitempty"`
+	// HostCPUs are the host's CPUs that it may run on, such as "4-7,^5".
 	HostCPUs string `json:"hostCPUs"`
 }
 
 // NUMACell is a part of the machine in which memory is near.
 type NUMACell struct {
 	// CPUs is a set of virtual CPUs, such as "0-3".
-	CPUs     string `json:"cpus"`
-	MemoryMB int    `json:"memoryMB"`
+	CPUs string `json:"cpus"`
+	// MemoryMB is the cell's part of the memory, in MiB.
+	MemoryMB int `json:"memoryMB"`
 	// HostNodes are the host's NUMA nodes that the memory comes from, such as "0" or "0-1"; empty means any.
 	HostNodes string `json:"hostNodes,omitempty"`
 }
 
 // Memory shapes the memory. The zero value is what MemoryMB says, from the host's ordinary pages, with a balloon.
 type Memory struct {
-	// MaxMB is how much the machine can be given while it runs, in MiB, through Slots; 0 means no more.
+	// MaxMB is how much the machine can be given while it runs, in MiB; 0 means no more.
 	MaxMB int `json:"maxMB,omitempty"`
+	// Slots are the modules that can be added up to MaxMB, at most MaxSlots.
 	Slots int `json:"slots,omitempty"`
 	// InitialMB is how much of MemoryMB the guest may use at first, in MiB; 0 means all.
 	InitialMB int `json:"initialMB,omitempty"`

@@ -11,10 +11,11 @@ type RootDisk struct {
 
 // Volume is one disk besides the root disk.
 type Volume struct {
-	// Name is unique within the machine.
+	// Name is unique within the machine; data-1, data-2 … where left out.
 	Name string `json:"name"`
+	// Pool is the storage pool of the volume.
 	Pool string `json:"pool,omitempty"`
-	// SizeGB is the virtual size in GiB.
+	// SizeGB is the virtual size in GiB, 1 to MaxDiskGB.
 	SizeGB int `json:"sizeGB,omitempty"`
 	// Format is "qcow2" or "raw".
 	Format string `json:"format,omitempty"`
@@ -26,8 +27,9 @@ type Volume struct {
 	Device string `json:"device,omitempty"`
 	// Source is a volume that the pool has already. It is used as it is and outlives the machine.
 	Source string `json:"source,omitempty"`
-	// ReadOnly and Shareable let other machines use the same Source.
-	ReadOnly  bool `json:"readOnly,omitempty"`
+	// ReadOnly lets other machines that only read use the same Source.
+	ReadOnly bool `json:"readOnly,omitempty"`
+	// Shareable lets other machines write to the same Source; its format is raw.
 	Shareable bool `json:"shareable,omitempty"`
 	DiskOptions
 }
@@ -42,45 +44,55 @@ type DiskOptions struct {
 	Discard string `json:"discard,omitempty"`
 	// BootOrder counts from 1 over disks and network cards; 0 means not started from, if any other has an order.
 	BootOrder int `json:"bootOrder,omitempty"`
-	// Serial is what the guest sees as the serial number: up to 20 printable bytes.
+	// Serial is what the guest sees as the serial number: up to MaxDiskSerial printable bytes.
 	Serial string `json:"serial,omitempty"`
-	// Queues and IOEventFD are for the bus virtio.
-	Queues    int     `json:"queues,omitempty"`
+	// Queues let several CPUs serve a disk on the bus virtio; 0 leaves it to the hypervisor.
+	Queues int `json:"queues,omitempty"`
+	// IOEventFD is for the bus virtio too: requests are handled beside the guest's CPUs.
 	IOEventFD *bool   `json:"ioEventFD,omitempty"`
 	QoS       DiskQoS `json:"qos,omitzero"`
 }
 
 // DiskQoS limits a disk, per second: a total, or reading and writing each; 0 means no limit.
 type DiskQoS struct {
-	TotalIOPS  int `json:"totalIOPS,omitempty"`
-	ReadIOPS   int `json:"readIOPS,omitempty"`
-	WriteIOPS  int `json:"writeIOPS,omitempty"`
+	// TotalIOPS are requests a second.
+	TotalIOPS int `json:"totalIOPS,omitempty"`
+	// ReadIOPS are requests a second, without a total.
+	ReadIOPS int `json:"readIOPS,omitempty"`
+	// WriteIOPS are requests a second, without a total.
+	WriteIOPS int `json:"writeIOPS,omitempty"`
+	// TotalBytes are bytes a second.
 	TotalBytes int `json:"totalBytes,omitempty"`
-	ReadBytes  int `json:"readBytes,omitempty"`
+	// ReadBytes are bytes a second, without a total.
+	ReadBytes int `json:"readBytes,omitempty"`
+	// WriteBytes are bytes a second, without a total.
 	WriteBytes int `json:"writeBytes,omitempty"`
 }
 
 // NetworkInterface is one network card: on a libvirt network, on a bridge of the host, or behind the hypervisor process.
 type NetworkInterface struct {
+	// Network is a network of the cluster or of libvirt.
 	Network string `json:"network,omitempty"`
-	Bridge  string `json:"bridge,omitempty"`
+	// Bridge is a bridge of the host, instead of a network.
+	Bridge string `json:"bridge,omitempty"`
 	// User lets the hypervisor process itself forward packets: out, never in.
 	User bool `json:"user,omitempty"`
 	// Model is "virtio", "e1000e", "e1000" or "rtl8139".
 	Model string `json:"model,omitempty"`
-	MAC   string `json:"mac,omitempty"`
-	// VLAN is 1-4094; 0 means untagged.
+	// MAC is a unicast address; one in 52:54:00 is chosen when empty.
+	MAC string `json:"mac,omitempty"`
+	// VLAN is 1 to MaxVLAN; 0 means untagged.
 	VLAN int `json:"vlan,omitempty"`
-	// MTU is in bytes; 0 means that of the network.
+	// MTU is in bytes, from MinMTU to the bridge's; 0 means that of the network.
 	MTU int `json:"mtu,omitempty"`
-	// Queues lets several CPUs serve a virtio card; 0 means one.
+	// Queues lets several CPUs serve a virtio card, at most MaxQueues and one for each; 0 means one.
 	Queues int    `json:"queues,omitempty"`
 	QoS    NICQoS `json:"qos,omitzero"`
 	// SecurityGroup is a security group of the cluster, or a filter of libvirt such as clean-traffic.
 	SecurityGroup string `json:"securityGroup,omitempty"`
 	// Address is an IPv4 address on a network of the cluster; empty means the next free one where the network assigns them.
 	Address string `json:"address,omitempty"`
-	// HostInterface is the name of the card's other end on the host; empty means one that the host chooses.
+	// HostInterface is the name of the card's other end on the host, to MaxInterfaceName bytes; empty means one that the host chooses.
 	HostInterface string `json:"hostInterface,omitempty"`
 	// BootOrder counts from 1 over disks and network cards; 0 means not started from.
 	BootOrder int `json:"bootOrder,omitempty"`
@@ -94,9 +106,12 @@ type NICQoS struct {
 
 // Bandwidth is a limit in KiB a second, with a peak that is allowed for a burst of that many KiB.
 type Bandwidth struct {
+	// AverageKBps is in KiB a second.
 	AverageKBps int `json:"averageKBps,omitempty"`
-	PeakKBps    int `json:"peakKBps,omitempty"`
-	BurstKB     int `json:"burstKB,omitempty"`
+	// PeakKBps is in KiB a second, at least the average.
+	PeakKBps int `json:"peakKBps,omitempty"`
+	// BurstKB is how many KiB may pass at the peak.
+	BurstKB int `json:"burstKB,omitempty"`
 }
 
 // Devices are the smaller ones. Each is as the guest's system needs it where nothing is said.

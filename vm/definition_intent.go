@@ -16,19 +16,24 @@ type CloudInit struct {
 
 // DirectBoot names images that hold a kernel and an initial RAM disk.
 type DirectBoot struct {
-	Kernel  string `json:"kernel"`
-	Initrd  string `json:"initrd,omitempty"`
+	// Kernel is the name of an image.
+	Kernel string `json:"kernel"`
+	// Initrd is the name of an image with the initial RAM disk.
+	Initrd string `json:"initrd,omitempty"`
+	// Cmdline is the kernel's command line, to maxCmdline bytes.
 	Cmdline string `json:"cmdline,omitempty"`
 }
 
 // Placement narrows down the hosts that a machine may run on.
 type Placement struct {
-	// Host is the name or id of the only host allowed, NotHosts of those that are not.
-	Host     string   `json:"host,omitempty"`
+	// Host is the name or id of the only host allowed.
+	Host string `json:"host,omitempty"`
+	// NotHosts are the names or ids of hosts that are not allowed.
 	NotHosts []string `json:"notHosts,omitempty"`
 	// HostLabels are labels that the host must have.
 	HostLabels map[string]string `json:"hostLabels,omitempty"`
-	// Affinity are labels of machines to run beside, AntiAffinity of machines not to run beside.
-	Affinity     map[string]string `json:"affinity,omitempty"`
+	// Affinity are labels of machines to run beside.
+	Affinity map[string]string `json:"affinity,omitempty"`
+	// AntiAffinity are labels of machines not to run beside.
 	AntiAffinity map[string]string `json:"antiAffinity,omitempty"`
 }
