@@ -40,6 +40,7 @@ func TestMachinesAreMadeOfTemplates(t *testing.T) {
 	require.Contains(t, run(0, "vm", "template", "show", "web"), "from 64MiB, to 4GiB")
 
 	require.Contains(t, run(0, "vm", "plan", "web-1", "--template", "web", "--set", "cpus=2"), "it would run on host-1")
+	require.Contains(t, run(0, "vm", "plan", "big", "--cpus", "1", "--memory", "1GiB", "--disk", "9500GiB"), "9216 GiB that are free", "which only the host knows")
 	require.Contains(t, run(0, "vm", "list"), "no virtual machines", "a plan does nothing")
 	run(0, "vm", "create", "web-1", "--template", "web", "--set", "cpus=2", "--set", "memory=512MiB")
 	require.Contains(t, run(0, "vm", "list"), "512MiB")
