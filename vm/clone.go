@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"maps"
 	"reflect"
 	"sync"
 )
@@ -81,6 +82,10 @@ func shares(t reflect.Type) bool {
 func ownMap(v reflect.Value) {
 	if v.Len() == 0 {
 		v.SetZero()
+		return
+	}
+	if texts, ok := v.Interface().(map[string]string); ok {
+		v.Set(reflect.ValueOf(maps.Clone(texts)))
 		return
 	}
 	copied := reflect.MakeMapWithSize(v.Type(), v.Len())

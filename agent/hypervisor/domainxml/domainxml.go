@@ -1,4 +1,4 @@
-// Package domainxml writes the structures of libvirtxml as encoding/xml does, byte for byte, in a fifth of the time.
+// Package domainxml writes the structures of libvirtxml as encoding/xml does, byte for byte, in a third of the time.
 //
 // What a type looks like is found out once, by reflection. Types that have an encoding of their own in libvirtxml are
 // written here only in the forms that machines of ours have (shortcut); every other form goes through encoding/xml.

@@ -66,6 +66,7 @@ func TestUEFIGuests(t *testing.T) {
 			require.NoError(t, console.Close())
 			requireFirmware(t, d, id, c)
 			require.Equal(t, c.kept(), keptState(t, host))
+			requireOwnAuthority(t, host, c)
 			require.NoError(t, m.Stop(t.Context(), id, hypervisor.StopOptions{Timeout: time.Minute}))
 			require.Equal(t, c.kept(), keptState(t, host), "variables and keys outlive a stop")
 			require.NoError(t, m.Start(t.Context(), id))
@@ -107,6 +108,17 @@ func keptState(t *testing.T, host *lab.Host) []string {
 		}
 	}
 	return kept
+}
+
+// requireOwnAuthority makes sure that what certifies TPMs is the lab host's own and not that of the machine.
+func requireOwnAuthority(t *testing.T, host *lab.Host, c uefiCase) {
+	t.Helper()
+	if c.tpm == vm.TPMNone {
+		return
+	}
+	inside, err := filepath.Glob(filepath.Join(host.Dir(), "tpm", "authority", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, inside)
 }
 
 func requireFirmware(t *testing.T, d hypervisor.Driver, id string, c uefiCase) {
