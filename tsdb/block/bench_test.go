@@ -47,7 +47,9 @@ func BenchmarkSelect(b *testing.B) {
 	}
 	meta, err := Merge(context.Background(), parent, blocks, MergeOptions{})
 	require.NoError(b, err)
-	block := open(b, filepath.Join(parent, meta.ID.String()))
+	block, err := Open(filepath.Join(parent, meta.ID.String()), Options{Times: NewTimesCache(4096)})
+	require.NoError(b, err)
+	defer block.Close()
 	one := []*labels.Matcher{
 		labels.MustNewMatcher(labels.MatchEqual, "instance", "host-007"), labels.MustNewMatcher(labels.MatchEqual, "__name__", "metric_1"),
 	}

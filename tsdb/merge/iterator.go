@@ -114,7 +114,6 @@ func (it *Iterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histo
 	} else {
 		from.CopyTo(h)
 	}
-	h.CounterResetHint = it.hint(h.CounterResetHint)
 	return it.run.Times[it.at], h
 }
 
@@ -128,21 +127,7 @@ func (it *Iterator) AtFloatHistogram(h *histogram.FloatHistogram) (int64, *histo
 	default:
 		it.run.Floats[it.at].CopyTo(h)
 	}
-	h.CounterResetHint = it.hint(h.CounterResetHint)
 	return it.run.Times[it.at], h
-}
-
-// hint is what is known of a counter reset before the current histogram.
-func (it *Iterator) hint(stored histogram.CounterResetHint) histogram.CounterResetHint {
-	return it.run.Hint(it.at, stored)
-}
-
-// Hint is what is known of a counter reset before the sample at a place of the run, which was stored with a hint.
-func (r *Run) Hint(at int, stored histogram.CounterResetHint) histogram.CounterResetHint {
-	if at == 0 && r.Fresh && stored != histogram.GaugeType {
-		return histogram.UnknownCounterReset
-	}
-	return stored
 }
 
 // Err is what ended the walk early.

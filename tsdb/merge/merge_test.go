@@ -223,7 +223,8 @@ func TestHints(t *testing.T) {
 		{"another comes between", []Source{{Chunks: []Chunk{run(0, u, n, n)}}, {Chunks: []Chunk{run(15, r)}}}, []histogram.CounterResetHint{u, n, u, u}},
 		{"one is replaced", []Source{{Chunks: []Chunk{run(0, u, n, n)}}, {Chunks: []Chunk{run(10, r)}, Rank: 1}}, []histogram.CounterResetHint{u, u, u}},
 		{"one is deleted", []Source{{Chunks: []Chunk{run(0, u), run(10, n), run(20, n, n)}, Deleted: []Interval{{10, 10}}}}, []histogram.CounterResetHint{u, u, n}},
-		{"gauges stay", []Source{{Chunks: []Chunk{run(0, g, g)}}, {Chunks: []Chunk{run(5, g)}}}, []histogram.CounterResetHint{g, g, g}},
+		{"one within a chunk is deleted", []Source{{Chunks: []Chunk{run(0, u, n, n, n)}, Deleted: []Interval{{10, 10}}}}, []histogram.CounterResetHint{u, u, n}},
+		{"gauges stay", []Source{{Chunks: []Chunk{run(0, g, g, g)}, Deleted: []Interval{{10, 10}}}, {Chunks: []Chunk{run(5, g)}}}, []histogram.CounterResetHint{g, g, g}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var it Iterator

@@ -120,6 +120,7 @@ func (c *Columns) pick(places []int) Columns {
 	if c.Windows != nil {
 		picked.Windows = pickWindows(c.Windows, places)
 	}
+	picked.giveUpHints(places)
 	return picked
 }
 
