@@ -64,6 +64,7 @@ func (c content) over(newer content) content {
 
 // TestMerge holds that a merge has what a plain merge of lists has, through several rounds, with deletions and ranges.
 func TestMerge(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	rapid.Check(t, func(rt *rapid.T) {
 		parent := t.TempDir()
 		seed := rapid.Uint64().Draw(rt, "seed") // drawing each sample would be slow

@@ -39,8 +39,8 @@ func (it *Iterator) Reset(from, until int64, sources ...Source) {
 	it.start(from, until, sources)
 }
 
-// ResetWindows is Reset for sources that may have windows, which only NextRun and NextWindows tell: their ends and the
-// columns that are asked for.
+// ResetWindows is Reset for sources that may have windows, which only NextRun tells: their ends and the columns that
+// are asked for.
 func (it *Iterator) ResetWindows(from, until int64, columns chunk.Columns, sources ...Source) {
 	it.columns = columns | chunk.ColumnEnd
 	it.start(from, until, sources)
