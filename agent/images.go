@@ -49,8 +49,8 @@ func (s imageSource) file(ctx context.Context, ref *novacronv1.ImageRef) (hyperv
 func (d *daemon) takeDesired(revision uint64, set *agentv1.DesiredSet) {
 	d.revoked.set(set.GetRevokedNodes())
 	d.networks.setDesired(revision, set)
+	d.volumes.SetDesired(revision, set.GetVolumes()) // first: machines name them
 	d.reconciler.SetDesired(revision, set.GetVms())
-	d.volumes.SetDesired(revision, set.GetVolumes())
 	used := map[string]bool{}
 	for _, vm := range set.GetVms() {
 		for _, ref := range vm.GetImages() {

@@ -2,11 +2,9 @@ package rpc
 
 import (
 	"context"
-	"fmt"
 
 	"connectrpc.com/connect"
 
-	"github.com/novacron/novacron/controller/state"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
 )
@@ -16,11 +14,8 @@ type hostService struct{ *Server }
 var _ novacronv1connect.HostServiceHandler = (*hostService)(nil)
 
 func (s *hostService) GetHost(_ context.Context, r *connect.Request[novacronv1.GetHostRequest]) (*connect.Response[novacronv1.GetHostResponse], error) {
-	host, ok := s.Store.View().Host(r.Msg.GetHost())
-	if !ok {
-		return nil, fmt.Errorf("%w: host %q: see «novacron host list»", state.ErrNotFound, r.Msg.GetHost())
-	}
-	return connect.NewResponse(&novacronv1.GetHostResponse{Host: host}), nil
+	host, err := hostIn(s.Store.View(), r.Msg.GetHost())
+	return connect.NewResponse(&novacronv1.GetHostResponse{Host: host}), err
 }
 
 func (s *hostService) ListHosts(_ context.Context, r *connect.Request[novacronv1.ListHostsRequest]) (*connect.Response[novacronv1.ListHostsResponse], error) {

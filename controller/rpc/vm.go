@@ -55,7 +55,7 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 // define gives the definition as it is kept: complete, and without a fault.
 func (s *vmService) define(spec *novacronv1.VMSpec) (vm.Definition, error) {
 	given := vm.FromProto(spec)
-	definition := vm.Normalise(given, vm.Defaults{NewUUID: s.NewID, NewMAC: s.NewMAC})
+	definition := vm.Normalise(given, s.defaults(s.Store.View()))
 	if err := vm.Validate(definition); err != nil {
 		return vm.Definition{}, invalid(err)
 	}

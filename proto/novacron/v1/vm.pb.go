@@ -1913,7 +1913,13 @@ type VM struct {
 	// Generation that asks for a restart of the guest; 0 means none ever did. With force the guest is not asked.
 	RestartGeneration uint64 `protobuf:"varint,15,opt,name=restart_generation,json=restartGeneration,proto3" json:"restart_generation,omitempty"`
 	// The machine was not made by the cluster but taken over.
-	Adopted       bool `protobuf:"varint,16,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	Adopted bool `protobuf:"varint,16,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	// What its host's processors are to it, as long as it has a host.
+	HostCpus *HostCPUs `protobuf:"bytes,70,opt,name=host_cpus,json=hostCPUs,proto3" json:"host_cpus,omitempty"`
+	// Set while the machine is to leave its host: it is removed there, and only then placed on another.
+	EvacuateTime *timestamppb.Timestamp `protobuf:"bytes,71,opt,name=evacuate_time,json=evacuateTime,proto3" json:"evacuate_time,omitempty"`
+	// Addresses of the network cards that an adopted machine came with.
+	AdoptedMacs   []string `protobuf:"bytes,72,rep,name=adopted_macs,json=adoptedMacs,proto3" json:"adopted_macs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2060,6 +2066,82 @@ func (x *VM) GetAdopted() bool {
 	return false
 }
 
+func (x *VM) GetHostCpus() *HostCPUs {
+	if x != nil {
+		return x.HostCpus
+	}
+	return nil
+}
+
+func (x *VM) GetEvacuateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EvacuateTime
+	}
+	return nil
+}
+
+func (x *VM) GetAdoptedMacs() []string {
+	if x != nil {
+		return x.AdoptedMacs
+	}
+	return nil
+}
+
+// HostCPUs are logical CPUs of a host, by its numbers.
+type HostCPUs struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With dedicated CPUs, the host's CPU of each virtual CPU, in order; no other machine is tied to them.
+	Own []uint32 `protobuf:"varint,1,rep,packed,name=own,proto3" json:"own,omitempty"`
+	// Those that pins name besides; machines may share them.
+	Shared        []uint32 `protobuf:"varint,2,rep,packed,name=shared,proto3" json:"shared,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostCPUs) Reset() {
+	*x = HostCPUs{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostCPUs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostCPUs) ProtoMessage() {}
+
+func (x *HostCPUs) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostCPUs.ProtoReflect.Descriptor instead.
+func (*HostCPUs) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HostCPUs) GetOwn() []uint32 {
+	if x != nil {
+		return x.Own
+	}
+	return nil
+}
+
+func (x *HostCPUs) GetShared() []uint32 {
+	if x != nil {
+		return x.Shared
+	}
+	return nil
+}
+
 type VMStatus struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Phase   VMPhase                `protobuf:"varint,1,opt,name=phase,proto3,enum=novacron.v1.VMPhase" json:"phase,omitempty"`
@@ -2075,7 +2157,7 @@ type VMStatus struct {
 
 func (x *VMStatus) Reset() {
 	*x = VMStatus{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2169,7 @@ func (x *VMStatus) String() string {
 func (*VMStatus) ProtoMessage() {}
 
 func (x *VMStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2182,7 @@ func (x *VMStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMStatus.ProtoReflect.Descriptor instead.
 func (*VMStatus) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{17}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VMStatus) GetPhase() VMPhase {
@@ -2150,7 +2232,7 @@ type ImageRef struct {
 
 func (x *ImageRef) Reset() {
 	*x = ImageRef{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2244,7 @@ func (x *ImageRef) String() string {
 func (*ImageRef) ProtoMessage() {}
 
 func (x *ImageRef) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2257,7 @@ func (x *ImageRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageRef.ProtoReflect.Descriptor instead.
 func (*ImageRef) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImageRef) GetName() string {
@@ -2210,7 +2292,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "adopt", "start", "stop", "pause", "restart", "update" or "delete".
+	// "create", "adopt", "start", "stop", "pause", "restart", "update", "evacuate" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -2223,7 +2305,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2317,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2330,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Operation) GetId() string {
@@ -2306,7 +2388,7 @@ type CreateVMRequest struct {
 
 func (x *CreateVMRequest) Reset() {
 	*x = CreateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2400,7 @@ func (x *CreateVMRequest) String() string {
 func (*CreateVMRequest) ProtoMessage() {}
 
 func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2413,7 @@ func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMRequest.ProtoReflect.Descriptor instead.
 func (*CreateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateVMRequest) GetSpec() *VMSpec {
@@ -2366,7 +2448,7 @@ type CreateVMResponse struct {
 
 func (x *CreateVMResponse) Reset() {
 	*x = CreateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2460,7 @@ func (x *CreateVMResponse) String() string {
 func (*CreateVMResponse) ProtoMessage() {}
 
 func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2473,7 @@ func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMResponse.ProtoReflect.Descriptor instead.
 func (*CreateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateVMResponse) GetVm() *VM {
@@ -2419,7 +2501,7 @@ type GetVMRequest struct {
 
 func (x *GetVMRequest) Reset() {
 	*x = GetVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2513,7 @@ func (x *GetVMRequest) String() string {
 func (*GetVMRequest) ProtoMessage() {}
 
 func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2526,7 @@ func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMRequest.ProtoReflect.Descriptor instead.
 func (*GetVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetVMRequest) GetVm() string {
@@ -2470,7 +2552,7 @@ type GetVMResponse struct {
 
 func (x *GetVMResponse) Reset() {
 	*x = GetVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2482,7 +2564,7 @@ func (x *GetVMResponse) String() string {
 func (*GetVMResponse) ProtoMessage() {}
 
 func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2495,7 +2577,7 @@ func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMResponse.ProtoReflect.Descriptor instead.
 func (*GetVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetVMResponse) GetVm() *VM {
@@ -2521,7 +2603,7 @@ type ListVMsRequest struct {
 
 func (x *ListVMsRequest) Reset() {
 	*x = ListVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2615,7 @@ func (x *ListVMsRequest) String() string {
 func (*ListVMsRequest) ProtoMessage() {}
 
 func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2628,7 @@ func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsRequest.ProtoReflect.Descriptor instead.
 func (*ListVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListVMsRequest) GetProject() string {
@@ -2594,7 +2676,7 @@ type ListVMsResponse struct {
 
 func (x *ListVMsResponse) Reset() {
 	*x = ListVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2688,7 @@ func (x *ListVMsResponse) String() string {
 func (*ListVMsResponse) ProtoMessage() {}
 
 func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2701,7 @@ func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsResponse.ProtoReflect.Descriptor instead.
 func (*ListVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListVMsResponse) GetVms() []*VM {
@@ -2649,7 +2731,7 @@ type SetVMPowerRequest struct {
 
 func (x *SetVMPowerRequest) Reset() {
 	*x = SetVMPowerRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2743,7 @@ func (x *SetVMPowerRequest) String() string {
 func (*SetVMPowerRequest) ProtoMessage() {}
 
 func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +2756,7 @@ func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerRequest.ProtoReflect.Descriptor instead.
 func (*SetVMPowerRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetVMPowerRequest) GetVm() string {
@@ -2714,7 +2796,7 @@ type SetVMPowerResponse struct {
 
 func (x *SetVMPowerResponse) Reset() {
 	*x = SetVMPowerResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +2808,7 @@ func (x *SetVMPowerResponse) String() string {
 func (*SetVMPowerResponse) ProtoMessage() {}
 
 func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +2821,7 @@ func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerResponse.ProtoReflect.Descriptor instead.
 func (*SetVMPowerResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetVMPowerResponse) GetVm() *VM {
@@ -2761,7 +2843,7 @@ type DeleteVMRequest struct {
 
 func (x *DeleteVMRequest) Reset() {
 	*x = DeleteVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +2855,7 @@ func (x *DeleteVMRequest) String() string {
 func (*DeleteVMRequest) ProtoMessage() {}
 
 func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +2868,7 @@ func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteVMRequest) GetVm() string {
@@ -2819,7 +2901,7 @@ type DeleteVMResponse struct {
 
 func (x *DeleteVMResponse) Reset() {
 	*x = DeleteVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2831,7 +2913,7 @@ func (x *DeleteVMResponse) String() string {
 func (*DeleteVMResponse) ProtoMessage() {}
 
 func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2844,7 +2926,7 @@ func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteVMResponse) GetVm() *VM {
@@ -2867,7 +2949,7 @@ type WatchVMsRequest struct {
 
 func (x *WatchVMsRequest) Reset() {
 	*x = WatchVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2879,7 +2961,7 @@ func (x *WatchVMsRequest) String() string {
 func (*WatchVMsRequest) ProtoMessage() {}
 
 func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2892,7 +2974,7 @@ func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsRequest.ProtoReflect.Descriptor instead.
 func (*WatchVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WatchVMsRequest) GetVm() string {
@@ -2930,7 +3012,7 @@ type WatchVMsResponse struct {
 
 func (x *WatchVMsResponse) Reset() {
 	*x = WatchVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3024,7 @@ func (x *WatchVMsResponse) String() string {
 func (*WatchVMsResponse) ProtoMessage() {}
 
 func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3037,7 @@ func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsResponse.ProtoReflect.Descriptor instead.
 func (*WatchVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchVMsResponse) GetVm() *VM {
@@ -2998,7 +3080,7 @@ type ConsoleRequest struct {
 
 func (x *ConsoleRequest) Reset() {
 	*x = ConsoleRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3092,7 @@ func (x *ConsoleRequest) String() string {
 func (*ConsoleRequest) ProtoMessage() {}
 
 func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3105,7 @@ func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleRequest.ProtoReflect.Descriptor instead.
 func (*ConsoleRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConsoleRequest) GetVm() string {
@@ -3056,7 +3138,7 @@ type ConsoleResponse struct {
 
 func (x *ConsoleResponse) Reset() {
 	*x = ConsoleResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3068,7 +3150,7 @@ func (x *ConsoleResponse) String() string {
 func (*ConsoleResponse) ProtoMessage() {}
 
 func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3081,7 +3163,7 @@ func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleResponse.ProtoReflect.Descriptor instead.
 func (*ConsoleResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConsoleResponse) GetData() []byte {
@@ -3103,7 +3185,7 @@ type RestartVMRequest struct {
 
 func (x *RestartVMRequest) Reset() {
 	*x = RestartVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3197,7 @@ func (x *RestartVMRequest) String() string {
 func (*RestartVMRequest) ProtoMessage() {}
 
 func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3210,7 @@ func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMRequest.ProtoReflect.Descriptor instead.
 func (*RestartVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RestartVMRequest) GetVm() string {
@@ -3161,7 +3243,7 @@ type RestartVMResponse struct {
 
 func (x *RestartVMResponse) Reset() {
 	*x = RestartVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3173,7 +3255,7 @@ func (x *RestartVMResponse) String() string {
 func (*RestartVMResponse) ProtoMessage() {}
 
 func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3186,7 +3268,7 @@ func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMResponse.ProtoReflect.Descriptor instead.
 func (*RestartVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RestartVMResponse) GetVm() *VM {
@@ -3206,7 +3288,7 @@ type GetGuestRequest struct {
 
 func (x *GetGuestRequest) Reset() {
 	*x = GetGuestRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3300,7 @@ func (x *GetGuestRequest) String() string {
 func (*GetGuestRequest) ProtoMessage() {}
 
 func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3313,7 @@ func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestRequest.ProtoReflect.Descriptor instead.
 func (*GetGuestRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetGuestRequest) GetVm() string {
@@ -3262,7 +3344,7 @@ type GetGuestResponse struct {
 
 func (x *GetGuestResponse) Reset() {
 	*x = GetGuestResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3274,7 +3356,7 @@ func (x *GetGuestResponse) String() string {
 func (*GetGuestResponse) ProtoMessage() {}
 
 func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3287,7 +3369,7 @@ func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestResponse.ProtoReflect.Descriptor instead.
 func (*GetGuestResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetGuestResponse) GetAgentConnected() bool {
@@ -3337,7 +3419,7 @@ type GuestInterface struct {
 
 func (x *GuestInterface) Reset() {
 	*x = GuestInterface{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3349,7 +3431,7 @@ func (x *GuestInterface) String() string {
 func (*GuestInterface) ProtoMessage() {}
 
 func (x *GuestInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3362,7 +3444,7 @@ func (x *GuestInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestInterface.ProtoReflect.Descriptor instead.
 func (*GuestInterface) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GuestInterface) GetName() string {
@@ -3396,7 +3478,7 @@ type ScreenshotRequest struct {
 
 func (x *ScreenshotRequest) Reset() {
 	*x = ScreenshotRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3408,7 +3490,7 @@ func (x *ScreenshotRequest) String() string {
 func (*ScreenshotRequest) ProtoMessage() {}
 
 func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3421,7 +3503,7 @@ func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotRequest.ProtoReflect.Descriptor instead.
 func (*ScreenshotRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ScreenshotRequest) GetVm() string {
@@ -3449,7 +3531,7 @@ type ScreenshotResponse struct {
 
 func (x *ScreenshotResponse) Reset() {
 	*x = ScreenshotResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3461,7 +3543,7 @@ func (x *ScreenshotResponse) String() string {
 func (*ScreenshotResponse) ProtoMessage() {}
 
 func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3474,7 +3556,7 @@ func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotResponse.ProtoReflect.Descriptor instead.
 func (*ScreenshotResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ScreenshotResponse) GetData() []byte {
@@ -3508,7 +3590,7 @@ type UpdateVMRequest struct {
 
 func (x *UpdateVMRequest) Reset() {
 	*x = UpdateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3520,7 +3602,7 @@ func (x *UpdateVMRequest) String() string {
 func (*UpdateVMRequest) ProtoMessage() {}
 
 func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3533,7 +3615,7 @@ func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMRequest.ProtoReflect.Descriptor instead.
 func (*UpdateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *UpdateVMRequest) GetVm() string {
@@ -3594,7 +3676,7 @@ type UpdateVMResponse struct {
 
 func (x *UpdateVMResponse) Reset() {
 	*x = UpdateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3606,7 +3688,7 @@ func (x *UpdateVMResponse) String() string {
 func (*UpdateVMResponse) ProtoMessage() {}
 
 func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3619,7 +3701,7 @@ func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMResponse.ProtoReflect.Descriptor instead.
 func (*UpdateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UpdateVMResponse) GetVm() *VM {
@@ -3638,7 +3720,7 @@ type PlanVMRequest struct {
 
 func (x *PlanVMRequest) Reset() {
 	*x = PlanVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3650,7 +3732,7 @@ func (x *PlanVMRequest) String() string {
 func (*PlanVMRequest) ProtoMessage() {}
 
 func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3663,7 +3745,7 @@ func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMRequest.ProtoReflect.Descriptor instead.
 func (*PlanVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PlanVMRequest) GetSpec() *VMSpec {
@@ -3691,7 +3773,7 @@ type PlanVMResponse struct {
 
 func (x *PlanVMResponse) Reset() {
 	*x = PlanVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3703,7 +3785,7 @@ func (x *PlanVMResponse) String() string {
 func (*PlanVMResponse) ProtoMessage() {}
 
 func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3716,7 +3798,7 @@ func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMResponse.ProtoReflect.Descriptor instead.
 func (*PlanVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PlanVMResponse) GetSpec() *VMSpec {
@@ -3773,7 +3855,7 @@ type AdoptVMRequest struct {
 
 func (x *AdoptVMRequest) Reset() {
 	*x = AdoptVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3785,7 +3867,7 @@ func (x *AdoptVMRequest) String() string {
 func (*AdoptVMRequest) ProtoMessage() {}
 
 func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3798,7 +3880,7 @@ func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMRequest.ProtoReflect.Descriptor instead.
 func (*AdoptVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AdoptVMRequest) GetHost() string {
@@ -3831,7 +3913,7 @@ type AdoptVMResponse struct {
 
 func (x *AdoptVMResponse) Reset() {
 	*x = AdoptVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3843,7 +3925,7 @@ func (x *AdoptVMResponse) String() string {
 func (*AdoptVMResponse) ProtoMessage() {}
 
 func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3856,7 +3938,7 @@ func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMResponse.ProtoReflect.Descriptor instead.
 func (*AdoptVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AdoptVMResponse) GetVm() *VM {
@@ -4138,7 +4220,7 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a?\n" +
 	"\x11AntiAffinityEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf0\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x88\x06\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1e\n" +
@@ -4160,7 +4242,13 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x06images\x18\r \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
 	"\x05force\x18\x0e \x01(\bR\x05force\x12-\n" +
 	"\x12restart_generation\x18\x0f \x01(\x04R\x11restartGeneration\x12\x18\n" +
-	"\aadopted\x18\x10 \x01(\bR\aadopted\"\xd2\x01\n" +
+	"\aadopted\x18\x10 \x01(\bR\aadopted\x122\n" +
+	"\thost_cpus\x18F \x01(\v2\x15.novacron.v1.HostCPUsR\bhostCPUs\x12?\n" +
+	"\revacuate_time\x18G \x01(\v2\x1a.google.protobuf.TimestampR\fevacuateTime\x12!\n" +
+	"\fadopted_macs\x18H \x03(\tR\vadoptedMacs\"4\n" +
+	"\bHostCPUs\x12\x10\n" +
+	"\x03own\x18\x01 \x03(\rR\x03own\x12\x16\n" +
+	"\x06shared\x18\x02 \x03(\rR\x06shared\"\xd2\x01\n" +
 	"\bVMStatus\x12*\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12/\n" +
@@ -4352,7 +4440,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4374,50 +4462,51 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*DirectBoot)(nil),            // 17: novacron.v1.DirectBoot
 	(*Placement)(nil),             // 18: novacron.v1.Placement
 	(*VM)(nil),                    // 19: novacron.v1.VM
-	(*VMStatus)(nil),              // 20: novacron.v1.VMStatus
-	(*ImageRef)(nil),              // 21: novacron.v1.ImageRef
-	(*Operation)(nil),             // 22: novacron.v1.Operation
-	(*CreateVMRequest)(nil),       // 23: novacron.v1.CreateVMRequest
-	(*CreateVMResponse)(nil),      // 24: novacron.v1.CreateVMResponse
-	(*GetVMRequest)(nil),          // 25: novacron.v1.GetVMRequest
-	(*GetVMResponse)(nil),         // 26: novacron.v1.GetVMResponse
-	(*ListVMsRequest)(nil),        // 27: novacron.v1.ListVMsRequest
-	(*ListVMsResponse)(nil),       // 28: novacron.v1.ListVMsResponse
-	(*SetVMPowerRequest)(nil),     // 29: novacron.v1.SetVMPowerRequest
-	(*SetVMPowerResponse)(nil),    // 30: novacron.v1.SetVMPowerResponse
-	(*DeleteVMRequest)(nil),       // 31: novacron.v1.DeleteVMRequest
-	(*DeleteVMResponse)(nil),      // 32: novacron.v1.DeleteVMResponse
-	(*WatchVMsRequest)(nil),       // 33: novacron.v1.WatchVMsRequest
-	(*WatchVMsResponse)(nil),      // 34: novacron.v1.WatchVMsResponse
-	(*ConsoleRequest)(nil),        // 35: novacron.v1.ConsoleRequest
-	(*ConsoleResponse)(nil),       // 36: novacron.v1.ConsoleResponse
-	(*RestartVMRequest)(nil),      // 37: novacron.v1.RestartVMRequest
-	(*RestartVMResponse)(nil),     // 38: novacron.v1.RestartVMResponse
-	(*GetGuestRequest)(nil),       // 39: novacron.v1.GetGuestRequest
-	(*GetGuestResponse)(nil),      // 40: novacron.v1.GetGuestResponse
-	(*GuestInterface)(nil),        // 41: novacron.v1.GuestInterface
-	(*ScreenshotRequest)(nil),     // 42: novacron.v1.ScreenshotRequest
-	(*ScreenshotResponse)(nil),    // 43: novacron.v1.ScreenshotResponse
-	(*UpdateVMRequest)(nil),       // 44: novacron.v1.UpdateVMRequest
-	(*UpdateVMResponse)(nil),      // 45: novacron.v1.UpdateVMResponse
-	(*PlanVMRequest)(nil),         // 46: novacron.v1.PlanVMRequest
-	(*PlanVMResponse)(nil),        // 47: novacron.v1.PlanVMResponse
-	(*AdoptVMRequest)(nil),        // 48: novacron.v1.AdoptVMRequest
-	(*AdoptVMResponse)(nil),       // 49: novacron.v1.AdoptVMResponse
-	nil,                           // 50: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 51: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 52: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 53: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 54: novacron.v1.Placement.AffinityEntry
-	nil,                           // 55: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 56: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 57: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 58: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
+	(*HostCPUs)(nil),              // 20: novacron.v1.HostCPUs
+	(*VMStatus)(nil),              // 21: novacron.v1.VMStatus
+	(*ImageRef)(nil),              // 22: novacron.v1.ImageRef
+	(*Operation)(nil),             // 23: novacron.v1.Operation
+	(*CreateVMRequest)(nil),       // 24: novacron.v1.CreateVMRequest
+	(*CreateVMResponse)(nil),      // 25: novacron.v1.CreateVMResponse
+	(*GetVMRequest)(nil),          // 26: novacron.v1.GetVMRequest
+	(*GetVMResponse)(nil),         // 27: novacron.v1.GetVMResponse
+	(*ListVMsRequest)(nil),        // 28: novacron.v1.ListVMsRequest
+	(*ListVMsResponse)(nil),       // 29: novacron.v1.ListVMsResponse
+	(*SetVMPowerRequest)(nil),     // 30: novacron.v1.SetVMPowerRequest
+	(*SetVMPowerResponse)(nil),    // 31: novacron.v1.SetVMPowerResponse
+	(*DeleteVMRequest)(nil),       // 32: novacron.v1.DeleteVMRequest
+	(*DeleteVMResponse)(nil),      // 33: novacron.v1.DeleteVMResponse
+	(*WatchVMsRequest)(nil),       // 34: novacron.v1.WatchVMsRequest
+	(*WatchVMsResponse)(nil),      // 35: novacron.v1.WatchVMsResponse
+	(*ConsoleRequest)(nil),        // 36: novacron.v1.ConsoleRequest
+	(*ConsoleResponse)(nil),       // 37: novacron.v1.ConsoleResponse
+	(*RestartVMRequest)(nil),      // 38: novacron.v1.RestartVMRequest
+	(*RestartVMResponse)(nil),     // 39: novacron.v1.RestartVMResponse
+	(*GetGuestRequest)(nil),       // 40: novacron.v1.GetGuestRequest
+	(*GetGuestResponse)(nil),      // 41: novacron.v1.GetGuestResponse
+	(*GuestInterface)(nil),        // 42: novacron.v1.GuestInterface
+	(*ScreenshotRequest)(nil),     // 43: novacron.v1.ScreenshotRequest
+	(*ScreenshotResponse)(nil),    // 44: novacron.v1.ScreenshotResponse
+	(*UpdateVMRequest)(nil),       // 45: novacron.v1.UpdateVMRequest
+	(*UpdateVMResponse)(nil),      // 46: novacron.v1.UpdateVMResponse
+	(*PlanVMRequest)(nil),         // 47: novacron.v1.PlanVMRequest
+	(*PlanVMResponse)(nil),        // 48: novacron.v1.PlanVMResponse
+	(*AdoptVMRequest)(nil),        // 49: novacron.v1.AdoptVMRequest
+	(*AdoptVMResponse)(nil),       // 50: novacron.v1.AdoptVMResponse
+	nil,                           // 51: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 52: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 53: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 54: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 55: novacron.v1.Placement.AffinityEntry
+	nil,                           // 56: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 57: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 58: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 59: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 60: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	50, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	51, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	51, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	52, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4435,70 +4524,72 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	52, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	53, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	54, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	55, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	53, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	54, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	55, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	56, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
-	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	59, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	59, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
-	22, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
-	21, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
-	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	59, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 32: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	59, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 34: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
-	19, // 35: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 36: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	56, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
-	19, // 38: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
-	0,  // 39: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
-	19, // 40: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
-	19, // 41: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 42: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
-	19, // 43: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
-	41, // 44: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	57, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	58, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	19, // 47: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
-	3,  // 48: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
-	3,  // 49: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
-	19, // 50: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
-	19, // 51: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
-	23, // 52: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	46, // 53: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
-	25, // 54: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	27, // 55: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	29, // 56: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	48, // 57: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
-	44, // 58: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	37, // 59: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	39, // 60: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	42, // 61: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	31, // 62: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	33, // 63: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	35, // 64: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	24, // 65: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	47, // 66: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
-	26, // 67: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	28, // 68: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	30, // 69: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	49, // 70: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
-	45, // 71: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	38, // 72: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	40, // 73: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	43, // 74: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	32, // 75: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	34, // 76: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	36, // 77: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	65, // [65:78] is the sub-list for method output_type
-	52, // [52:65] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	21, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
+	60, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	60, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	23, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
+	22, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
+	20, // 30: novacron.v1.VM.host_cpus:type_name -> novacron.v1.HostCPUs
+	60, // 31: novacron.v1.VM.evacuate_time:type_name -> google.protobuf.Timestamp
+	1,  // 32: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
+	60, // 33: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	2,  // 34: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
+	60, // 35: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 36: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
+	19, // 37: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 38: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
+	57, // 39: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	19, // 40: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
+	0,  // 41: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
+	19, // 42: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
+	19, // 43: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 44: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
+	19, // 45: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
+	42, // 46: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
+	58, // 47: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	59, // 48: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	19, // 49: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
+	3,  // 50: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
+	3,  // 51: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
+	19, // 52: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
+	19, // 53: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
+	24, // 54: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	47, // 55: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	26, // 56: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	28, // 57: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	30, // 58: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	49, // 59: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
+	45, // 60: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	38, // 61: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	40, // 62: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	43, // 63: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	32, // 64: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	34, // 65: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	36, // 66: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	25, // 67: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	48, // 68: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	27, // 69: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	29, // 70: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	31, // 71: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	50, // 72: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
+	46, // 73: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	39, // 74: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	41, // 75: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	44, // 76: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	33, // 77: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	35, // 78: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	37, // 79: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	67, // [67:80] is the sub-list for method output_type
+	54, // [54:67] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4521,7 +4612,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   56,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
