@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/stretchr/testify/require"
 
 	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/engine/durable"
 	"github.com/novacron/novacron/tsdb/engine/memory"
 	"github.com/novacron/novacron/tsdb/query"
 )
@@ -21,7 +24,15 @@ var engines = map[string]struct {
 	open   func(testing.TB) engine.Engine
 	reopen func(testing.TB, engine.Engine) engine.Engine
 }{
-	"memory": {open: func(testing.TB) engine.Engine { return memory.Open(memory.Options{}) }},
+	"memory":  {open: func(testing.TB) engine.Engine { return memory.Open(memory.Options{}) }},
+	"durable": {open: func(t testing.TB) engine.Engine { return openDurable(t, t.TempDir()) }},
+}
+
+func openDurable(t testing.TB, dir string) engine.Engine {
+	t.Helper()
+	store, err := durable.Open(dir, durable.Options{AnyAge: true, Ahead: -1, Sync: time.Hour, Maintain: -1})
+	require.NoError(t, err)
+	return store
 }
 
 // shard is an engine as Prometheus's storage. What it does not name is not called by the tests.
