@@ -65,7 +65,7 @@ func runScripts(t *testing.T, name string) {
 	e, err := query.New(query.Options{})
 	require.NoError(t, err)
 	defer e.Close()
-	promqltest.RunBuiltinTestsWithStorage(t, e, func(tb testing.TB) storage.Storage { return newShard(engines[name].open(tb)) })
+	promqltest.RunBuiltinTestsWithStorage(t, e, func(tb testing.TB) storage.Storage { return newShard(engines[name].open(tb, tb.TempDir())) })
 }
 
 var verdict = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestConformance/\w+/testdata/([\w-]+\.test)/line_(\d+)/`)
