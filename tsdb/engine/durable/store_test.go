@@ -35,7 +35,7 @@ func TestContract(t *testing.T) {
 		folders[s] = dir
 		return s
 	}
-	enginetest.Run(t, enginetest.Target{
+	target := enginetest.Target{
 		Start:    start.UnixMilli(),
 		NoStarts: true,
 		Open: func(t testing.TB) engine.Engine {
@@ -47,5 +47,7 @@ func TestContract(t *testing.T) {
 			require.NoError(t, e.Close())
 			return open(t, folders[e])
 		},
-	})
+	}
+	enginetest.Run(t, target)
+	t.Run("windows", func(t *testing.T) { enginetest.RunWindows(t, target) })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/novacron/novacron/tsdb/chunk"
@@ -191,6 +192,9 @@ func makeWindows(dst *chunk.Windows, window int64, raw chunkenc.Iterator) ([]his
 	for kind := raw.Next(); kind != chunkenc.ValNone; kind = raw.Next() {
 		if kind == chunkenc.ValFloat {
 			t, v := raw.At()
+			if value.IsStaleNaN(v) {
+				continue
+			}
 			if err := b.Add(t, v); err != nil {
 				return nil, err
 			}
@@ -200,6 +204,9 @@ func makeWindows(dst *chunk.Windows, window int64, raw chunkenc.Iterator) ([]his
 			continue
 		}
 		p := currentHistogram(raw, kind)
+		if p.stale() {
+			continue
+		}
 		p.t = rollup.EndOf(p.t, window)
 		if n := len(lasts); n > 0 && lasts[n-1].t == p.t {
 			lasts = lasts[:n-1]
@@ -208,6 +215,14 @@ func makeWindows(dst *chunk.Windows, window int64, raw chunkenc.Iterator) ([]his
 	}
 	b.Flush()
 	return lasts, raw.Err()
+}
+
+// stale tells whether the histogram is a stale marker.
+func (p histogramPoint) stale() bool {
+	if p.whole != nil {
+		return value.IsStaleNaN(p.whole.Sum)
+	}
+	return value.IsStaleNaN(p.float.Sum)
 }
 
 func currentHistogram(it chunkenc.Iterator, kind chunkenc.ValueType) histogramPoint {
