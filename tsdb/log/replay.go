@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // Damage is a part of a segment that could not be read.
@@ -43,10 +45,11 @@ func name(segment uint64) string { return fmt.Sprintf("%016d", segment) }
 // Replay gives every record of a segment to use, in the order they were written; the record is valid until use
 // returns. It tells what was damaged. An error of use ends it.
 func Replay(dir string, segment uint64, use func(record []byte) error) ([]Damage, error) {
-	src, err := os.ReadFile(filepath.Join(dir, name(segment))) //nolint:gosec // a name of digits in a folder of ours
+	src, unmap, err := mapped(filepath.Join(dir, name(segment)))
 	if err != nil {
 		return nil, fmt.Errorf("reading log segment %d: %w", segment, err)
 	}
+	defer unmap()
 	var damages []Damage
 	buf := make([]byte, 0, 1<<20)
 	for at := 0; at < len(src); {
@@ -80,4 +83,21 @@ func setAside(dir string, src []byte, damages []Damage) error {
 		}
 	}
 	return nil
+}
+
+// mapped maps a file into memory until unmap is called: segments are too large to be read as a whole.
+func mapped(path string) (src []byte, unmap func(), err error) {
+	file, err := os.Open(path) //nolint:gosec // a name of digits in a folder of ours
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close() //nolint:errcheck // nothing was written
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return nil, func() {}, err
+	}
+	if src, err = unix.Mmap(int(file.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
+		return nil, nil, err
+	}
+	return src, func() { _ = unix.Munmap(src) }, nil
 }

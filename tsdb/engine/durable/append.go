@@ -92,6 +92,46 @@ func (s *Store) appendParts(ctx context.Context, p part, all *engine.Appended) e
 var errRecordTooLarge = fmt.Errorf("a log record of more than %d bytes", log.MaxRecord)
 
 func (s *Store) appendPart(p part, all *engine.Appended) error {
+	if err := s.appendRecord(p, all); err != nil {
+		return err
+	}
+	if s.segmentFull() {
+		return s.nextSegment()
+	}
+	return nil
+}
+
+// segmentBytes is the size at which the log goes on to a new segment, so that old ones can be dropped. Every segment
+// defines its series anew: one of many series may be larger, so that this stays a small part of it.
+const segmentBytes, definitionShare = 128 << 20, 16
+
+func (s *Store) segmentFull() bool {
+	_, size := s.log.Segment()
+	return size >= max(segmentBytes, definitionShare*s.defined.Load())
+}
+
+func (s *Store) nextSegment() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed || !s.segmentFull() {
+		return nil // another writer was here
+	}
+	return s.rotateLog()
+}
+
+// rotateLog goes on to a new segment of the log. The caller holds life for writing.
+func (s *Store) rotateLog() error {
+	old, _ := s.log.Segment()
+	if _, err := s.log.Rotate(); err != nil {
+		return s.logFailed(err)
+	}
+	_, newest := s.head.bounds()
+	s.segments.set(old, newest)
+	s.defined.Store(0)
+	return nil
+}
+
+func (s *Store) appendRecord(p part, all *engine.Appended) error {
 	s.life.RLock()
 	defer s.life.RUnlock()
 	if s.closed {

@@ -50,16 +50,10 @@ func (s *Store) freeze(before int64) error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.sealed = max(s.sealed, before)
-	old, size := s.log.Segment()
-	if size == 0 {
+	if _, size := s.log.Segment(); size == 0 {
 		return nil
 	}
-	if _, err := s.log.Rotate(); err != nil {
-		return s.logFailed(err)
-	}
-	_, newest := s.head.bounds()
-	s.segments.set(old, newest)
-	return nil
+	return s.rotateLog()
 }
 
 // writeSpan makes a block of a span; no folder where nothing is in it.

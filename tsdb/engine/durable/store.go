@@ -35,6 +35,8 @@ type Store struct {
 	exemplars *exemplarRing
 	segments  segmentTimes
 	counters  counters
+	// defined counts the bytes of the definitions of series in the current segment of the log, before packing.
+	defined atomic.Int64
 
 	// life is held for reading by everyone who appends, from the first check to the last sample in the head, and for
 	// writing for the moments in which what they rely on changes: the sealed time, the log's segment, the ids.

@@ -161,6 +161,7 @@ func (w *writing) encode() {
 	}
 	if len(w.undefined) > 0 {
 		w.record = w.store.appendDefinitions(w.record, w.undefined)
+		w.store.defined.Add(int64(len(w.record)))
 	}
 	if len(w.samples) > 0 {
 		w.record = appendSamples(w.record, w.samples)
