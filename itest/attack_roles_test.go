@@ -32,6 +32,8 @@ func allowed() map[string][]pki.Role {
 		"/novacron.v1.VMService/RestartVM":            {admin},
 		"/novacron.v1.VMService/UpdateVM":             {admin},
 		"/novacron.v1.VMService/AdoptVM":              {admin},
+		"/novacron.v1.VMService/AttachISO":            {admin},
+		"/novacron.v1.VMService/EjectISO":             {admin},
 		"/novacron.v1.HostService/ListForeignDomains": readers,
 		"/novacron.v1.VMService/GetGuest":             readers,
 		"/novacron.v1.VMService/Screenshot":           {admin},

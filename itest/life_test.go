@@ -62,7 +62,7 @@ func TestTheLifeOfAMachine(t *testing.T) {
 	f.requireNothing("h1")
 
 	told := f.must("event", "list", "-o", "csv", "--no-headers")
-	for _, kind := range []string{"vm.created", "vm.running", "vm.paused", "vm.request.restart", "vm.stopped", "vm.deleted", "hypervisor.started"} {
+	for _, kind := range []string{"vm.created", "vm.running", "vm.paused", "vm.request.restart", "vm.stopped", "vm.deleted", "hypervisor.started", "hypervisor.rebooted"} {
 		require.Contains(t, told, kind)
 	}
 }

@@ -146,7 +146,8 @@ type Observed struct {
 type Event struct {
 	// ID is the domain's UUID; empty means that anything may have changed.
 	ID string
-	// Kind is "defined", "undefined", "started", "stopped", "paused", "resumed", "crashed", "connected" or "disconnected".
+	// Kind is "defined", "undefined", "started", "stopped", "paused", "resumed", "rebooted", "crashed", "connected" or
+	// "disconnected".
 	Kind string
 }
 

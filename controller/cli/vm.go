@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
+	vmdef "github.com/novacron/novacron/vm"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +18,7 @@ func (a *app) vmCommand() *cobra.Command {
   novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
   novacron vm console web-1`,
 		a.vmCreate(), a.vmPlan(), a.vmList(), a.vmShow(), a.vmStart(), a.vmStop(), a.vmDelete(), a.vmConsole(), a.vmWatch(),
-		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmTemplate(), a.vmGuest(), a.vmScreenshot())
+		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmISO(), a.vmTemplate(), a.vmGuest(), a.vmScreenshot())
 }
 
 func (a *app) vmList() *cobra.Command {
@@ -147,11 +148,17 @@ func (d *details) addSpec(s *pb.VMSpec) {
 		d.sub("Disk", listed(formatGiB(uint64(s.GetDiskGb())), from("image", s.GetImage()), from("pool", s.GetPool())))
 	}
 	for _, v := range s.GetVolumes() {
+		if v.GetDevice() == vmdef.DeviceCDROM || v.GetDevice() == vmdef.DeviceFloppy {
+			medium := listed(from("image", v.GetImage()), from("volume", v.GetSource()))
+			d.sub("Drive "+v.GetName(), listed(v.GetDevice(), v.GetBus(), firstOf(medium, "empty")))
+			continue
+		}
 		d.sub("Volume "+v.GetName(), listed(formatGiB(uint64(v.GetSizeGb())), v.GetFormat(), v.GetBus(), from("image", v.GetImage()), from("pool", v.GetPool())))
 	}
 	for i, n := range s.GetNetworkInterfaces() {
 		d.sub(fmt.Sprintf("NIC %d", i), listed(from("network", n.GetNetwork()), from("bridge", n.GetBridge()), n.GetModel(), n.GetMac()))
 	}
+	d.sub("ISO", s.GetIso())
 	d.sub("Kernel", s.GetBoot().GetKernel())
 	d.sub("Initrd", s.GetBoot().GetInitrd())
 	d.sub("Command line", s.GetBoot().GetCmdline())

@@ -54,6 +54,8 @@ func rules() map[string]rule {
 		novacronv1connect.VMServiceRestartVMProcedure:  {leader, admins},
 		novacronv1connect.VMServiceUpdateVMProcedure:   {leader, admins},
 		novacronv1connect.VMServiceAdoptVMProcedure:    {leader, admins},
+		novacronv1connect.VMServiceAttachISOProcedure:  {leader, admins},
+		novacronv1connect.VMServiceEjectISOProcedure:   {leader, admins},
 		novacronv1connect.VMServiceGetGuestProcedure:   {here, viewers},
 		novacronv1connect.VMServiceScreenshotProcedure: {here, admins},
 		novacronv1connect.VMServiceWatchVMsProcedure:   {here, viewers},

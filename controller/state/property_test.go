@@ -49,6 +49,7 @@ func commands() *rapid.Generator[*statev1.Command] {
 			func(c *statev1.Command) {
 				c.Op = &statev1.Command_SetVmPower{SetVmPower: &statev1.SetVMPower{Id: "vm-" + id, Power: novacronv1.PowerState(n % 3), OperationId: "op"}}
 			},
+			changeMedia("vm-"+id, n, other, &novacronv1.ImageRef{Name: id, Sha256: other}),
 			func(c *statev1.Command) {
 				c.Op = &statev1.Command_RemoveMember{RemoveMember: &statev1.RemoveMember{Id: id, Force: n%2 == 0}}
 			},

@@ -312,7 +312,7 @@ func (x *VMObservation) GetGone() bool {
 type HypervisorEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
-	// "defined", "undefined", "started", "stopped", "paused", "resumed" or "crashed".
+	// "defined", "undefined", "started", "stopped", "paused", "resumed", "rebooted" or "crashed".
 	Kind string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Grows with every event of one life of the agent.

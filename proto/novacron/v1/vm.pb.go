@@ -2210,7 +2210,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "adopt", "start", "stop", "pause", "restart", "update" or "delete".
+	// "create", "adopt", "start", "stop", "pause", "restart", "update", "attach-iso", "eject-iso" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -3866,6 +3866,250 @@ func (x *AdoptVMResponse) GetVm() *VM {
 	return nil
 }
 
+type AttachISORequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vm      string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// Name of an image of the cluster, or of a raw volume of the cluster on the machine's host: one of the two.
+	Image  string `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	Volume string `protobuf:"bytes,4,opt,name=volume,proto3" json:"volume,omitempty"`
+	// Name of the drive; empty means that of the ISO, else the first.
+	Drive string `protobuf:"bytes,5,opt,name=drive,proto3" json:"drive,omitempty"`
+	// Change the medium even where the guest has locked the drive.
+	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachISORequest) Reset() {
+	*x = AttachISORequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachISORequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachISORequest) ProtoMessage() {}
+
+func (x *AttachISORequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachISORequest.ProtoReflect.Descriptor instead.
+func (*AttachISORequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *AttachISORequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetVolume() string {
+	if x != nil {
+		return x.Volume
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetDrive() string {
+	if x != nil {
+		return x.Drive
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type AttachISOResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachISOResponse) Reset() {
+	*x = AttachISOResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachISOResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachISOResponse) ProtoMessage() {}
+
+func (x *AttachISOResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachISOResponse.ProtoReflect.Descriptor instead.
+func (*AttachISOResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *AttachISOResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
+type EjectISORequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vm      string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// As in AttachISORequest.
+	Drive         string `protobuf:"bytes,3,opt,name=drive,proto3" json:"drive,omitempty"`
+	Force         bool   `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EjectISORequest) Reset() {
+	*x = EjectISORequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EjectISORequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EjectISORequest) ProtoMessage() {}
+
+func (x *EjectISORequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EjectISORequest.ProtoReflect.Descriptor instead.
+func (*EjectISORequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *EjectISORequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *EjectISORequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *EjectISORequest) GetDrive() string {
+	if x != nil {
+		return x.Drive
+	}
+	return ""
+}
+
+func (x *EjectISORequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type EjectISOResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EjectISOResponse) Reset() {
+	*x = EjectISOResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EjectISOResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EjectISOResponse) ProtoMessage() {}
+
+func (x *EjectISOResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EjectISOResponse.ProtoReflect.Descriptor instead.
+func (*EjectISOResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *EjectISOResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
 var File_novacron_v1_vm_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_vm_proto_rawDesc = "" +
@@ -4297,6 +4541,22 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x18\n" +
 	"\aproject\x18\x03 \x01(\tR\aproject\"2\n" +
 	"\x0fAdoptVMResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"\x96\x01\n" +
+	"\x10AttachISORequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x14\n" +
+	"\x05image\x18\x03 \x01(\tR\x05image\x12\x16\n" +
+	"\x06volume\x18\x04 \x01(\tR\x06volume\x12\x14\n" +
+	"\x05drive\x18\x05 \x01(\tR\x05drive\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\"4\n" +
+	"\x11AttachISOResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"g\n" +
+	"\x0fEjectISORequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x14\n" +
+	"\x05drive\x18\x03 \x01(\tR\x05drive\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"3\n" +
+	"\x10EjectISOResponse\x12\x1f\n" +
 	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm*s\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
@@ -4321,7 +4581,7 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x18\n" +
 	"\x14OPERATION_STATE_DONE\x10\x02\x12\x1a\n" +
-	"\x16OPERATION_STATE_FAILED\x10\x032\xdd\a\n" +
+	"\x16OPERATION_STATE_FAILED\x10\x032\xf2\b\n" +
 	"\tVMService\x12G\n" +
 	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12F\n" +
 	"\x06PlanVM\x12\x1a.novacron.v1.PlanVMRequest\x1a\x1b.novacron.v1.PlanVMResponse\"\x03\x90\x02\x01\x12C\n" +
@@ -4331,7 +4591,9 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12D\n" +
 	"\aAdoptVM\x12\x1b.novacron.v1.AdoptVMRequest\x1a\x1c.novacron.v1.AdoptVMResponse\x12G\n" +
 	"\bUpdateVM\x12\x1c.novacron.v1.UpdateVMRequest\x1a\x1d.novacron.v1.UpdateVMResponse\x12J\n" +
-	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12L\n" +
+	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12J\n" +
+	"\tAttachISO\x12\x1d.novacron.v1.AttachISORequest\x1a\x1e.novacron.v1.AttachISOResponse\x12G\n" +
+	"\bEjectISO\x12\x1c.novacron.v1.EjectISORequest\x1a\x1d.novacron.v1.EjectISOResponse\x12L\n" +
 	"\bGetGuest\x12\x1c.novacron.v1.GetGuestRequest\x1a\x1d.novacron.v1.GetGuestResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\n" +
 	"Screenshot\x12\x1e.novacron.v1.ScreenshotRequest\x1a\x1f.novacron.v1.ScreenshotResponse\"\x03\x90\x02\x010\x01\x12G\n" +
@@ -4352,7 +4614,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4404,20 +4666,24 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*PlanVMResponse)(nil),        // 47: novacron.v1.PlanVMResponse
 	(*AdoptVMRequest)(nil),        // 48: novacron.v1.AdoptVMRequest
 	(*AdoptVMResponse)(nil),       // 49: novacron.v1.AdoptVMResponse
-	nil,                           // 50: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 51: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 52: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 53: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 54: novacron.v1.Placement.AffinityEntry
-	nil,                           // 55: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 56: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 57: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 58: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
+	(*AttachISORequest)(nil),      // 50: novacron.v1.AttachISORequest
+	(*AttachISOResponse)(nil),     // 51: novacron.v1.AttachISOResponse
+	(*EjectISORequest)(nil),       // 52: novacron.v1.EjectISORequest
+	(*EjectISOResponse)(nil),      // 53: novacron.v1.EjectISOResponse
+	nil,                           // 54: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 55: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 56: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 57: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 58: novacron.v1.Placement.AffinityEntry
+	nil,                           // 59: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 60: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 61: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 62: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 63: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	50, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	51, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	54, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	55, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4435,25 +4701,25 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	52, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	53, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	54, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	55, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	56, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	57, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	58, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	59, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
 	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	59, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	59, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	63, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	63, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
 	22, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
 	21, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
 	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	59, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	63, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
 	2,  // 32: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	59, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	63, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 34: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
 	19, // 35: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
 	19, // 36: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	56, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	60, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
 	19, // 38: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
 	0,  // 39: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
 	19, // 40: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
@@ -4461,44 +4727,50 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	19, // 42: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
 	19, // 43: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
 	41, // 44: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	57, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	58, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	61, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	62, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
 	19, // 47: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
 	3,  // 48: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
 	3,  // 49: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
 	19, // 50: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
 	19, // 51: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
-	23, // 52: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	46, // 53: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
-	25, // 54: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	27, // 55: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	29, // 56: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	48, // 57: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
-	44, // 58: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	37, // 59: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	39, // 60: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	42, // 61: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	31, // 62: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	33, // 63: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	35, // 64: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	24, // 65: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	47, // 66: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
-	26, // 67: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	28, // 68: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	30, // 69: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	49, // 70: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
-	45, // 71: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	38, // 72: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	40, // 73: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	43, // 74: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	32, // 75: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	34, // 76: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	36, // 77: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	65, // [65:78] is the sub-list for method output_type
-	52, // [52:65] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	19, // 52: novacron.v1.AttachISOResponse.vm:type_name -> novacron.v1.VM
+	19, // 53: novacron.v1.EjectISOResponse.vm:type_name -> novacron.v1.VM
+	23, // 54: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	46, // 55: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	25, // 56: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	27, // 57: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	29, // 58: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	48, // 59: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
+	44, // 60: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	37, // 61: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	50, // 62: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
+	52, // 63: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
+	39, // 64: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	42, // 65: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	31, // 66: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	33, // 67: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	35, // 68: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	24, // 69: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	47, // 70: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	26, // 71: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	28, // 72: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	30, // 73: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	49, // 74: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
+	45, // 75: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	38, // 76: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	51, // 77: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
+	53, // 78: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
+	40, // 79: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	43, // 80: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	32, // 81: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	34, // 82: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	36, // 83: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	69, // [69:84] is the sub-list for method output_type
+	54, // [54:69] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4521,7 +4793,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   56,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

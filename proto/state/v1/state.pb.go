@@ -56,6 +56,7 @@ type Command struct {
 	//	*Command_UpdateVm
 	//	*Command_AdoptVm
 	//	*Command_InitCluster
+	//	*Command_ChangeVmMedia
 	//	*Command_PutNetwork
 	//	*Command_DeleteNetwork
 	//	*Command_PutSecurityGroup
@@ -316,6 +317,15 @@ func (x *Command) GetInitCluster() *InitCluster {
 	return nil
 }
 
+func (x *Command) GetChangeVmMedia() *ChangeVMMedia {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ChangeVmMedia); ok {
+			return x.ChangeVmMedia
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutNetwork() *PutNetwork {
 	if x != nil {
 		if x, ok := x.Op.(*Command_PutNetwork); ok {
@@ -476,6 +486,10 @@ type Command_InitCluster struct {
 	InitCluster *InitCluster `protobuf:"bytes,60,opt,name=init_cluster,json=initCluster,proto3,oneof"`
 }
 
+type Command_ChangeVmMedia struct {
+	ChangeVmMedia *ChangeVMMedia `protobuf:"bytes,61,opt,name=change_vm_media,json=changeVmMedia,proto3,oneof"`
+}
+
 type Command_PutNetwork struct {
 	PutNetwork *PutNetwork `protobuf:"bytes,80,opt,name=put_network,json=putNetwork,proto3,oneof"`
 }
@@ -549,6 +563,8 @@ func (*Command_UpdateVm) isCommand_Op() {}
 func (*Command_AdoptVm) isCommand_Op() {}
 
 func (*Command_InitCluster) isCommand_Op() {}
+
+func (*Command_ChangeVmMedia) isCommand_Op() {}
 
 func (*Command_PutNetwork) isCommand_Op() {}
 
@@ -1663,6 +1679,103 @@ func (x *UpdateVM) GetRemoveAnnotations() []string {
 	return nil
 }
 
+// ChangeVMMedia is an optimistic change of what lies in the CD-ROM drives.
+type ChangeVMMedia struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	OperationId string                 `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// "attach-iso" or "eject-iso".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Generation of the machine that the change was made from.
+	Generation uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The machine with the change; only iso and volumes of it are taken.
+	Spec *v1.VMSpec `protobuf:"bytes,5,opt,name=spec,proto3" json:"spec,omitempty"`
+	// Every image that the machine then names.
+	Images        []*v1.ImageRef `protobuf:"bytes,6,rep,name=images,proto3" json:"images,omitempty"`
+	Force         bool           `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeVMMedia) Reset() {
+	*x = ChangeVMMedia{}
+	mi := &file_state_v1_state_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeVMMedia) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeVMMedia) ProtoMessage() {}
+
+func (x *ChangeVMMedia) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeVMMedia.ProtoReflect.Descriptor instead.
+func (*ChangeVMMedia) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ChangeVMMedia) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ChangeVMMedia) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *ChangeVMMedia) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ChangeVMMedia) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ChangeVMMedia) GetSpec() *v1.VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *ChangeVMMedia) GetImages() []*v1.ImageRef {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+func (x *ChangeVMMedia) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 type RestartVM struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1674,7 +1787,7 @@ type RestartVM struct {
 
 func (x *RestartVM) Reset() {
 	*x = RestartVM{}
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1799,7 @@ func (x *RestartVM) String() string {
 func (*RestartVM) ProtoMessage() {}
 
 func (x *RestartVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1812,7 @@ func (x *RestartVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVM.ProtoReflect.Descriptor instead.
 func (*RestartVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RestartVM) GetId() string {
@@ -1734,7 +1847,7 @@ type DeleteVM struct {
 
 func (x *DeleteVM) Reset() {
 	*x = DeleteVM{}
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1859,7 @@ func (x *DeleteVM) String() string {
 func (*DeleteVM) ProtoMessage() {}
 
 func (x *DeleteVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1872,7 @@ func (x *DeleteVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVM.ProtoReflect.Descriptor instead.
 func (*DeleteVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteVM) GetId() string {
@@ -1793,7 +1906,7 @@ type BindVMs struct {
 
 func (x *BindVMs) Reset() {
 	*x = BindVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1918,7 @@ func (x *BindVMs) String() string {
 func (*BindVMs) ProtoMessage() {}
 
 func (x *BindVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1931,7 @@ func (x *BindVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindVMs.ProtoReflect.Descriptor instead.
 func (*BindVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BindVMs) GetBindings() []*Binding {
@@ -1840,7 +1953,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +1965,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +1978,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Binding) GetVmId() string {
@@ -1901,7 +2014,7 @@ type RefuseVM struct {
 
 func (x *RefuseVM) Reset() {
 	*x = RefuseVM{}
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +2026,7 @@ func (x *RefuseVM) String() string {
 func (*RefuseVM) ProtoMessage() {}
 
 func (x *RefuseVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2039,7 @@ func (x *RefuseVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefuseVM.ProtoReflect.Descriptor instead.
 func (*RefuseVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RefuseVM) GetVmId() string {
@@ -1962,7 +2075,7 @@ type ObserveVMs struct {
 
 func (x *ObserveVMs) Reset() {
 	*x = ObserveVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2087,7 @@ func (x *ObserveVMs) String() string {
 func (*ObserveVMs) ProtoMessage() {}
 
 func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2100,7 @@ func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVMs.ProtoReflect.Descriptor instead.
 func (*ObserveVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ObserveVMs) GetHostId() string {
@@ -2015,7 +2128,7 @@ func (x *ObserveVMs) GetEvents() []*HypervisorEvent {
 type HypervisorEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
-	// "defined", "undefined", "started", "stopped", "paused", "resumed" or "crashed".
+	// "defined", "undefined", "started", "stopped", "paused", "resumed", "rebooted" or "crashed".
 	Kind string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Grows with every event of one life of the agent; a repeated one is ignored.
@@ -2028,7 +2141,7 @@ type HypervisorEvent struct {
 
 func (x *HypervisorEvent) Reset() {
 	*x = HypervisorEvent{}
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2153,7 @@ func (x *HypervisorEvent) String() string {
 func (*HypervisorEvent) ProtoMessage() {}
 
 func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2166,7 @@ func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
 func (*HypervisorEvent) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HypervisorEvent) GetVmId() string {
@@ -2106,7 +2219,7 @@ type VMObservation struct {
 
 func (x *VMObservation) Reset() {
 	*x = VMObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2231,7 @@ func (x *VMObservation) String() string {
 func (*VMObservation) ProtoMessage() {}
 
 func (x *VMObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2244,7 @@ func (x *VMObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMObservation.ProtoReflect.Descriptor instead.
 func (*VMObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *VMObservation) GetVmId() string {
@@ -2209,7 +2322,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2334,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2347,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -2471,7 +2584,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2596,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2609,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SnapshotHeader) GetVersion() uint32 {
@@ -2536,7 +2649,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2548,7 +2661,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2561,7 +2674,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SnapshotEnd) GetRecords() uint64 {
@@ -2587,7 +2700,7 @@ type HostRecord struct {
 
 func (x *HostRecord) Reset() {
 	*x = HostRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2599,7 +2712,7 @@ func (x *HostRecord) String() string {
 func (*HostRecord) ProtoMessage() {}
 
 func (x *HostRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2612,7 +2725,7 @@ func (x *HostRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRecord.ProtoReflect.Descriptor instead.
 func (*HostRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostRecord) GetId() string {
@@ -2675,7 +2788,7 @@ type RevokedNode struct {
 
 func (x *RevokedNode) Reset() {
 	*x = RevokedNode{}
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +2800,7 @@ func (x *RevokedNode) String() string {
 func (*RevokedNode) ProtoMessage() {}
 
 func (x *RevokedNode) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +2813,7 @@ func (x *RevokedNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedNode.ProtoReflect.Descriptor instead.
 func (*RevokedNode) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RevokedNode) GetId() string {
@@ -2729,7 +2842,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2741,7 +2854,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2754,7 +2867,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -2788,7 +2901,7 @@ type CreateVolume struct {
 
 func (x *CreateVolume) Reset() {
 	*x = CreateVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2800,7 +2913,7 @@ func (x *CreateVolume) String() string {
 func (*CreateVolume) ProtoMessage() {}
 
 func (x *CreateVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2813,7 +2926,7 @@ func (x *CreateVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolume.ProtoReflect.Descriptor instead.
 func (*CreateVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreateVolume) GetVolume() *v1.Volume {
@@ -2833,7 +2946,7 @@ type ResizeVolume struct {
 
 func (x *ResizeVolume) Reset() {
 	*x = ResizeVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2845,7 +2958,7 @@ func (x *ResizeVolume) String() string {
 func (*ResizeVolume) ProtoMessage() {}
 
 func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2858,7 +2971,7 @@ func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeVolume.ProtoReflect.Descriptor instead.
 func (*ResizeVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResizeVolume) GetId() string {
@@ -2884,7 +2997,7 @@ type DeleteVolume struct {
 
 func (x *DeleteVolume) Reset() {
 	*x = DeleteVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +3009,7 @@ func (x *DeleteVolume) String() string {
 func (*DeleteVolume) ProtoMessage() {}
 
 func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +3022,7 @@ func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolume.ProtoReflect.Descriptor instead.
 func (*DeleteVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DeleteVolume) GetId() string {
@@ -2929,7 +3042,7 @@ type ObserveVolumes struct {
 
 func (x *ObserveVolumes) Reset() {
 	*x = ObserveVolumes{}
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3054,7 @@ func (x *ObserveVolumes) String() string {
 func (*ObserveVolumes) ProtoMessage() {}
 
 func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3067,7 @@ func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVolumes.ProtoReflect.Descriptor instead.
 func (*ObserveVolumes) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ObserveVolumes) GetHostId() string {
@@ -2982,7 +3095,7 @@ type VolumeObservation struct {
 
 func (x *VolumeObservation) Reset() {
 	*x = VolumeObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3107,7 @@ func (x *VolumeObservation) String() string {
 func (*VolumeObservation) ProtoMessage() {}
 
 func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3120,7 @@ func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeObservation.ProtoReflect.Descriptor instead.
 func (*VolumeObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *VolumeObservation) GetVolumeId() string {
@@ -3035,7 +3148,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xb3\x0e\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xf6\x0e\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -3065,7 +3178,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"restart_vm\x188 \x01(\v2\x13.state.v1.RestartVMH\x00R\trestartVm\x121\n" +
 	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12.\n" +
 	"\badopt_vm\x18: \x01(\v2\x11.state.v1.AdoptVMH\x00R\aadoptVm\x12:\n" +
-	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x127\n" +
+	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x12A\n" +
+	"\x0fchange_vm_media\x18= \x01(\v2\x17.state.v1.ChangeVMMediaH\x00R\rchangeVmMedia\x127\n" +
 	"\vput_network\x18P \x01(\v2\x14.state.v1.PutNetworkH\x00R\n" +
 	"putNetwork\x12@\n" +
 	"\x0edelete_network\x18Q \x01(\v2\x17.state.v1.DeleteNetworkH\x00R\rdeleteNetwork\x12J\n" +
@@ -3161,7 +3275,17 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
 	"\x13SetAnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe4\x01\n" +
+	"\rChangeVMMedia\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
+	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x04 \x01(\x04R\n" +
+	"generation\x12'\n" +
+	"\x04spec\x18\x05 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12-\n" +
+	"\x06images\x18\x06 \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"T\n" +
 	"\tRestartVM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x14\n" +
@@ -3271,7 +3395,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -3292,50 +3416,51 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*SetVMPower)(nil),            // 16: state.v1.SetVMPower
 	(*AdoptVM)(nil),               // 17: state.v1.AdoptVM
 	(*UpdateVM)(nil),              // 18: state.v1.UpdateVM
-	(*RestartVM)(nil),             // 19: state.v1.RestartVM
-	(*DeleteVM)(nil),              // 20: state.v1.DeleteVM
-	(*BindVMs)(nil),               // 21: state.v1.BindVMs
-	(*Binding)(nil),               // 22: state.v1.Binding
-	(*RefuseVM)(nil),              // 23: state.v1.RefuseVM
-	(*ObserveVMs)(nil),            // 24: state.v1.ObserveVMs
-	(*HypervisorEvent)(nil),       // 25: state.v1.HypervisorEvent
-	(*VMObservation)(nil),         // 26: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 27: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 28: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 29: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 30: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 31: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 32: state.v1.RequestRecord
-	(*CreateVolume)(nil),          // 33: state.v1.CreateVolume
-	(*ResizeVolume)(nil),          // 34: state.v1.ResizeVolume
-	(*DeleteVolume)(nil),          // 35: state.v1.DeleteVolume
-	(*ObserveVolumes)(nil),        // 36: state.v1.ObserveVolumes
-	(*VolumeObservation)(nil),     // 37: state.v1.VolumeObservation
-	nil,                           // 38: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 39: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
-	(*PutNetwork)(nil),            // 41: state.v1.PutNetwork
-	(*DeleteNetwork)(nil),         // 42: state.v1.DeleteNetwork
-	(*PutSecurityGroup)(nil),      // 43: state.v1.PutSecurityGroup
-	(*DeleteSecurityGroup)(nil),   // 44: state.v1.DeleteSecurityGroup
-	(*v1.Member)(nil),             // 45: novacron.v1.Member
-	(v1.Role)(0),                  // 46: novacron.v1.Role
-	(*v1.Image)(nil),              // 47: novacron.v1.Image
-	(v1.HostState)(0),             // 48: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 49: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 50: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 51: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 52: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 53: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 54: novacron.v1.VM
-	(*v1.Event)(nil),              // 55: novacron.v1.Event
-	(*v1.Network)(nil),            // 56: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),      // 57: novacron.v1.SecurityGroup
-	(*v1.Volume)(nil),             // 58: novacron.v1.Volume
-	(*v1.VolumeStatus)(nil),       // 59: novacron.v1.VolumeStatus
+	(*ChangeVMMedia)(nil),         // 19: state.v1.ChangeVMMedia
+	(*RestartVM)(nil),             // 20: state.v1.RestartVM
+	(*DeleteVM)(nil),              // 21: state.v1.DeleteVM
+	(*BindVMs)(nil),               // 22: state.v1.BindVMs
+	(*Binding)(nil),               // 23: state.v1.Binding
+	(*RefuseVM)(nil),              // 24: state.v1.RefuseVM
+	(*ObserveVMs)(nil),            // 25: state.v1.ObserveVMs
+	(*HypervisorEvent)(nil),       // 26: state.v1.HypervisorEvent
+	(*VMObservation)(nil),         // 27: state.v1.VMObservation
+	(*SnapshotRecord)(nil),        // 28: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),        // 29: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),           // 30: state.v1.SnapshotEnd
+	(*HostRecord)(nil),            // 31: state.v1.HostRecord
+	(*RevokedNode)(nil),           // 32: state.v1.RevokedNode
+	(*RequestRecord)(nil),         // 33: state.v1.RequestRecord
+	(*CreateVolume)(nil),          // 34: state.v1.CreateVolume
+	(*ResizeVolume)(nil),          // 35: state.v1.ResizeVolume
+	(*DeleteVolume)(nil),          // 36: state.v1.DeleteVolume
+	(*ObserveVolumes)(nil),        // 37: state.v1.ObserveVolumes
+	(*VolumeObservation)(nil),     // 38: state.v1.VolumeObservation
+	nil,                           // 39: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 40: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
+	(*PutNetwork)(nil),            // 42: state.v1.PutNetwork
+	(*DeleteNetwork)(nil),         // 43: state.v1.DeleteNetwork
+	(*PutSecurityGroup)(nil),      // 44: state.v1.PutSecurityGroup
+	(*DeleteSecurityGroup)(nil),   // 45: state.v1.DeleteSecurityGroup
+	(*v1.Member)(nil),             // 46: novacron.v1.Member
+	(v1.Role)(0),                  // 47: novacron.v1.Role
+	(*v1.Image)(nil),              // 48: novacron.v1.Image
+	(v1.HostState)(0),             // 49: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 50: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 51: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 52: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 53: novacron.v1.ImageRef
+	(v1.VMPhase)(0),               // 54: novacron.v1.VMPhase
+	(*v1.VM)(nil),                 // 55: novacron.v1.VM
+	(*v1.Event)(nil),              // 56: novacron.v1.Event
+	(*v1.Network)(nil),            // 57: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),      // 58: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),             // 59: novacron.v1.Volume
+	(*v1.VolumeStatus)(nil),       // 60: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	40, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	41, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -3349,71 +3474,74 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	14, // 11: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
 	15, // 12: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
 	16, // 13: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
-	20, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
-	21, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
-	23, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
-	24, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
-	19, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
+	21, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
+	22, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
+	24, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
+	25, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
+	20, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
 	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
 	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
 	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	41, // 22: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
-	42, // 23: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
-	43, // 24: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
-	44, // 25: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
-	33, // 26: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
-	34, // 27: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
-	35, // 28: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
-	36, // 29: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
-	45, // 30: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	45, // 31: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	46, // 32: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	40, // 33: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 34: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	45, // 35: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	47, // 36: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	48, // 37: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	49, // 38: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	50, // 39: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	51, // 40: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	52, // 41: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	51, // 42: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	50, // 43: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	51, // 44: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	38, // 45: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	39, // 46: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	22, // 47: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	26, // 48: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	25, // 49: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	40, // 50: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	53, // 51: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	28, // 52: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	45, // 53: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 54: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	47, // 55: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	30, // 56: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	54, // 57: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	31, // 58: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	32, // 59: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	29, // 60: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	55, // 61: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 62: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	56, // 63: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	57, // 64: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	58, // 65: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
-	48, // 66: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	49, // 67: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	40, // 68: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	40, // 69: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	40, // 70: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	58, // 71: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
-	37, // 72: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
-	59, // 73: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
-	74, // [74:74] is the sub-list for method output_type
-	74, // [74:74] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	19, // 22: state.v1.Command.change_vm_media:type_name -> state.v1.ChangeVMMedia
+	42, // 23: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
+	43, // 24: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
+	44, // 25: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
+	45, // 26: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
+	34, // 27: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
+	35, // 28: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
+	36, // 29: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
+	37, // 30: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
+	46, // 31: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	46, // 32: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	47, // 33: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	41, // 34: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 35: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	46, // 36: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	48, // 37: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	49, // 38: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	50, // 39: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	51, // 40: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	52, // 41: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	53, // 42: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	52, // 43: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	51, // 44: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	52, // 45: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	39, // 46: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	40, // 47: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	51, // 48: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
+	53, // 49: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
+	23, // 50: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	27, // 51: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	26, // 52: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	41, // 53: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	54, // 54: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	29, // 55: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	46, // 56: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 57: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	48, // 58: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	31, // 59: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	55, // 60: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	32, // 61: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	33, // 62: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	30, // 63: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	56, // 64: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 65: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	57, // 66: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	58, // 67: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	59, // 68: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	49, // 69: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	50, // 70: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	41, // 71: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	41, // 72: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	41, // 73: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	59, // 74: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	38, // 75: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	60, // 76: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	77, // [77:77] is the sub-list for method output_type
+	77, // [77:77] is the sub-list for method input_type
+	77, // [77:77] is the sub-list for extension type_name
+	77, // [77:77] is the sub-list for extension extendee
+	0,  // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -3444,6 +3572,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_UpdateVm)(nil),
 		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
+		(*Command_ChangeVmMedia)(nil),
 		(*Command_PutNetwork)(nil),
 		(*Command_DeleteNetwork)(nil),
 		(*Command_PutSecurityGroup)(nil),
@@ -3453,7 +3582,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_DeleteVolume)(nil),
 		(*Command_ObserveVolumes)(nil),
 	}
-	file_state_v1_state_proto_msgTypes[27].OneofWrappers = []any{
+	file_state_v1_state_proto_msgTypes[28].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Member)(nil),
 		(*SnapshotRecord_Token)(nil),
@@ -3475,7 +3604,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
