@@ -21,31 +21,6 @@ func (a *app) vmCommand() *cobra.Command {
 		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmISO(), a.vmTemplate(), a.vmGuest(), a.vmScreenshot())
 }
 
-func (a *app) vmList() *cobra.Command {
-	var labels pairs
-	var host string
-	var watch bool
-	cmd := &cobra.Command{
-		Use: "list", Short: "List the virtual machines", Args: cobra.NoArgs,
-		Long: "List the virtual machines of the project, and with --watch every change from then on.\n\n  novacron vm list -l tier=web --host kvm-1 -o wide",
-		RunE: a.withClient(func(ctx context.Context, c *client, _ []string) error {
-			if watch {
-				return a.listAndWatch(ctx, c, &vmFilter{labels: labels, host: host})
-			}
-			vms, err := c.listVMs(ctx, &pb.ListVMsRequest{Project: a.project, Labels: labels, Host: host})
-			if err != nil {
-				return err
-			}
-			return list(a, a.vmTable(), vms)
-		}),
-	}
-	cmd.Flags().VarP(&labels, "label", "l", "only machines with these labels")
-	cmd.Flags().StringVar(&host, "host", "", "only machines of this `host`, by name or id")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on with every change")
-	a.completeFlag(cmd, "host", a.hostNames)
-	return cmd
-}
-
 func (a *app) vmShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show VM", Short: "Show a virtual machine", Args: cobra.ExactArgs(1),

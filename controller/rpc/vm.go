@@ -110,38 +110,6 @@ func (s *vmService) find(idOrName, project string) (*novacronv1.VM, error) {
 	return found, nil
 }
 
-func (s *vmService) ListVMs(_ context.Context, r *connect.Request[novacronv1.ListVMsRequest]) (*connect.Response[novacronv1.ListVMsResponse], error) {
-	view, page := s.Store.View(), newPage(r.Msg.GetPageSize())
-	answer := &novacronv1.ListVMsResponse{}
-	for key, record := range view.VMsByName(r.Msg.GetPageToken()) {
-		if !matches(record, r.Msg) {
-			continue
-		}
-		if page.full(len(answer.Vms)) {
-			answer.NextPageToken = page.last
-			break
-		}
-		page.last = key
-		answer.Vms = append(answer.Vms, record)
-	}
-	return connect.NewResponse(answer), nil
-}
-
-func matches(record *novacronv1.VM, want *novacronv1.ListVMsRequest) bool {
-	if p := want.GetProject(); p != "" && p != record.GetSpec().GetProject() {
-		return false
-	}
-	if h := want.GetHost(); h != "" && h != record.GetHostId() && h != record.GetHostName() {
-		return false
-	}
-	for key, value := range want.GetLabels() {
-		if got, ok := record.GetSpec().GetLabels()[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
-}
-
 func (s *vmService) SetVMPower(ctx context.Context, r *connect.Request[novacronv1.SetVMPowerRequest]) (*connect.Response[novacronv1.SetVMPowerResponse], error) {
 	if r.Msg.GetPower() == novacronv1.PowerState_POWER_STATE_UNSPECIFIED {
 		return nil, invalid(errors.New("power: must be POWER_STATE_RUNNING, POWER_STATE_PAUSED or POWER_STATE_STOPPED"))

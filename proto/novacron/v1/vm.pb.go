@@ -2513,10 +2513,14 @@ type ListVMsRequest struct {
 	// Name or id of a host.
 	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
 	// At most 1000; 0 means 100.
-	PageSize      uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	PageSize  uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Conditions on the labels and on the annotations, with commas between, all of which must hold: key, !key, key=value,
+	// key!=value, key~text, key in (a,b), key notin (a,b). A value with a comma stands in double quotes.
+	LabelSelector      string `protobuf:"bytes,6,opt,name=label_selector,json=labelSelector,proto3" json:"label_selector,omitempty"`
+	AnnotationSelector string `protobuf:"bytes,7,opt,name=annotation_selector,json=annotationSelector,proto3" json:"annotation_selector,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ListVMsRequest) Reset() {
@@ -2580,6 +2584,20 @@ func (x *ListVMsRequest) GetPageSize() uint32 {
 func (x *ListVMsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListVMsRequest) GetLabelSelector() string {
+	if x != nil {
+		return x.LabelSelector
+	}
+	return ""
+}
+
+func (x *ListVMsRequest) GetAnnotationSelector() string {
+	if x != nil {
+		return x.AnnotationSelector
 	}
 	return ""
 }
@@ -4440,14 +4458,16 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\"0\n" +
 	"\rGetVMResponse\x12\x1f\n" +
-	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"\xf6\x01\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"\xce\x02\n" +
 	"\x0eListVMsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12?\n" +
 	"\x06labels\x18\x02 \x03(\v2'.novacron.v1.ListVMsRequest.LabelsEntryR\x06labels\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\tR\x04host\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\x1a9\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12%\n" +
+	"\x0elabel_selector\x18\x06 \x01(\tR\rlabelSelector\x12/\n" +
+	"\x13annotation_selector\x18\a \x01(\tR\x12annotationSelector\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\\\n" +
