@@ -134,7 +134,7 @@ type Observed struct {
 	Ours  bool
 	State State
 	Owner Owner
-	// Definition is what the machine was created from.
+	// Definition is what the machine was created from, without its secrets.
 	Definition *VMDefinition
 	// Machine is the versioned machine type that the alias was resolved to.
 	Machine string

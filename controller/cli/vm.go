@@ -22,21 +22,27 @@ func (a *app) vmCommand() *cobra.Command {
 }
 
 func (a *app) vmShow() *cobra.Command {
-	return &cobra.Command{
+	var secrets bool
+	cmd := &cobra.Command{
 		Use: "show VM", Short: "Show a virtual machine", Args: cobra.ExactArgs(1),
 		Long: `Show a virtual machine, by name or id: what was asked for, where it runs, how it is and, where it failed, the way out.
 
+What cloud-init hands on to the guest is hidden; --secrets shows it to admins and operators, with -o yaml or json.
+
   novacron vm show web-1
-  novacron vm show web-1 -o yaml`,
+  novacron vm show web-1 --secrets -o yaml`,
 		ValidArgsFunction: a.completeOnce(a.vmNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
-			vm, err := c.getVM(ctx, args[0], a.project)
+			answer, err := c.vms.GetVM(ctx, connect.NewRequest(&pb.GetVMRequest{Vm: args[0], Project: a.project, Secrets: secrets}))
 			if err != nil {
 				return err
 			}
+			vm := answer.Msg.GetVm()
 			return show(a, a.vmTable(), vm, a.vmDetails(vm))
 		}),
 	}
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "show what cloud-init hands on to the guest")
+	return cmd
 }
 
 func (c *client) getVM(ctx context.Context, name, project string) (*pb.VM, error) {
@@ -138,8 +144,18 @@ func (d *details) addSpec(s *pb.VMSpec) {
 	d.sub("Initrd", s.GetBoot().GetInitrd())
 	d.sub("Command line", s.GetBoot().GetCmdline())
 	d.sub("System", listed(s.GetOsType(), s.GetOsVersion(), s.GetArch(), s.GetMachine(), s.GetFirmware()))
+	d.addCloudInit(s.GetCloudInit())
 	d.sub("Labels", joinPairs(s.GetLabels()))
 	d.sub("Annotations", joinPairs(s.GetAnnotations()))
+}
+
+// addCloudInit shows the seed as far as the cluster does.
+func (d *details) addCloudInit(c *pb.CloudInit) {
+	d.sub("Hostname", c.GetHostname())
+	d.sub("SSH keys", strings.Join(c.GetSshKeys(), "\n"))
+	d.sub("User data", c.GetUserData())
+	d.sub("Network config", c.GetNetworkConfig())
+	d.sub("Meta data", joinPairs(c.GetMetaData()))
 }
 
 func (d *details) addPlacement(v *pb.VM) {

@@ -16,7 +16,7 @@ import (
 
 // PlanVM goes the way of a create up to where it would commit.
 func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.PlanVMRequest]) (*connect.Response[novacronv1.PlanVMResponse], error) {
-	definition, err := s.define(r.Msg.GetSpec())
+	definition, err := s.define(ctx, r.Msg.GetSpec())
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +30,7 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 	view := s.Store.View()
 	if existing, ok := view.VM(definition.Name, definition.Project); ok {
 		answer.Existing = existing
+		answer.Spec = vm.ToProto(vm.MarkDifferences(definition, vm.FromProto(existing.GetSpec())))
 	}
 	planned := &novacronv1.VM{Id: definition.UUID, Spec: answer.GetSpec()}
 	decision := sched.Place(placing.HostsOf(view), []sched.Request{placing.RequestOf(planned)})[0]
@@ -42,11 +43,12 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 	return connect.NewResponse(answer), s.planOn(ctx, host, answer)
 }
 
-// planOn asks the chosen host what it would make of the definition.
+// planOn asks the chosen host what it would make of the definition. The domain says of itself what the definition does, so
+// the host is given the one without secrets.
 func (s *vmService) planOn(ctx context.Context, host *novacronv1.Member, answer *novacronv1.PlanVMResponse) error {
 	ctx, cancel := context.WithTimeout(ctx, guestTimeout)
 	defer cancel()
-	told, err := s.hostAgent(host).Plan(ctx, connect.NewRequest(&agentv1.PlanRequest{Spec: answer.GetSpec()}))
+	told, err := s.hostAgent(host).Plan(ctx, connect.NewRequest(&agentv1.PlanRequest{Spec: vm.HideSecrets(answer.GetSpec())}))
 	if err != nil {
 		return unreachable(host, err)
 	}

@@ -27,7 +27,7 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 	if n := len(r.Msg.GetRequestId()); n > maxRequestID {
 		return nil, invalid(fmt.Errorf("request_id: %d characters, at most %d", n, maxRequestID))
 	}
-	definition, err := s.define(r.Msg.GetSpec())
+	definition, err := s.define(ctx, r.Msg.GetSpec())
 	if err != nil {
 		return nil, err
 	}
@@ -52,14 +52,20 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 	return connect.NewResponse(&novacronv1.CreateVMResponse{Vm: created, Warnings: warningsOf(definition)}), err
 }
 
-// define gives the definition as it is kept: complete, and without a fault.
-func (s *vmService) define(spec *novacronv1.VMSpec) (vm.Definition, error) {
+// define gives the definition as it is kept: complete, without a fault, and with nothing that the caller may not ask for. The
+// secrets of one that was shown without them are those of the machine that has its name.
+func (s *vmService) define(ctx context.Context, spec *novacronv1.VMSpec) (vm.Definition, error) {
 	given := vm.FromProto(spec)
 	definition := vm.Normalise(given, vm.Defaults{NewUUID: s.NewID, NewMAC: s.NewMAC})
 	if err := vm.Validate(definition); err != nil {
 		return vm.Definition{}, invalid(err)
 	}
-	return definition, nil
+	stored, _ := s.Store.View().VM(definition.Name, definition.Project)
+	definition, err := vm.RestoreSecrets(definition, vm.FromProto(stored.GetSpec()))
+	if err != nil {
+		return vm.Definition{}, invalid(err)
+	}
+	return definition, s.checkHostAccess(ctx, definition)
 }
 
 // resolve pins the images that a definition names to their present content.

@@ -28,7 +28,8 @@ func TestSearchOfMachines(t *testing.T) {
 	} {
 		wanted, err := vmSearch(c.want)
 		require.NoError(t, err)
-		require.Equal(t, c.found, wanted(record), "%v", c.want)
+		found := wanted(record)
+		require.Equal(t, c.found, found, "%v", c.want)
 	}
 	for _, bad := range []*novacronv1.ListVMsRequest{{LabelSelector: "="}, {AnnotationSelector: "a in (b"}} {
 		_, err := vmSearch(bad)

@@ -1666,7 +1666,8 @@ func (x *HostDevice) GetUsb() string {
 	return ""
 }
 
-// CloudInit is the NoCloud seed of a guest.
+// CloudInit is the NoCloud seed of a guest. Answers hide the user-data, the network configuration and the values of the
+// meta-data as "(hidden)", unless they are asked for by GetVMRequest.secrets.
 type CloudInit struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	UserData string                 `protobuf:"bytes,1,opt,name=user_data,json=userData,proto3" json:"user_data,omitempty"`
@@ -2411,8 +2412,11 @@ func (x *CreateVMResponse) GetWarnings() []string {
 type GetVMRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name or id.
-	Vm            string `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
-	Project       string `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	Vm      string `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// Show what cloud-init hands on to the guest: user-data, network configuration and meta-data, which every other answer
+	// hides. For admins and operators.
+	Secrets       bool `protobuf:"varint,3,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2459,6 +2463,13 @@ func (x *GetVMRequest) GetProject() string {
 		return x.Project
 	}
 	return ""
+}
+
+func (x *GetVMRequest) GetSecrets() bool {
+	if x != nil {
+		return x.Secrets
+	}
+	return false
 }
 
 type GetVMResponse struct {
@@ -4453,10 +4464,11 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\astopped\x18\x03 \x01(\bR\astopped\"O\n" +
 	"\x10CreateVMResponse\x12\x1f\n" +
 	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"8\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"R\n" +
 	"\fGetVMRequest\x12\x0e\n" +
 	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
-	"\aproject\x18\x02 \x01(\tR\aproject\"0\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x18\n" +
+	"\asecrets\x18\x03 \x01(\bR\asecrets\"0\n" +
 	"\rGetVMResponse\x12\x1f\n" +
 	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"\xce\x02\n" +
 	"\x0eListVMsRequest\x12\x18\n" +
