@@ -38,6 +38,12 @@ func TestTheLifeOfAMachine(t *testing.T) {
 	f.must(createArgs("web-1")...)
 	f.up("web-1")
 	require.Contains(t, f.agentAnswers("web-1"), `"hostname": "web-1"`)
+	require.NoError(t, f.Await(f.ctx, "the cluster to know what the guest tells", func(ctx context.Context) error {
+		if shown := f.CLI(ctx, "vm", "show", "web-1").Out; !strings.Contains(shown, "Kernel:") || !strings.Contains(shown, "eth0:") {
+			return &lacking{shown}
+		}
+		return nil
+	}))
 	instance := f.instances("h1")
 
 	f.must("vm", "pause", "web-1")

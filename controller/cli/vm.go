@@ -79,11 +79,21 @@ func (a *app) vmTable() table[*pb.VM] {
 		{name: "IMAGE", where: wideAndCSV, text: func(v vm) string { return v.GetSpec().GetImage() }},
 		{name: "AGE", text: func(v vm) string { return a.age(v.GetCreateTime()) },
 			raw: func(v vm) string { return moment(v.GetCreateTime()) }, rawName: "created"},
+		{name: "ADDRESSES", where: wideAndCSV, text: guestAddresses},
 		{name: "PROJECT", where: wideAndCSV, text: func(v vm) string { return v.GetSpec().GetProject() }},
 		{name: "LABELS", where: wideAndCSV, text: func(v vm) string { return joinPairs(v.GetSpec().GetLabels()) }},
 		{name: "ID", where: wideAndCSV, text: func(v vm) string { return v.GetId() }},
 		{name: "MESSAGE", where: wideAndCSV, text: func(v vm) string { return firstOf(v.GetStatus().GetMessage(), v.GetStatus().GetStep()) }},
 	}}
+}
+
+// guestAddresses are those that the guest says it has.
+func guestAddresses(v *pb.VM) string {
+	var all []string
+	for _, card := range v.GetStatus().GetGuest().GetInterfaces() {
+		all = append(all, card.GetAddresses()...)
+	}
+	return strings.Join(all, " ")
 }
 
 // phaseOf is the machine's phase as people read it.
@@ -114,11 +124,23 @@ func (a *app) vmDetails(v *pb.VM) (d details) {
 	if v.GetDeleteTime() != nil {
 		d.add("Deletion asked", a.age(v.GetDeleteTime())+" ago")
 	}
+	d.addGuest(v.GetStatus().GetGuest())
 	d.addSpec(v.GetSpec())
 	d.addPlacement(v)
 	a.addOperation(&d, v.GetOperation())
 	d.add("Way out", vmWayOut(v))
 	return d
+}
+
+// addGuest is what the guest says of itself.
+func (d *details) addGuest(g *pb.GuestInfo) {
+	d.section("Guest")
+	d.sub("Hostname", g.GetHostname())
+	d.sub("System", g.GetOs())
+	d.sub("Kernel", g.GetKernel())
+	for _, card := range g.GetInterfaces() {
+		d.sub(card.GetName(), strings.TrimSpace(card.GetMac()+"  "+strings.Join(card.GetAddresses(), " ")))
+	}
 }
 
 func (d *details) addSpec(s *pb.VMSpec) {

@@ -171,6 +171,7 @@ func TestOnlyWhatIsHeardIsNews(t *testing.T) {
 	for name, change := range map[string]func(*agentv1.VMObservation){
 		"phase":      func(o *agentv1.VMObservation) { o.Phase = novacronv1.VMPhase_VM_PHASE_RUNNING },
 		"message":    func(o *agentv1.VMObservation) { o.Message = "" },
+		"guest":      func(o *agentv1.VMObservation) { o.Guest = &novacronv1.GuestInfo{Hostname: "web"} },
 		"generation": func(o *agentv1.VMObservation) { o.ObservedGeneration = 4 },
 		"gone":       func(o *agentv1.VMObservation) { o.Gone = true },
 	} {

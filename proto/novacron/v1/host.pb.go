@@ -87,8 +87,11 @@ type Host struct {
 	Vms            uint32                 `protobuf:"varint,6,opt,name=vms,proto3" json:"vms,omitempty"`
 	LastChangeTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_change_time,json=lastChangeTime,proto3" json:"last_change_time,omitempty"`
 	Revision       uint64                 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Processor model that machines which may move get there: the best that all hosts of the architecture have, where their
+	// processors differ; empty where they do not.
+	CpuBaseline   string `protobuf:"bytes,9,opt,name=cpu_baseline,json=cpuBaseline,proto3" json:"cpu_baseline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -177,6 +180,13 @@ func (x *Host) GetRevision() uint64 {
 	return 0
 }
 
+func (x *Host) GetCpuBaseline() string {
+	if x != nil {
+		return x.CpuBaseline
+	}
+	return ""
+}
+
 type Resources struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cpus          uint32                 `protobuf:"varint,1,opt,name=cpus,proto3" json:"cpus,omitempty"`
@@ -261,6 +271,10 @@ type HostInfo struct {
 	// Networks and security groups of the cluster that are not as they should be there, as "network/NAME" or
 	// "security-group/NAME", and why.
 	NetworkFaults map[string]string `protobuf:"bytes,30,rep,name=network_faults,json=networkFaults,proto3" json:"network_faults,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Named processor models that run there, in libvirt's words.
+	CpuModels []string `protobuf:"bytes,40,rep,name=cpu_models,json=cpuModels,proto3" json:"cpu_models,omitempty"`
+	// The same on hosts with the same processor.
+	CpuSignature  string `protobuf:"bytes,41,opt,name=cpu_signature,json=cpuSignature,proto3" json:"cpu_signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -405,6 +419,20 @@ func (x *HostInfo) GetNetworkFaults() map[string]string {
 		return x.NetworkFaults
 	}
 	return nil
+}
+
+func (x *HostInfo) GetCpuModels() []string {
+	if x != nil {
+		return x.CpuModels
+	}
+	return nil
+}
+
+func (x *HostInfo) GetCpuSignature() string {
+	if x != nil {
+		return x.CpuSignature
+	}
+	return ""
 }
 
 type GetHostRequest struct {
@@ -795,7 +823,7 @@ var File_novacron_v1_host_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x16novacron/v1/host.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n" +
+	"\x16novacron/v1/host.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x02\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12,\n" +
@@ -804,11 +832,12 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\tallocated\x18\x05 \x01(\v2\x16.novacron.v1.ResourcesR\tallocated\x12\x10\n" +
 	"\x03vms\x18\x06 \x01(\rR\x03vms\x12D\n" +
 	"\x10last_change_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0elastChangeTime\x12\x1a\n" +
-	"\brevision\x18\b \x01(\x04R\brevision\"U\n" +
+	"\brevision\x18\b \x01(\x04R\brevision\x12!\n" +
+	"\fcpu_baseline\x18\t \x01(\tR\vcpuBaseline\"U\n" +
 	"\tResources\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\rR\x04cpus\x12\x1b\n" +
 	"\tmemory_mb\x18\x02 \x01(\x04R\bmemoryMB\x12\x17\n" +
-	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\xd4\x05\n" +
+	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\x98\x06\n" +
 	"\bHostInfo\x12\x1f\n" +
 	"\vapi_address\x18\x01 \x01(\tR\n" +
 	"apiAddress\x12\x18\n" +
@@ -827,7 +856,10 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\abridges\x18\r \x03(\tR\abridges\x12\x1b\n" +
 	"\tcpu_model\x18\x0e \x01(\tR\bcpuModel\x12\x1c\n" +
 	"\tfirmwares\x18\x0f \x03(\tR\tfirmwares\x12O\n" +
-	"\x0enetwork_faults\x18\x1e \x03(\v2(.novacron.v1.HostInfo.NetworkFaultsEntryR\rnetworkFaults\x1a9\n" +
+	"\x0enetwork_faults\x18\x1e \x03(\v2(.novacron.v1.HostInfo.NetworkFaultsEntryR\rnetworkFaults\x12\x1d\n" +
+	"\n" +
+	"cpu_models\x18( \x03(\tR\tcpuModels\x12#\n" +
+	"\rcpu_signature\x18) \x01(\tR\fcpuSignature\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a@\n" +

@@ -2069,7 +2069,9 @@ type VMStatus struct {
 	ObservedGeneration uint64                 `protobuf:"varint,3,opt,name=observed_generation,json=observedGeneration,proto3" json:"observed_generation,omitempty"`
 	UpdateTime         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// What a creation is busy with, such as "fetching image debian-12".
-	Step          string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	Step string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	// What the agent in the guest told last; absent while the machine does not run.
+	Guest         *GuestInfo `protobuf:"bytes,6,opt,name=guest,proto3" json:"guest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2139,6 +2141,91 @@ func (x *VMStatus) GetStep() string {
 	return ""
 }
 
+func (x *VMStatus) GetGuest() *GuestInfo {
+	if x != nil {
+		return x.Guest
+	}
+	return nil
+}
+
+type GuestInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rest is empty where no agent answers.
+	AgentConnected bool   `protobuf:"varint,1,opt,name=agent_connected,json=agentConnected,proto3" json:"agent_connected,omitempty"`
+	Hostname       string `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	Os             string `protobuf:"bytes,3,opt,name=os,proto3" json:"os,omitempty"`
+	Kernel         string `protobuf:"bytes,4,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	// Without the loopback.
+	Interfaces    []*GuestInterface `protobuf:"bytes,5,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuestInfo) Reset() {
+	*x = GuestInfo{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestInfo) ProtoMessage() {}
+
+func (x *GuestInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestInfo.ProtoReflect.Descriptor instead.
+func (*GuestInfo) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GuestInfo) GetAgentConnected() bool {
+	if x != nil {
+		return x.AgentConnected
+	}
+	return false
+}
+
+func (x *GuestInfo) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *GuestInfo) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *GuestInfo) GetKernel() string {
+	if x != nil {
+		return x.Kernel
+	}
+	return ""
+}
+
+func (x *GuestInfo) GetInterfaces() []*GuestInterface {
+	if x != nil {
+		return x.Interfaces
+	}
+	return nil
+}
+
 type ImageRef struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2151,7 +2238,7 @@ type ImageRef struct {
 
 func (x *ImageRef) Reset() {
 	*x = ImageRef{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2250,7 @@ func (x *ImageRef) String() string {
 func (*ImageRef) ProtoMessage() {}
 
 func (x *ImageRef) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2263,7 @@ func (x *ImageRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageRef.ProtoReflect.Descriptor instead.
 func (*ImageRef) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImageRef) GetName() string {
@@ -2224,7 +2311,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2323,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2336,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Operation) GetId() string {
@@ -2307,7 +2394,7 @@ type CreateVMRequest struct {
 
 func (x *CreateVMRequest) Reset() {
 	*x = CreateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2406,7 @@ func (x *CreateVMRequest) String() string {
 func (*CreateVMRequest) ProtoMessage() {}
 
 func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2419,7 @@ func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMRequest.ProtoReflect.Descriptor instead.
 func (*CreateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateVMRequest) GetSpec() *VMSpec {
@@ -2367,7 +2454,7 @@ type CreateVMResponse struct {
 
 func (x *CreateVMResponse) Reset() {
 	*x = CreateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2466,7 @@ func (x *CreateVMResponse) String() string {
 func (*CreateVMResponse) ProtoMessage() {}
 
 func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2479,7 @@ func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMResponse.ProtoReflect.Descriptor instead.
 func (*CreateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateVMResponse) GetVm() *VM {
@@ -2423,7 +2510,7 @@ type GetVMRequest struct {
 
 func (x *GetVMRequest) Reset() {
 	*x = GetVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2435,7 +2522,7 @@ func (x *GetVMRequest) String() string {
 func (*GetVMRequest) ProtoMessage() {}
 
 func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2448,7 +2535,7 @@ func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMRequest.ProtoReflect.Descriptor instead.
 func (*GetVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetVMRequest) GetVm() string {
@@ -2481,7 +2568,7 @@ type GetVMResponse struct {
 
 func (x *GetVMResponse) Reset() {
 	*x = GetVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2580,7 @@ func (x *GetVMResponse) String() string {
 func (*GetVMResponse) ProtoMessage() {}
 
 func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2593,7 @@ func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMResponse.ProtoReflect.Descriptor instead.
 func (*GetVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetVMResponse) GetVm() *VM {
@@ -2536,7 +2623,7 @@ type ListVMsRequest struct {
 
 func (x *ListVMsRequest) Reset() {
 	*x = ListVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2548,7 +2635,7 @@ func (x *ListVMsRequest) String() string {
 func (*ListVMsRequest) ProtoMessage() {}
 
 func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2561,7 +2648,7 @@ func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsRequest.ProtoReflect.Descriptor instead.
 func (*ListVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListVMsRequest) GetProject() string {
@@ -2623,7 +2710,7 @@ type ListVMsResponse struct {
 
 func (x *ListVMsResponse) Reset() {
 	*x = ListVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2722,7 @@ func (x *ListVMsResponse) String() string {
 func (*ListVMsResponse) ProtoMessage() {}
 
 func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2735,7 @@ func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsResponse.ProtoReflect.Descriptor instead.
 func (*ListVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListVMsResponse) GetVms() []*VM {
@@ -2678,7 +2765,7 @@ type SetVMPowerRequest struct {
 
 func (x *SetVMPowerRequest) Reset() {
 	*x = SetVMPowerRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2690,7 +2777,7 @@ func (x *SetVMPowerRequest) String() string {
 func (*SetVMPowerRequest) ProtoMessage() {}
 
 func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2703,7 +2790,7 @@ func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerRequest.ProtoReflect.Descriptor instead.
 func (*SetVMPowerRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetVMPowerRequest) GetVm() string {
@@ -2743,7 +2830,7 @@ type SetVMPowerResponse struct {
 
 func (x *SetVMPowerResponse) Reset() {
 	*x = SetVMPowerResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2755,7 +2842,7 @@ func (x *SetVMPowerResponse) String() string {
 func (*SetVMPowerResponse) ProtoMessage() {}
 
 func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2768,7 +2855,7 @@ func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerResponse.ProtoReflect.Descriptor instead.
 func (*SetVMPowerResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetVMPowerResponse) GetVm() *VM {
@@ -2790,7 +2877,7 @@ type DeleteVMRequest struct {
 
 func (x *DeleteVMRequest) Reset() {
 	*x = DeleteVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2889,7 @@ func (x *DeleteVMRequest) String() string {
 func (*DeleteVMRequest) ProtoMessage() {}
 
 func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2902,7 @@ func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteVMRequest) GetVm() string {
@@ -2848,7 +2935,7 @@ type DeleteVMResponse struct {
 
 func (x *DeleteVMResponse) Reset() {
 	*x = DeleteVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2860,7 +2947,7 @@ func (x *DeleteVMResponse) String() string {
 func (*DeleteVMResponse) ProtoMessage() {}
 
 func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2873,7 +2960,7 @@ func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteVMResponse) GetVm() *VM {
@@ -2896,7 +2983,7 @@ type WatchVMsRequest struct {
 
 func (x *WatchVMsRequest) Reset() {
 	*x = WatchVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2908,7 +2995,7 @@ func (x *WatchVMsRequest) String() string {
 func (*WatchVMsRequest) ProtoMessage() {}
 
 func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2921,7 +3008,7 @@ func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsRequest.ProtoReflect.Descriptor instead.
 func (*WatchVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WatchVMsRequest) GetVm() string {
@@ -2959,7 +3046,7 @@ type WatchVMsResponse struct {
 
 func (x *WatchVMsResponse) Reset() {
 	*x = WatchVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2971,7 +3058,7 @@ func (x *WatchVMsResponse) String() string {
 func (*WatchVMsResponse) ProtoMessage() {}
 
 func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2984,7 +3071,7 @@ func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsResponse.ProtoReflect.Descriptor instead.
 func (*WatchVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchVMsResponse) GetVm() *VM {
@@ -3027,7 +3114,7 @@ type ConsoleRequest struct {
 
 func (x *ConsoleRequest) Reset() {
 	*x = ConsoleRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3039,7 +3126,7 @@ func (x *ConsoleRequest) String() string {
 func (*ConsoleRequest) ProtoMessage() {}
 
 func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3052,7 +3139,7 @@ func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleRequest.ProtoReflect.Descriptor instead.
 func (*ConsoleRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConsoleRequest) GetVm() string {
@@ -3085,7 +3172,7 @@ type ConsoleResponse struct {
 
 func (x *ConsoleResponse) Reset() {
 	*x = ConsoleResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3097,7 +3184,7 @@ func (x *ConsoleResponse) String() string {
 func (*ConsoleResponse) ProtoMessage() {}
 
 func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3110,7 +3197,7 @@ func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleResponse.ProtoReflect.Descriptor instead.
 func (*ConsoleResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConsoleResponse) GetData() []byte {
@@ -3132,7 +3219,7 @@ type RestartVMRequest struct {
 
 func (x *RestartVMRequest) Reset() {
 	*x = RestartVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3144,7 +3231,7 @@ func (x *RestartVMRequest) String() string {
 func (*RestartVMRequest) ProtoMessage() {}
 
 func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3157,7 +3244,7 @@ func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMRequest.ProtoReflect.Descriptor instead.
 func (*RestartVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RestartVMRequest) GetVm() string {
@@ -3190,7 +3277,7 @@ type RestartVMResponse struct {
 
 func (x *RestartVMResponse) Reset() {
 	*x = RestartVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3202,7 +3289,7 @@ func (x *RestartVMResponse) String() string {
 func (*RestartVMResponse) ProtoMessage() {}
 
 func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3215,7 +3302,7 @@ func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMResponse.ProtoReflect.Descriptor instead.
 func (*RestartVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RestartVMResponse) GetVm() *VM {
@@ -3235,7 +3322,7 @@ type GetGuestRequest struct {
 
 func (x *GetGuestRequest) Reset() {
 	*x = GetGuestRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3247,7 +3334,7 @@ func (x *GetGuestRequest) String() string {
 func (*GetGuestRequest) ProtoMessage() {}
 
 func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3260,7 +3347,7 @@ func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestRequest.ProtoReflect.Descriptor instead.
 func (*GetGuestRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetGuestRequest) GetVm() string {
@@ -3291,7 +3378,7 @@ type GetGuestResponse struct {
 
 func (x *GetGuestResponse) Reset() {
 	*x = GetGuestResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3390,7 @@ func (x *GetGuestResponse) String() string {
 func (*GetGuestResponse) ProtoMessage() {}
 
 func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3403,7 @@ func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestResponse.ProtoReflect.Descriptor instead.
 func (*GetGuestResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetGuestResponse) GetAgentConnected() bool {
@@ -3366,7 +3453,7 @@ type GuestInterface struct {
 
 func (x *GuestInterface) Reset() {
 	*x = GuestInterface{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3378,7 +3465,7 @@ func (x *GuestInterface) String() string {
 func (*GuestInterface) ProtoMessage() {}
 
 func (x *GuestInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3391,7 +3478,7 @@ func (x *GuestInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestInterface.ProtoReflect.Descriptor instead.
 func (*GuestInterface) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GuestInterface) GetName() string {
@@ -3425,7 +3512,7 @@ type ScreenshotRequest struct {
 
 func (x *ScreenshotRequest) Reset() {
 	*x = ScreenshotRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3437,7 +3524,7 @@ func (x *ScreenshotRequest) String() string {
 func (*ScreenshotRequest) ProtoMessage() {}
 
 func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3450,7 +3537,7 @@ func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotRequest.ProtoReflect.Descriptor instead.
 func (*ScreenshotRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ScreenshotRequest) GetVm() string {
@@ -3478,7 +3565,7 @@ type ScreenshotResponse struct {
 
 func (x *ScreenshotResponse) Reset() {
 	*x = ScreenshotResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3490,7 +3577,7 @@ func (x *ScreenshotResponse) String() string {
 func (*ScreenshotResponse) ProtoMessage() {}
 
 func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3503,7 +3590,7 @@ func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotResponse.ProtoReflect.Descriptor instead.
 func (*ScreenshotResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ScreenshotResponse) GetData() []byte {
@@ -3537,7 +3624,7 @@ type UpdateVMRequest struct {
 
 func (x *UpdateVMRequest) Reset() {
 	*x = UpdateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3636,7 @@ func (x *UpdateVMRequest) String() string {
 func (*UpdateVMRequest) ProtoMessage() {}
 
 func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3649,7 @@ func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMRequest.ProtoReflect.Descriptor instead.
 func (*UpdateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *UpdateVMRequest) GetVm() string {
@@ -3623,7 +3710,7 @@ type UpdateVMResponse struct {
 
 func (x *UpdateVMResponse) Reset() {
 	*x = UpdateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3635,7 +3722,7 @@ func (x *UpdateVMResponse) String() string {
 func (*UpdateVMResponse) ProtoMessage() {}
 
 func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3648,7 +3735,7 @@ func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMResponse.ProtoReflect.Descriptor instead.
 func (*UpdateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UpdateVMResponse) GetVm() *VM {
@@ -3667,7 +3754,7 @@ type PlanVMRequest struct {
 
 func (x *PlanVMRequest) Reset() {
 	*x = PlanVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3679,7 +3766,7 @@ func (x *PlanVMRequest) String() string {
 func (*PlanVMRequest) ProtoMessage() {}
 
 func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3692,7 +3779,7 @@ func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMRequest.ProtoReflect.Descriptor instead.
 func (*PlanVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PlanVMRequest) GetSpec() *VMSpec {
@@ -3720,7 +3807,7 @@ type PlanVMResponse struct {
 
 func (x *PlanVMResponse) Reset() {
 	*x = PlanVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +3819,7 @@ func (x *PlanVMResponse) String() string {
 func (*PlanVMResponse) ProtoMessage() {}
 
 func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +3832,7 @@ func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMResponse.ProtoReflect.Descriptor instead.
 func (*PlanVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PlanVMResponse) GetSpec() *VMSpec {
@@ -3802,7 +3889,7 @@ type AdoptVMRequest struct {
 
 func (x *AdoptVMRequest) Reset() {
 	*x = AdoptVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3814,7 +3901,7 @@ func (x *AdoptVMRequest) String() string {
 func (*AdoptVMRequest) ProtoMessage() {}
 
 func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3827,7 +3914,7 @@ func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMRequest.ProtoReflect.Descriptor instead.
 func (*AdoptVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AdoptVMRequest) GetHost() string {
@@ -3860,7 +3947,7 @@ type AdoptVMResponse struct {
 
 func (x *AdoptVMResponse) Reset() {
 	*x = AdoptVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3872,7 +3959,7 @@ func (x *AdoptVMResponse) String() string {
 func (*AdoptVMResponse) ProtoMessage() {}
 
 func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3885,7 +3972,7 @@ func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMResponse.ProtoReflect.Descriptor instead.
 func (*AdoptVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AdoptVMResponse) GetVm() *VM {
@@ -3912,7 +3999,7 @@ type AttachISORequest struct {
 
 func (x *AttachISORequest) Reset() {
 	*x = AttachISORequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3924,7 +4011,7 @@ func (x *AttachISORequest) String() string {
 func (*AttachISORequest) ProtoMessage() {}
 
 func (x *AttachISORequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3937,7 +4024,7 @@ func (x *AttachISORequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachISORequest.ProtoReflect.Descriptor instead.
 func (*AttachISORequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AttachISORequest) GetVm() string {
@@ -3991,7 +4078,7 @@ type AttachISOResponse struct {
 
 func (x *AttachISOResponse) Reset() {
 	*x = AttachISOResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[48]
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4003,7 +4090,7 @@ func (x *AttachISOResponse) String() string {
 func (*AttachISOResponse) ProtoMessage() {}
 
 func (x *AttachISOResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[48]
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4016,7 +4103,7 @@ func (x *AttachISOResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachISOResponse.ProtoReflect.Descriptor instead.
 func (*AttachISOResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{48}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AttachISOResponse) GetVm() *VM {
@@ -4039,7 +4126,7 @@ type EjectISORequest struct {
 
 func (x *EjectISORequest) Reset() {
 	*x = EjectISORequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4051,7 +4138,7 @@ func (x *EjectISORequest) String() string {
 func (*EjectISORequest) ProtoMessage() {}
 
 func (x *EjectISORequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4064,7 +4151,7 @@ func (x *EjectISORequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EjectISORequest.ProtoReflect.Descriptor instead.
 func (*EjectISORequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{49}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *EjectISORequest) GetVm() string {
@@ -4104,7 +4191,7 @@ type EjectISOResponse struct {
 
 func (x *EjectISOResponse) Reset() {
 	*x = EjectISOResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	mi := &file_novacron_v1_vm_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4116,7 +4203,7 @@ func (x *EjectISOResponse) String() string {
 func (*EjectISOResponse) ProtoMessage() {}
 
 func (x *EjectISOResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	mi := &file_novacron_v1_vm_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4129,7 +4216,7 @@ func (x *EjectISOResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EjectISOResponse.ProtoReflect.Descriptor instead.
 func (*EjectISOResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{50}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *EjectISOResponse) GetVm() *VM {
@@ -4433,14 +4520,23 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x06images\x18\r \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
 	"\x05force\x18\x0e \x01(\bR\x05force\x12-\n" +
 	"\x12restart_generation\x18\x0f \x01(\x04R\x11restartGeneration\x12\x18\n" +
-	"\aadopted\x18\x10 \x01(\bR\aadopted\"\xd2\x01\n" +
+	"\aadopted\x18\x10 \x01(\bR\aadopted\"\x80\x02\n" +
 	"\bVMStatus\x12*\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12/\n" +
 	"\x13observed_generation\x18\x03 \x01(\x04R\x12observedGeneration\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x12\n" +
-	"\x04step\x18\x05 \x01(\tR\x04step\"m\n" +
+	"\x04step\x18\x05 \x01(\tR\x04step\x12,\n" +
+	"\x05guest\x18\x06 \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xb5\x01\n" +
+	"\tGuestInfo\x12'\n" +
+	"\x0fagent_connected\x18\x01 \x01(\bR\x0eagentConnected\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x0e\n" +
+	"\x02os\x18\x03 \x01(\tR\x02os\x12\x16\n" +
+	"\x06kernel\x18\x04 \x01(\tR\x06kernel\x12;\n" +
+	"\n" +
+	"interfaces\x18\x05 \x03(\v2\x1b.novacron.v1.GuestInterfaceR\n" +
+	"interfaces\"m\n" +
 	"\bImageRef\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x16\n" +
@@ -4646,7 +4742,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4669,53 +4765,54 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*Placement)(nil),             // 18: novacron.v1.Placement
 	(*VM)(nil),                    // 19: novacron.v1.VM
 	(*VMStatus)(nil),              // 20: novacron.v1.VMStatus
-	(*ImageRef)(nil),              // 21: novacron.v1.ImageRef
-	(*Operation)(nil),             // 22: novacron.v1.Operation
-	(*CreateVMRequest)(nil),       // 23: novacron.v1.CreateVMRequest
-	(*CreateVMResponse)(nil),      // 24: novacron.v1.CreateVMResponse
-	(*GetVMRequest)(nil),          // 25: novacron.v1.GetVMRequest
-	(*GetVMResponse)(nil),         // 26: novacron.v1.GetVMResponse
-	(*ListVMsRequest)(nil),        // 27: novacron.v1.ListVMsRequest
-	(*ListVMsResponse)(nil),       // 28: novacron.v1.ListVMsResponse
-	(*SetVMPowerRequest)(nil),     // 29: novacron.v1.SetVMPowerRequest
-	(*SetVMPowerResponse)(nil),    // 30: novacron.v1.SetVMPowerResponse
-	(*DeleteVMRequest)(nil),       // 31: novacron.v1.DeleteVMRequest
-	(*DeleteVMResponse)(nil),      // 32: novacron.v1.DeleteVMResponse
-	(*WatchVMsRequest)(nil),       // 33: novacron.v1.WatchVMsRequest
-	(*WatchVMsResponse)(nil),      // 34: novacron.v1.WatchVMsResponse
-	(*ConsoleRequest)(nil),        // 35: novacron.v1.ConsoleRequest
-	(*ConsoleResponse)(nil),       // 36: novacron.v1.ConsoleResponse
-	(*RestartVMRequest)(nil),      // 37: novacron.v1.RestartVMRequest
-	(*RestartVMResponse)(nil),     // 38: novacron.v1.RestartVMResponse
-	(*GetGuestRequest)(nil),       // 39: novacron.v1.GetGuestRequest
-	(*GetGuestResponse)(nil),      // 40: novacron.v1.GetGuestResponse
-	(*GuestInterface)(nil),        // 41: novacron.v1.GuestInterface
-	(*ScreenshotRequest)(nil),     // 42: novacron.v1.ScreenshotRequest
-	(*ScreenshotResponse)(nil),    // 43: novacron.v1.ScreenshotResponse
-	(*UpdateVMRequest)(nil),       // 44: novacron.v1.UpdateVMRequest
-	(*UpdateVMResponse)(nil),      // 45: novacron.v1.UpdateVMResponse
-	(*PlanVMRequest)(nil),         // 46: novacron.v1.PlanVMRequest
-	(*PlanVMResponse)(nil),        // 47: novacron.v1.PlanVMResponse
-	(*AdoptVMRequest)(nil),        // 48: novacron.v1.AdoptVMRequest
-	(*AdoptVMResponse)(nil),       // 49: novacron.v1.AdoptVMResponse
-	(*AttachISORequest)(nil),      // 50: novacron.v1.AttachISORequest
-	(*AttachISOResponse)(nil),     // 51: novacron.v1.AttachISOResponse
-	(*EjectISORequest)(nil),       // 52: novacron.v1.EjectISORequest
-	(*EjectISOResponse)(nil),      // 53: novacron.v1.EjectISOResponse
-	nil,                           // 54: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 55: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 56: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 57: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 58: novacron.v1.Placement.AffinityEntry
-	nil,                           // 59: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 60: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 61: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 62: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 63: google.protobuf.Timestamp
+	(*GuestInfo)(nil),             // 21: novacron.v1.GuestInfo
+	(*ImageRef)(nil),              // 22: novacron.v1.ImageRef
+	(*Operation)(nil),             // 23: novacron.v1.Operation
+	(*CreateVMRequest)(nil),       // 24: novacron.v1.CreateVMRequest
+	(*CreateVMResponse)(nil),      // 25: novacron.v1.CreateVMResponse
+	(*GetVMRequest)(nil),          // 26: novacron.v1.GetVMRequest
+	(*GetVMResponse)(nil),         // 27: novacron.v1.GetVMResponse
+	(*ListVMsRequest)(nil),        // 28: novacron.v1.ListVMsRequest
+	(*ListVMsResponse)(nil),       // 29: novacron.v1.ListVMsResponse
+	(*SetVMPowerRequest)(nil),     // 30: novacron.v1.SetVMPowerRequest
+	(*SetVMPowerResponse)(nil),    // 31: novacron.v1.SetVMPowerResponse
+	(*DeleteVMRequest)(nil),       // 32: novacron.v1.DeleteVMRequest
+	(*DeleteVMResponse)(nil),      // 33: novacron.v1.DeleteVMResponse
+	(*WatchVMsRequest)(nil),       // 34: novacron.v1.WatchVMsRequest
+	(*WatchVMsResponse)(nil),      // 35: novacron.v1.WatchVMsResponse
+	(*ConsoleRequest)(nil),        // 36: novacron.v1.ConsoleRequest
+	(*ConsoleResponse)(nil),       // 37: novacron.v1.ConsoleResponse
+	(*RestartVMRequest)(nil),      // 38: novacron.v1.RestartVMRequest
+	(*RestartVMResponse)(nil),     // 39: novacron.v1.RestartVMResponse
+	(*GetGuestRequest)(nil),       // 40: novacron.v1.GetGuestRequest
+	(*GetGuestResponse)(nil),      // 41: novacron.v1.GetGuestResponse
+	(*GuestInterface)(nil),        // 42: novacron.v1.GuestInterface
+	(*ScreenshotRequest)(nil),     // 43: novacron.v1.ScreenshotRequest
+	(*ScreenshotResponse)(nil),    // 44: novacron.v1.ScreenshotResponse
+	(*UpdateVMRequest)(nil),       // 45: novacron.v1.UpdateVMRequest
+	(*UpdateVMResponse)(nil),      // 46: novacron.v1.UpdateVMResponse
+	(*PlanVMRequest)(nil),         // 47: novacron.v1.PlanVMRequest
+	(*PlanVMResponse)(nil),        // 48: novacron.v1.PlanVMResponse
+	(*AdoptVMRequest)(nil),        // 49: novacron.v1.AdoptVMRequest
+	(*AdoptVMResponse)(nil),       // 50: novacron.v1.AdoptVMResponse
+	(*AttachISORequest)(nil),      // 51: novacron.v1.AttachISORequest
+	(*AttachISOResponse)(nil),     // 52: novacron.v1.AttachISOResponse
+	(*EjectISORequest)(nil),       // 53: novacron.v1.EjectISORequest
+	(*EjectISOResponse)(nil),      // 54: novacron.v1.EjectISOResponse
+	nil,                           // 55: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 56: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 57: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 58: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 59: novacron.v1.Placement.AffinityEntry
+	nil,                           // 60: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 61: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 62: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 63: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 64: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	54, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	55, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	55, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	56, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4733,76 +4830,78 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	56, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	57, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	58, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	59, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	57, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	58, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	59, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	60, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
 	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	63, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	63, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
-	22, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
-	21, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
+	64, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	64, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	23, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
+	22, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
 	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	63, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 32: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	63, // 33: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 34: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
-	19, // 35: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 36: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	60, // 37: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
-	19, // 38: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
-	0,  // 39: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
-	19, // 40: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
-	19, // 41: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 42: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
-	19, // 43: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
-	41, // 44: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	61, // 45: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	62, // 46: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	19, // 47: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
-	3,  // 48: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
-	3,  // 49: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
-	19, // 50: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
-	19, // 51: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 52: novacron.v1.AttachISOResponse.vm:type_name -> novacron.v1.VM
-	19, // 53: novacron.v1.EjectISOResponse.vm:type_name -> novacron.v1.VM
-	23, // 54: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	46, // 55: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
-	25, // 56: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	27, // 57: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	29, // 58: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	48, // 59: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
-	44, // 60: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	37, // 61: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	50, // 62: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
-	52, // 63: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
-	39, // 64: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	42, // 65: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	31, // 66: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	33, // 67: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	35, // 68: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	24, // 69: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	47, // 70: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
-	26, // 71: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	28, // 72: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	30, // 73: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	49, // 74: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
-	45, // 75: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	38, // 76: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	51, // 77: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
-	53, // 78: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
-	40, // 79: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	43, // 80: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	32, // 81: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	34, // 82: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	36, // 83: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	69, // [69:84] is the sub-list for method output_type
-	54, // [54:69] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	64, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	21, // 32: novacron.v1.VMStatus.guest:type_name -> novacron.v1.GuestInfo
+	42, // 33: novacron.v1.GuestInfo.interfaces:type_name -> novacron.v1.GuestInterface
+	2,  // 34: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
+	64, // 35: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 36: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
+	19, // 37: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 38: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
+	61, // 39: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	19, // 40: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
+	0,  // 41: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
+	19, // 42: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
+	19, // 43: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 44: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
+	19, // 45: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
+	42, // 46: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
+	62, // 47: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	63, // 48: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	19, // 49: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
+	3,  // 50: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
+	3,  // 51: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
+	19, // 52: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
+	19, // 53: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 54: novacron.v1.AttachISOResponse.vm:type_name -> novacron.v1.VM
+	19, // 55: novacron.v1.EjectISOResponse.vm:type_name -> novacron.v1.VM
+	24, // 56: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	47, // 57: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	26, // 58: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	28, // 59: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	30, // 60: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	49, // 61: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
+	45, // 62: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	38, // 63: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	51, // 64: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
+	53, // 65: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
+	40, // 66: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	43, // 67: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	32, // 68: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	34, // 69: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	36, // 70: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	25, // 71: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	48, // 72: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	27, // 73: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	29, // 74: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	31, // 75: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	50, // 76: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
+	46, // 77: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	39, // 78: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	52, // 79: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
+	54, // 80: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
+	41, // 81: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	44, // 82: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	33, // 83: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	35, // 84: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	37, // 85: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	71, // [71:86] is the sub-list for method output_type
+	56, // [56:71] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4825,7 +4924,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   60,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

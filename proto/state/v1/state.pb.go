@@ -2213,6 +2213,7 @@ type VMObservation struct {
 	Message            string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	Step               string                 `protobuf:"bytes,6,opt,name=step,proto3" json:"step,omitempty"`
 	Gone               bool                   `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
+	Guest              *v1.GuestInfo          `protobuf:"bytes,8,opt,name=guest,proto3" json:"guest,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -2294,6 +2295,13 @@ func (x *VMObservation) GetGone() bool {
 		return x.Gone
 	}
 	return false
+}
+
+func (x *VMObservation) GetGuest() *v1.GuestInfo {
+	if x != nil {
+		return x.Guest
+	}
+	return nil
 }
 
 // SnapshotRecord is one length-prefixed record of a snapshot; the first is a header.
@@ -3316,7 +3324,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12\x17\n" +
-	"\aboot_id\x18\x05 \x01(\tR\x06bootId\"\xd9\x01\n" +
+	"\aboot_id\x18\x05 \x01(\tR\x06bootId\"\x87\x02\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -3324,7 +3332,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\xc4\x05\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\x12,\n" +
+	"\x05guest\x18\b \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xc4\x05\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -3452,12 +3461,13 @@ var file_state_v1_state_proto_goTypes = []any{
 	(v1.PowerState)(0),            // 52: novacron.v1.PowerState
 	(*v1.ImageRef)(nil),           // 53: novacron.v1.ImageRef
 	(v1.VMPhase)(0),               // 54: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 55: novacron.v1.VM
-	(*v1.Event)(nil),              // 56: novacron.v1.Event
-	(*v1.Network)(nil),            // 57: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),      // 58: novacron.v1.SecurityGroup
-	(*v1.Volume)(nil),             // 59: novacron.v1.Volume
-	(*v1.VolumeStatus)(nil),       // 60: novacron.v1.VolumeStatus
+	(*v1.GuestInfo)(nil),          // 55: novacron.v1.GuestInfo
+	(*v1.VM)(nil),                 // 56: novacron.v1.VM
+	(*v1.Event)(nil),              // 57: novacron.v1.Event
+	(*v1.Network)(nil),            // 58: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),      // 59: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),             // 60: novacron.v1.Volume
+	(*v1.VolumeStatus)(nil),       // 61: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
 	41, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
@@ -3515,33 +3525,34 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	26, // 52: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
 	41, // 53: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
 	54, // 54: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	29, // 55: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	46, // 56: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 57: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	48, // 58: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	31, // 59: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	55, // 60: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	32, // 61: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	33, // 62: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	30, // 63: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	56, // 64: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 65: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	57, // 66: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	58, // 67: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	59, // 68: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
-	49, // 69: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	50, // 70: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	41, // 71: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	41, // 72: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	41, // 73: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	59, // 74: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
-	38, // 75: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
-	60, // 76: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
-	77, // [77:77] is the sub-list for method output_type
-	77, // [77:77] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	55, // 55: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	29, // 56: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	46, // 57: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 58: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	48, // 59: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	31, // 60: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	56, // 61: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	32, // 62: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	33, // 63: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	30, // 64: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	57, // 65: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 66: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	58, // 67: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	59, // 68: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	60, // 69: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	49, // 70: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	50, // 71: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	41, // 72: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	41, // 73: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	41, // 74: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	60, // 75: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	38, // 76: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	61, // 77: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	78, // [78:78] is the sub-list for method output_type
+	78, // [78:78] is the sub-list for method input_type
+	78, // [78:78] is the sub-list for extension type_name
+	78, // [78:78] is the sub-list for extension extendee
+	0,  // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
