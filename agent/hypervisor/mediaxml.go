@@ -10,6 +10,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/novacron/novacron/agent/hypervisor/domainxml"
 	"github.com/novacron/novacron/vm"
 )
 
@@ -112,9 +113,9 @@ func compareTargets(a, b string) int {
 
 // nextTarget is behind every target of the same kind.
 func nextTarget(x *libvirtxml.Domain, bus string) string {
-	last, prefix := -1, targetName(bus, 0)[:2]
+	last := -1
 	for n := 0; x.Devices != nil && n <= last+len(x.Devices.Disks)+1; n++ {
-		name := prefix + targetName(bus, n)[2:]
+		name := targetName(bus, n)
 		if slices.ContainsFunc(x.Devices.Disks, func(d libvirtxml.DomainDisk) bool { return d.Target != nil && d.Target.Dev == name }) {
 			last = n
 		}
@@ -168,8 +169,7 @@ func withDrive(def *VMDefinition, x *libvirtxml.Domain, d disk, m Medium) (strin
 		drive.Boot = &libvirtxml.DomainDeviceBoot{Order: order}
 	}
 	x.Devices.Disks = append(x.Devices.Disks, drive)
-	text, err := x.Marshal()
-	return usbOrder.ReplaceAllString(text, "$3$2$1"), err
+	return domainxml.Domain(x)
 }
 
 // orderForDrive is the place of a new drive in the boot order: that of the ISO comes last, any other has none unless it was
