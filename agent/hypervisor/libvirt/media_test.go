@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/novacron/novacron/agent/hypervisor"
@@ -131,29 +132,52 @@ func TestMediaSeenByARealGuest(t *testing.T) {
 	}
 }
 
-// TestISOOfAStoppedMachineOnQEMU: libvirt takes the definition with a drive that was not there.
+// TestISOOfAStoppedMachineOnQEMU: libvirt takes the definition with a drive that was not there, and keeps all else, the firmware
+// among it; the machine has run before, so that what libvirt filled in meanwhile is taken again.
 func TestISOOfAStoppedMachineOnQEMU(t *testing.T) {
 	host, guest := labHost(t)
 	d := openHost(t, host, Options{Accelerator: hypervisor.AcceleratorQEMU})
 	images := newLabImages(t, guest)
 	images.addISO(t, "ISO-A1")
-	m := labManager(t, d, t.TempDir(), nil)
-	order := labOrder(images)
-	order.Start, order.Definition.Boot = false, nil
-	id, err := m.Create(t.Context(), order)
-	require.NoError(t, err)
-	machine := &labMachine{t: t, m: m, id: id, images: images}
-	before, err := d.Domain(t.Context(), id)
-	require.NoError(t, err)
-	machine.put("ISO-A1", false)
-	after, err := d.Domain(t.Context(), id)
-	require.NoError(t, err)
-	require.Equal(t, strings.Count(before.XML, "<address type='pci'"), strings.Count(after.XML, "<address type='pci'"))
-	require.Contains(t, after.XML, "<boot order='2'/>", "the guest starts from it when its disk does not start")
-	require.NotContains(t, after.XML, "<boot dev=")
-	require.NoError(t, m.Start(t.Context(), id))
-	require.NoError(t, m.Delete(t.Context(), id, hypervisor.DeleteOptions{Force: true}))
-	require.Empty(t, leftovers(t, d))
+	no := false
+	for name, firmware := range map[string]vm.Definition{
+		"bios": {}, "uefi": {Firmware: vm.FirmwareUEFI, TPM: vm.TPMNone}, "windows": {OSType: "windows", SecureBoot: &no, TPM: vm.TPMNone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := labManager(t, d, t.TempDir(), nil)
+			def := firmware
+			def.Name, def.UUID, def.CPUs, def.MemoryMB, def.DiskGB, def.Pool = name, uuid.NewString(), 1, 256, 1, labPool
+			def.CloudInit, def.NetworkInterfaces = &vm.CloudInit{UserData: "#cloud-config\n{}\n"}, []vm.NetworkInterface{{MAC: "52:54:00:aa:bb:cd"}}
+			def = vm.Normalise(def, vm.Defaults{})
+			needHost(t, d, &def)
+			id, err := m.Create(t.Context(), hypervisor.CreateSpec{Definition: &def, Owner: hypervisor.Owner{ClusterID: "lab", Epoch: 1}, Images: images, Start: true})
+			require.NoError(t, err)
+			require.NoError(t, m.Stop(t.Context(), id, hypervisor.StopOptions{Force: true}))
+			machine := &labMachine{t: t, m: m, id: id, images: images}
+			before, err := d.Domain(t.Context(), id)
+			require.NoError(t, err)
+			machine.put("ISO-A1", false)
+			after, err := d.Domain(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, addresses(before.XML), addresses(after.XML), "the guest finds everything where it was")
+			require.Contains(t, after.XML, "<boot order='2'/>", "the guest starts from it when its disk does not start")
+			require.NotContains(t, after.XML, "<boot dev=")
+			require.NoError(t, m.Start(t.Context(), id))
+			machine.put("", true)
+			require.NoError(t, m.Delete(t.Context(), id, hypervisor.DeleteOptions{Force: true}))
+			require.Empty(t, leftovers(t, d))
+		})
+	}
+}
+
+// addresses are the places of the devices on the PCI bus, in their order.
+func addresses(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, "<address type='pci'") {
+			all = append(all, strings.TrimSpace(line))
+		}
+	}
+	return all
 }
 
 type labMachine struct {
