@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,12 @@ func (h *talking) set(change func()) {
 	change()
 }
 
+func (h *talking) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
 func (h *talking) Observe(context.Context) ([]hypervisor.Observed, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,11 +56,11 @@ func (h *talking) Guest(_ context.Context, id string) (hypervisor.GuestInfo, err
 }
 
 // watching runs a watch in virtual time; reports counts how often it had something new to say.
-func watching(t *testing.T, h *talking, test func(w *guestWatch, reports *int)) {
+func watching(t *testing.T, h *talking, test func(w *guestWatch, reports *atomic.Int32)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		reports := 0
-		w := newGuestWatch(h, func() { reports++ }, slog.New(slog.DiscardHandler))
+		var reports atomic.Int32
+		w := newGuestWatch(h, func() { reports.Add(1) }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); w.run(ctx) }()
@@ -76,19 +83,19 @@ func pass(d time.Duration) {
 func TestWhatGuestsTellIsReportedOnce(t *testing.T) {
 	const running = novacronv1.VMPhase_VM_PHASE_RUNNING
 	h := &talking{state: hypervisor.StateRunning}
-	watching(t, h, func(w *guestWatch, reports *int) {
+	watching(t, h, func(w *guestWatch, reports *atomic.Int32) {
 		pass(time.Minute)
 		require.Nil(t, w.says(running), "no agent, nothing to say")
-		require.Zero(t, *reports)
+		require.Zero(t, reports.Load())
 		h.set(func() { h.told = hypervisor.GuestInfo{AgentConnected: true, Hostname: "web", OS: "Debian"} })
 		pass(2 * guestRest)
 		require.Equal(t, "web", w.says(running).GetHostname())
 		require.Nil(t, w.says(novacronv1.VMPhase_VM_PHASE_PAUSED))
-		require.Equal(t, 1, *reports)
-		asked := h.asked
+		require.EqualValues(t, 1, reports.Load())
+		asked := h.count()
 		pass(10 * guestRest)
-		require.InDelta(t, asked+10, h.asked, 1, "a minute apart")
-		require.Equal(t, 1, *reports)
+		require.InDelta(t, asked+10, h.count(), 1, "a minute apart")
+		require.EqualValues(t, 1, reports.Load())
 
 		h.set(func() { h.told.Hostname = "web-2" })
 		w.again("vm")
@@ -99,18 +106,18 @@ func TestWhatGuestsTellIsReportedOnce(t *testing.T) {
 		require.Nil(t, w.says(running))
 		h.set(func() { h.state = hypervisor.StateStopped })
 		pass(guestTick)
-		asked = h.asked
+		asked = h.count()
 		pass(time.Hour)
-		require.Equal(t, asked, h.asked, "what is stopped is not asked")
+		require.Equal(t, asked, h.count(), "what is stopped is not asked")
 	})
 }
 
 func TestAGuestThatNeverAnswersIsAskedRarely(t *testing.T) {
 	h := &talking{state: hypervisor.StateRunning}
-	watching(t, h, func(*guestWatch, *int) {
+	watching(t, h, func(*guestWatch, *atomic.Int32) {
 		pass(time.Hour)
-		require.Less(t, h.asked, 70)
-		require.Greater(t, h.asked, 50)
+		require.Less(t, h.count(), 70)
+		require.Greater(t, h.count(), 50)
 	})
 }
 
