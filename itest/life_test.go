@@ -57,6 +57,11 @@ func TestTheLifeOfAMachine(t *testing.T) {
 	f.up("web-1")
 	require.Equal(t, instance, f.instances("h1"), "restarts of the guest, not of the machine")
 
+	f.must("vm", "iso", "attach", "web-1", "guest-kernel") // any image will do
+	require.Regexp(t, `sda\s+nc-base-`, f.virsh("h1", "domblklist", "web-1"))
+	f.must("vm", "iso", "eject", "web-1")
+	require.Regexp(t, `sda\s+-`, f.virsh("h1", "domblklist", "web-1"))
+
 	refused := f.CLI(f.ctx, "vm", "rename", "web-1", "web-2")
 	require.Contains(t, refused.Err, "stop it first")
 	f.must("vm", "stop", "web-1")
