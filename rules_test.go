@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"controller":         {"cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "itest", "proto", "vm"},
 	"controller/state":   {"proto"},
 	"controller/sched":   {},
-	"controller/placing": {"controller/state", "controller/sched", "proto"},
+	"controller/placing": {"controller/state", "controller/sched", "proto", "vm"},
 	"controller/rpc":     {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "proto", "vm"},
 	"controller/loop":    {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "analytics", "ml", "proto", "vm"},
 	"tsdb":               {"proto"},

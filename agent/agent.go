@@ -114,7 +114,8 @@ func (d *daemon) openMachines(context.Context) (err error) {
 	d.networks = newNetworks(hypervisor.NewNetworkKeeper(d.cfg.Driver, d.cfg.Node.ClusterID, d.logger), d.machines.HostFacts, d.link.reportSoon, d.logger)
 	d.reconciler = reconcile.New(reconcile.Config{
 		Machines: d.machines, ClusterID: d.cfg.Node.ClusterID, Images: d.imagesOf, Changed: d.link.reportSoon, Logger: d.logger,
-		Prepare: d.networks.prepare, HostBooted: d.hostBooted(), BootSettled: d.bootSettled,
+		VolumeProject: func(id string) (string, bool) { return d.volumes.Project(id) },
+		Prepare:       d.networks.prepare, HostBooted: d.hostBooted(), BootSettled: d.bootSettled,
 	})
 	d.volumes = reconcile.NewVolumes(reconcile.VolumesConfig{
 		Maker: d.machines, Content: d.contentOf, Changed: d.link.reportSoon, Logger: d.logger,

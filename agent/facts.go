@@ -53,7 +53,23 @@ func hostInfo(facts hypervisor.HostFacts, cfg Config) *novacronv1.HostInfo {
 	for _, pool := range facts.Pools {
 		info.Pools = append(info.Pools, pool.Name)
 	}
+	info.CpuNodes = cpuNodes(facts.CPUNodes)
 	return info
+}
+
+func cpuNodes(nodes []hypervisor.CPUNode) (all []*novacronv1.CPUNode) {
+	for _, node := range nodes {
+		one := &novacronv1.CPUNode{Id: uint32(node.ID)}
+		for _, core := range node.Cores {
+			cpus := &novacronv1.CPUCore{}
+			for _, cpu := range core {
+				cpus.Cpus = append(cpus.Cpus, uint32(cpu))
+			}
+			one.Cores = append(one.Cores, cpus)
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // machineTypes are the types that a machine may ask for: versioned ones and aliases.

@@ -38,7 +38,7 @@ func (s hostService) ListForeign(ctx context.Context, _ *connect.Request[agentv1
 	for _, d := range domains {
 		answer.Domains = append(answer.Domains, &novacronv1.ForeignDomain{
 			Id: d.ID, Name: d.Name, State: string(d.State), Arch: d.Arch, Machine: d.Machine,
-			Cpus: uint32(d.CPUs), MemoryMb: uint64(d.MemoryMB), OtherCluster: d.OtherCluster,
+			Cpus: uint32(d.CPUs), MemoryMb: uint64(d.MemoryMB), OtherCluster: d.OtherCluster, Macs: d.MACs,
 		})
 	}
 	return connect.NewResponse(answer), nil

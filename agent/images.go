@@ -50,8 +50,8 @@ func (d *daemon) takeDesired(revision uint64, set *agentv1.DesiredSet) {
 	d.revoked.set(set.GetRevokedNodes())
 	d.machines.SetCPUBaseline(set.GetCpuBaseline())
 	d.networks.setDesired(revision, set)
+	d.volumes.SetDesired(revision, set.GetVolumes()) // first: machines name them
 	d.reconciler.SetDesired(revision, set.GetVms())
-	d.volumes.SetDesired(revision, set.GetVolumes())
 	used := map[string]bool{}
 	for _, vm := range set.GetVms() {
 		for _, ref := range vm.GetImages() {

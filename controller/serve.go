@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/cluster/pki"
 	"github.com/novacron/novacron/controller/loop"
@@ -75,7 +76,8 @@ func (d *daemon) loops() []loop.Loop {
 		Applied: func(ctx context.Context, member *novacronv1.Member) (uint64, error) {
 			return rpc.AppliedIndex(ctx, d.peers, member)
 		}}
-	loops := []loop.Loop{placer.Loop(), d.live.Loop(), members.Loop()}
+	drainer := &loop.Drainer{Store: d.store, Log: d.raft, Now: time.Now, NewID: uuid.NewString}
+	loops := []loop.Loop{placer.Loop(), d.live.Loop(), members.Loop(), drainer.Loop()}
 	if d.cfg.Node.Bootstrap {
 		loops = append(loops, loop.Loop{Name: "found", Run: func(ctx context.Context) error {
 			if err := d.found(ctx); err != nil {

@@ -119,8 +119,9 @@ func (c *checker) dedicated(def Definition, pinned, total int) {
 	if !cpu.Dedicated {
 		return
 	}
-	if pinned < total {
-		c.add("cpu.dedicated", true, fmt.Sprintf("a pin for each of the %d CPUs", total), "pin them all in cpu.pinning")
+	if pinned > 0 && pinned < total {
+		c.add("cpu.pinning", fmt.Sprintf("%d pins", pinned), fmt.Sprintf("with dedicated CPUs a pin for each of the %d CPUs, or none", total),
+			"pin them all, or leave the choice to the cluster")
 	}
 	if cpu.Max > def.CPUs {
 		c.add("cpu.max", cpu.Max, fmt.Sprintf("%d with dedicated CPUs: what is reserved is the limit", def.CPUs), "leave it out")

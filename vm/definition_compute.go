@@ -20,7 +20,8 @@ type CPU struct {
 	Max int `json:"max,omitempty"`
 	// Pinning ties virtual CPUs to CPUs of the host.
 	Pinning []CPUPin `json:"pinning,omitempty"`
-	// Dedicated keeps the pinned CPUs of the host for this machine alone: every virtual CPU has one of its own.
+	// Dedicated gives every virtual CPU a CPU of the host for its own: those in Pinning, which then has all of them, or those
+	// that the cluster chooses when it places the machine. No other machine of the cluster gets to them by dedication or pins.
 	Dedicated bool `json:"dedicated,omitempty"`
 	// EmulatorCPUs are the host's CPUs for the hypervisor's own threads, such as "0-1"; only with Dedicated.
 	EmulatorCPUs string `json:"emulatorCPUs,omitempty"`

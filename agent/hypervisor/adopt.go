@@ -17,6 +17,8 @@ type ForeignDomain struct {
 	CPUs          int
 	// MemoryMB is in MiB.
 	MemoryMB int
+	// MACs are the addresses of its network cards.
+	MACs []string
 	// OtherCluster says that it belongs to another cluster: it cannot be adopted.
 	OtherCluster bool
 }
@@ -50,6 +52,9 @@ func describe(d Domain) (ForeignDomain, error) {
 	var x libvirtxml.Domain
 	if err := x.Unmarshal(d.XML); err != nil {
 		return one, fmt.Errorf("domain %s: %w", d.Name, err)
+	}
+	if x.Devices != nil {
+		one.MACs = actualMACs(&x)
 	}
 	if x.VCPU != nil {
 		one.CPUs = int(x.VCPU.Value)

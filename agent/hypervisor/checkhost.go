@@ -133,6 +133,9 @@ func (c *hostCheck) processor() {
 			c.model(cpu.Model, g.CPUModels)
 		}
 	}
+	if cpu.Dedicated && len(cpu.Pinning) == 0 {
+		c.add("cpu.dedicated", "true", "a pin for each CPU, which the cluster chooses when it places the machine", "give cpu.pinning where no cluster does")
+	}
 	for i, pin := range cpu.Pinning {
 		c.hostCPUs(fmt.Sprintf("cpu.pinning[%d].hostCPUs", i), pin.HostCPUs)
 	}

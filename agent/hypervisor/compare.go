@@ -58,6 +58,9 @@ func (c *comparison) compute() {
 	if d.Memory != nil {
 		c.differ("memory in KiB", def.MemoryMB*1024, kibibytes(d.Memory.Value, d.Memory.Unit))
 	}
+	if len(def.CPU.Pinning) > 0 {
+		c.differ("pins", describePins(cpuTune(def)), describePins(d.CPUTune))
+	}
 	if d.MaximumMemory != nil || def.Memory.MaxMB > 0 {
 		c.differ("most memory in KiB", def.Memory.MaxMB*1024, mostMemory(d))
 	}
@@ -75,6 +78,20 @@ func (c *comparison) compute() {
 	if def.Memory.HugePages != "" {
 		c.differ("pages in KiB", vm.HugePageKiB(def.Memory.HugePages), pageSize(d))
 	}
+}
+
+// describePins writes which CPUs of the host each virtual one is tied to, however the sets are spelt.
+func describePins(tune *libvirtxml.DomainCPUTune) []string {
+	if tune == nil {
+		return nil
+	}
+	var list []string
+	for _, pin := range tune.VCPUPin {
+		set, _ := vm.ParseSet(pin.CPUSet)
+		list = append(list, fmt.Sprintf("%d:%v", pin.VCPU, set))
+	}
+	slices.Sort(list)
+	return list
 }
 
 // ofMost writes a number and how far it can grow.

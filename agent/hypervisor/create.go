@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/novacron/novacron/vm"
@@ -122,10 +123,18 @@ func (c *creation) adopt(ctx context.Context, d Domain, meta metadata) error {
 }
 
 func (c *creation) steps(ctx context.Context, journaled bool) error {
-	if !journaled {
-		if err := c.begin(ctx); err != nil {
-			return err
-		}
+	release, err := c.lockSources(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if journaled {
+		err = c.look(ctx, nil) // others may have come since the crash
+	} else {
+		err = c.begin(ctx)
+	}
+	if err != nil {
+		return err
 	}
 	if err := c.importAll(ctx); err != nil {
 		return err
@@ -169,12 +178,7 @@ func (c *creation) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unfit := hostFaults(c.def, facts)
-	taken, err := c.checkSources(ctx)
-	if err != nil {
-		return err
-	}
-	if err := append(unfit, taken...).Err(); err != nil {
+	if err := c.look(ctx, hostFaults(c.def, facts)); err != nil {
 		return err
 	}
 	if err := c.checkFree(ctx, facts); err != nil {
@@ -185,6 +189,23 @@ func (c *creation) begin(ctx context.Context) error {
 	}
 	c.entry = JournalEntry{ID: c.def.UUID, Kind: KindCreate, Owner: c.spec.Owner, Definition: c.def, Start: c.spec.Start}
 	return c.step(ctx, opCreate, stepJournal, func() error { return c.journal.begin(c.entry) })
+}
+
+// look checks what the machine asks for against what the other domains of the host have. It adds to the faults.
+func (c *creation) look(ctx context.Context, faults vm.Faults) error {
+	facts, err := c.recentFacts(ctx)
+	if err != nil {
+		return err
+	}
+	others, err := c.neighbours(ctx)
+	if err != nil {
+		return err
+	}
+	taken, err := c.checkSources(ctx, others)
+	if err != nil {
+		return err
+	}
+	return slices.Concat(faults, taken, macFaults(c.def, others), cpuFaults(c.def, facts.CPUs, others)).Err()
 }
 
 // do is a step with its intent in the journal before it. Its end is recorded with the next one's intent, to wait for

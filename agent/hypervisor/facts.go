@@ -21,6 +21,8 @@ type HostFacts struct {
 	PhysAddrBits int
 	// NUMANodes are the host's, HugePages how many pages there are of a size in KiB. Nil means unknown.
 	NUMANodes []int
+	// CPUNodes are the processors by NUMA node; nil means unknown.
+	CPUNodes  []CPUNode
 	HugePages map[int]int
 	Pools     []PoolFacts
 	// Networks are active libvirt networks, Bridges those of the host, NetworkFilters libvirt's. Nil means unknown.
@@ -44,6 +46,21 @@ type HostFacts struct {
 	// HypervisorVersion and LibvirtVersion are dotted.
 	HypervisorVersion string
 	LibvirtVersion    string
+}
+
+// CPUNode is a NUMA node: its cores, each with the logical CPUs that share it.
+type CPUNode struct {
+	ID    int
+	Cores [][]int
+}
+
+// OneNode is a host of which no more is known than how many logical CPUs it has: each counts as a core.
+func OneNode(cpus int) []CPUNode {
+	node := CPUNode{}
+	for cpu := range cpus {
+		node.Cores = append(node.Cores, []int{cpu})
+	}
+	return []CPUNode{node}
 }
 
 // GuestFacts is what libvirt's domain capabilities offer.

@@ -89,6 +89,8 @@ type CreateSpec struct {
 	Owner      Owner
 	// Images resolves the definition's image names; it may be nil where the definition names none.
 	Images ImageSource
+	// VolumeProject tells the project of a volume that stands alone on this host, by its id; nil knows none.
+	VolumeProject func(id string) (project string, known bool)
 	// Start runs the machine once it is defined.
 	Start bool
 	// Progress, when set, hears what the create is busy with.

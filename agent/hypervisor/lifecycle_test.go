@@ -75,11 +75,19 @@ func sourceInUseIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = h.Create(t.Context(), h.withSource("second", nil))
 	requireOneFault(t, err, "volumes[2].source", "old.img", "no other machine uses", "first uses it")
-	_, err = h.Create(t.Context(), h.withSource("third", func(v *vm.Volume) { v.ReadOnly = true }))
-	require.NoError(t, err)
+	readOnly := func(v *vm.Volume) { v.ReadOnly = true }
+	_, err = h.Create(t.Context(), h.withSource("third", readOnly))
+	requireOneFault(t, err, "volumes[2].source", "old.img", "both only read it", "first uses it and writes to it")
+	require.NoError(t, h.Delete(t.Context(), h.idOf("first"), hypervisor.DeleteOptions{}))
+	for _, name := range []string{"reader", "another"} {
+		_, err = h.Create(t.Context(), h.withSource(name, readOnly))
+		require.NoError(t, err)
+	}
+	_, err = h.Create(t.Context(), h.withSource("writer", nil))
+	requireOneFault(t, err, "volumes[2].source", "old.img", "both only read it", "set readOnly")
 	_, err = h.Create(t.Context(), h.withSource("fourth", func(v *vm.Volume) { v.Source = "none.img" }))
 	requireOneFault(t, err, "volumes[2].source", "none.img", "a volume of pool default", "make it first")
-	root := hypervisor.VolumeName(h.idOf("first"), "root", "qcow2")
+	root := hypervisor.VolumeName(h.idOf("reader"), "root", "qcow2")
 	_, err = h.Create(t.Context(), h.withSource("fifth", func(v *vm.Volume) { v.Source, v.Format, v.ReadOnly = root, "qcow2", true }))
 	requireOneFault(t, err, "volumes[2].source", root, "no volume that belongs to a machine", "take another")
 }

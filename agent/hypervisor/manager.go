@@ -31,7 +31,9 @@ type Manager struct {
 	// machines has a lock per machine, bases one per pool and base volume.
 	machines keyLock
 	bases    keyLock
-	pins     pins
+	// sources has a lock per pool and volume that a create names.
+	sources keyLock
+	pins    pins
 
 	factsMu sync.Mutex
 	facts   HostFacts

@@ -77,7 +77,11 @@ type mediaChange struct {
 // no longer are: a crash in between leaves an image too many, never one too few.
 func (c *mediaChange) run(ctx context.Context) error {
 	defer func() { c.pins.release(c.bases) }()
-	if faults, err := c.checkSources(ctx); err != nil || faults.Err() != nil {
+	others, err := c.neighbours(ctx)
+	if err != nil {
+		return err
+	}
+	if faults, err := c.checkSources(ctx, others); err != nil || faults.Err() != nil {
 		return firstError(err, faults.Err())
 	}
 	if err := c.bringIn(ctx); err != nil {

@@ -94,7 +94,7 @@ func fullDefinition(id string) *vm.Definition {
 		ISO:               "disk",
 		CloudInit:         &vm.CloudInit{UserData: "#cloud-config\n{}\n"},
 		Boot:              &vm.DirectBoot{Kernel: "kernel", Initrd: "initrd", Cmdline: "console=ttyS0"},
-	}, vm.Defaults{NewMAC: func() string { macs++; return fmt.Sprintf("52:54:00:00:00:%02x", macs) }})
+	}, vm.Defaults{NewMAC: func() string { macs++; return fmt.Sprintf("52:54:00:%s:%s:%02x", id[:2], id[2:4], macs) }})
 	return &def
 }
 

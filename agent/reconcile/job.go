@@ -207,12 +207,22 @@ func (r *Reconciler) remove(ctx context.Context, wish *novacronv1.VM) error {
 
 func (r *Reconciler) create(ctx context.Context, j *job) error {
 	definition := vm.FromProto(j.step.VM.GetSpec())
+	definition.CPU = definition.CPU.PinnedTo(ownCPUs(j.step.VM))
 	_, err := r.config.Machines.Create(ctx, hypervisor.CreateSpec{
 		Definition: &definition, Owner: r.owner(j.step.VM), Images: r.config.Images(j.step.VM),
-		Start:    j.step.VM.GetDesiredPower() != novacronv1.PowerState_POWER_STATE_STOPPED,
-		Progress: func(step string) { j.say(step); r.changed() },
+		VolumeProject: r.config.VolumeProject,
+		Start:         j.step.VM.GetDesiredPower() != novacronv1.PowerState_POWER_STATE_STOPPED,
+		Progress:      func(step string) { j.say(step); r.changed() },
 	})
 	return err
+}
+
+// ownCPUs are the host's CPUs that the cluster gave a dedicated machine, by virtual CPU; nil where it gave it none.
+func ownCPUs(wish *novacronv1.VM) (own []int) {
+	for _, cpu := range wish.GetHostCpus().GetOwn() {
+		own = append(own, int(cpu))
+	}
+	return own
 }
 
 func (r *Reconciler) owner(wish *novacronv1.VM) hypervisor.Owner {

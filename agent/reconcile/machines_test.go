@@ -42,7 +42,7 @@ func (m *machines) Create(ctx context.Context, spec hypervisor.CreateSpec) (stri
 	defer m.mu.Unlock()
 	m.creating--
 	if err == nil {
-		m.there[id] = hypervisor.Observed{ID: id, Ours: true, State: hypervisor.StateRunning, Owner: spec.Owner}
+		m.there[id] = hypervisor.Observed{ID: id, Ours: true, State: hypervisor.StateRunning, Owner: spec.Owner, Definition: spec.Definition}
 	}
 	if ctx.Err() == nil { // an error is undone at once, an interruption is not
 		delete(m.pending, id)

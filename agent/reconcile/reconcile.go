@@ -35,6 +35,8 @@ type Config struct {
 	ClusterID string
 	// Images gives the source of the images that a machine was bound to.
 	Images func(vm *novacronv1.VM) hypervisor.ImageSource
+	// VolumeProject tells the project of a volume that stands alone, by its id; nil knows none.
+	VolumeProject func(id string) (project string, known bool)
 	// Prepare, when set, is called before a machine is made or started.
 	Prepare func(ctx context.Context, vm *novacronv1.VM) error
 	// Changed, when set, is called without delay when there is something new to report. It must not block.
@@ -130,7 +132,7 @@ func (r *Reconciler) forget() {
 		}
 	}
 	for id := range r.gone {
-		if r.desired[id] == nil {
+		if wish := r.desired[id]; wish == nil || wish.GetDeleteTime() == nil { // it may come back, after it was elsewhere
 			delete(r.gone, id)
 		}
 	}

@@ -104,6 +104,14 @@ func (v *Volumes) Wants(id string) (bool, error) {
 	return v.desired[id] != nil || v.jobs[id] != nil, nil
 }
 
+// Project tells whose a volume of this host is, if the cluster wants it here.
+func (v *Volumes) Project(id string) (project string, known bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	volume := v.desired[id]
+	return volume.GetSpec().GetProject(), volume != nil
+}
+
 // Run works at every new desired set until the context ends.
 func (v *Volumes) Run(ctx context.Context) error {
 	defer v.running.Wait()

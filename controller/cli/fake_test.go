@@ -54,6 +54,9 @@ type fake struct {
 	removed map[string]bool
 	volumes map[string]*pb.Volume
 
+	// draining counts the looks at a host that is being emptied; 0 is none.
+	draining int
+
 	// Faults, counted down.
 	unavailable, loseAnswer, cutWatch, forget int
 	// Console sessions that are refused, as of a machine that does not run yet.

@@ -16,7 +16,7 @@ const pageSize = 500
 
 func (a *app) hostCommand() *cobra.Command {
 	return a.group("host", "See the hypervisors", "Hosts are the machines that run `novacron agent` and on which virtual machines run.",
-		a.hostList(), a.hostShow(), a.hostForeign())
+		a.hostList(), a.hostShow(), a.hostForeign(), a.hostDrain(), a.hostUndrain())
 }
 
 func (a *app) hostList() *cobra.Command {
@@ -80,7 +80,7 @@ func (a *app) hostTable() table[*pb.Host] {
 	num := func(n uint32) string { return fmt.Sprint(n) }
 	return table[host]{plural: "hosts", columns: []column[host]{
 		{name: "NAME", text: func(h host) string { return h.GetName() }},
-		{name: "STATE", text: func(h host) string { return word(h.GetState(), "HOST_STATE_") }},
+		{name: "STATE", text: hostStateText},
 		{name: "VMS", text: func(h host) string { return num(h.GetVms()) }},
 		{name: "CPUS", text: func(h host) string {
 			return num(h.GetAllocated().GetCpus()) + "/" + num(h.GetInfo().GetCapacity().GetCpus())
@@ -113,7 +113,7 @@ func (a *app) hostDetails(h *pb.Host) (d details) {
 	info := h.GetInfo()
 	d.add("Name", h.GetName())
 	d.add("ID", h.GetId())
-	d.add("State", fmt.Sprintf("%s (for %s)", word(h.GetState(), "HOST_STATE_"), a.age(h.GetLastChangeTime())))
+	d.add("State", fmt.Sprintf("%s (for %s)", hostStateText(h), a.age(h.GetLastChangeTime())))
 	d.add("Address", info.GetApiAddress())
 	d.add("Version", info.GetVersion())
 	d.add("Labels", joinPairs(info.GetLabels()))

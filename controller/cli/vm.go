@@ -185,6 +185,9 @@ func (d *details) addPlacement(v *pb.VM) {
 	d.sub("Only host", v.GetSpec().GetPlacement().GetHost())
 	d.sub("Host labels", joinPairs(v.GetSpec().GetPlacement().GetHostLabels()))
 	d.sub("Owner", listed(v.GetHostName(), from("id", v.GetHostId())))
+	if own := v.GetHostCpus().GetOwn(); len(own) > 0 {
+		d.sub("Own CPUs", strings.Trim(fmt.Sprint(own), "[]"))
+	}
 	if v.GetEpoch() > 0 {
 		d.sub("Epoch", fmt.Sprint(v.GetEpoch()))
 	}

@@ -62,14 +62,15 @@ func (p *Placer) await(ctx context.Context, cursor state.Cursor) error {
 	}
 }
 
-// calls tells whether changes may place a machine that was unplaced before: a new one, a new wish, which makes a plan under
-// way stale, room that became free, or a host.
+// calls tells whether changes may place a machine that was unplaced before: a new one, one that left its host, a new wish,
+// which makes a plan under way stale, room that became free, or a host.
 func calls(changes []state.Change) bool {
 	for _, change := range changes {
 		switch record := change.Record().(type) {
 		case *novacronv1.VM:
 			before, existed := change.Before.(*novacronv1.VM)
-			if change.After == nil || !existed || record.GetHostId() == "" && record.GetGeneration() != before.GetGeneration() {
+			unplaced := record.GetHostId() == "" && (record.GetGeneration() != before.GetGeneration() || before.GetHostId() != "")
+			if change.After == nil || !existed || unplaced {
 				return true
 			}
 		case *statev1.HostRecord:
@@ -94,12 +95,13 @@ func (p *Placer) place(ctx context.Context, view state.View) error {
 func (p *Placer) placeThese(ctx context.Context, view state.View, waiting []*novacronv1.VM) error {
 	requests := make([]sched.Request, len(waiting))
 	for i, vm := range waiting {
-		requests[i] = placing.RequestOf(vm)
+		requests[i] = placing.RequestOf(view, vm)
 	}
 	bind := &statev1.BindVMs{}
-	for i, decision := range sched.Place(placing.HostsOf(view), requests) {
+	for i, decision := range sched.Place(placing.HostsOf(view, requests), requests) {
 		if decision.Host != "" {
-			bind.Bindings = append(bind.Bindings, &statev1.Binding{VmId: decision.Request, HostId: decision.Host, VmRevision: waiting[i].GetRevision()})
+			bind.Bindings = append(bind.Bindings, &statev1.Binding{VmId: decision.Request, HostId: decision.Host, VmRevision: waiting[i].GetRevision(),
+				HostCpus: placing.HostCPUs(decision, &requests[i])})
 			continue
 		}
 		if err := p.refuse(ctx, waiting[i], decision.Refusal.String()); err != nil {

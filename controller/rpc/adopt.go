@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"connectrpc.com/connect"
 
@@ -75,9 +76,17 @@ func (s *vmService) adopt(ctx context.Context, host *novacronv1.Member, domain *
 	}
 	return s.proposeVM(ctx, func(c *statev1.Command) {
 		c.Op = &statev1.Command_AdoptVm{AdoptVm: &statev1.AdoptVM{
-			Id: domain.GetId(), Spec: vm.ToProto(definition), HostId: host.GetId(), OperationId: s.NewID(), Power: power,
+			Id: domain.GetId(), Spec: vm.ToProto(definition), HostId: host.GetId(), OperationId: s.NewID(), Power: power, Macs: lower(domain.GetMacs()),
 		}}
 	})
+}
+
+// lower spells addresses as definitions do.
+func lower(macs []string) (all []string) {
+	for _, mac := range macs {
+		all = append(all, strings.ToLower(mac))
+	}
+	return all
 }
 
 // adoptedDefinition holds what the cluster keeps account of, and no policy: who ran the domain so far decided when it runs.

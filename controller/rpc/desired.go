@@ -54,7 +54,7 @@ func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchR
 	view := s.Store.View()
 	set := &agentv1.DesiredSet{CpuBaseline: baselineFor(view, hostID)}
 	for vm := range view.VMsOf(hostID) {
-		set.Vms = append(set.Vms, vm)
+		set.Vms = append(set.Vms, asOrdered(vm))
 	}
 	for volume := range view.VolumesOf(hostID) {
 		set.Volumes = append(set.Volumes, volume)
@@ -157,7 +157,9 @@ func (s *desiredService) reportHost(ctx context.Context, view state.View, hostID
 func (s *desiredService) reportVMs(ctx context.Context, view state.View, hostID string, report *agentv1.ReportRequest) error {
 	news := &statev1.ObserveVMs{HostId: hostID}
 	for _, o := range report.GetVms() {
-		if known, ok := view.VM(o.GetVmId(), ""); ok && known.GetHostId() == hostID && isNews(known, o) {
+		known, ok := view.VM(o.GetVmId(), "")
+		o.Phase = phaseFor(known, o.GetPhase())
+		if ok && known.GetHostId() == hostID && isNews(known, o) {
 			news.Vms = append(news.Vms, &statev1.VMObservation{
 				VmId: o.GetVmId(), Epoch: o.GetEpoch(), ObservedGeneration: o.GetObservedGeneration(),
 				Phase: o.GetPhase(), Message: o.GetMessage(), Step: o.GetStep(), Gone: o.GetGone(), Guest: o.GetGuest(),

@@ -2,12 +2,10 @@ package rpc
 
 import (
 	"context"
-	"fmt"
 
 	"connectrpc.com/connect"
 
 	"github.com/novacron/novacron/controller/placing"
-	"github.com/novacron/novacron/controller/state"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
 )
@@ -17,11 +15,12 @@ type hostService struct{ *Server }
 var _ novacronv1connect.HostServiceHandler = (*hostService)(nil)
 
 func (s *hostService) GetHost(_ context.Context, r *connect.Request[novacronv1.GetHostRequest]) (*connect.Response[novacronv1.GetHostResponse], error) {
-	host, ok := s.Store.View().Host(r.Msg.GetHost())
-	if !ok {
-		return nil, fmt.Errorf("%w: host %q: see «novacron host list»", state.ErrNotFound, r.Msg.GetHost())
+	view := s.Store.View()
+	host, err := hostIn(view, r.Msg.GetHost())
+	if err != nil {
+		return nil, err
 	}
-	host.CpuBaseline = baselineFor(s.Store.View(), host.GetId())
+	host.CpuBaseline = baselineFor(view, host.GetId())
 	return connect.NewResponse(&novacronv1.GetHostResponse{Host: host}), nil
 }
 

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -32,23 +33,27 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 		answer.Existing = existing
 		answer.Spec = vm.ToProto(vm.MarkDifferences(definition, vm.FromProto(existing.GetSpec())))
 	}
+	if err := view.Attachable(cmp.Or(answer.GetExisting().GetId(), definition.UUID), answer.GetSpec()); err != nil {
+		return nil, err
+	}
 	planned := &novacronv1.VM{Id: definition.UUID, Spec: answer.GetSpec()}
-	decision := sched.Place(placing.HostsOf(view), []sched.Request{placing.RequestOf(planned)})[0]
+	requests := []sched.Request{placing.RequestOf(view, planned)}
+	decision := sched.Place(placing.HostsOf(view, requests), requests)[0]
 	if decision.Host == "" {
 		answer.Refusal = decision.Refusal.String()
 		return connect.NewResponse(answer), nil
 	}
 	host, _ := view.Member(decision.Host)
 	answer.Host = host.GetName()
-	return connect.NewResponse(answer), s.planOn(ctx, host, answer)
+	return connect.NewResponse(answer), s.planOn(ctx, host, answer, placing.WithPins(answer.GetSpec(), placing.HostCPUs(decision, &requests[0])))
 }
 
 // planOn asks the chosen host what it would make of the definition. The domain says of itself what the definition does, so
 // the host is given the one without secrets.
-func (s *vmService) planOn(ctx context.Context, host *novacronv1.Member, answer *novacronv1.PlanVMResponse) error {
+func (s *vmService) planOn(ctx context.Context, host *novacronv1.Member, answer *novacronv1.PlanVMResponse, spec *novacronv1.VMSpec) error {
 	ctx, cancel := context.WithTimeout(ctx, guestTimeout)
 	defer cancel()
-	told, err := s.hostAgent(host).Plan(ctx, connect.NewRequest(&agentv1.PlanRequest{Spec: vm.HideSecrets(answer.GetSpec())}))
+	told, err := s.hostAgent(host).Plan(ctx, connect.NewRequest(&agentv1.PlanRequest{Spec: vm.HideSecrets(spec)}))
 	if err != nil {
 		return unreachable(host, err)
 	}

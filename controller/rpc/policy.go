@@ -82,6 +82,8 @@ func rules() map[string]rule {
 		novacronv1connect.HostServiceGetHostProcedure:            {read, viewers},
 		novacronv1connect.HostServiceListHostsProcedure:          {read, viewers},
 		novacronv1connect.HostServiceListForeignDomainsProcedure: {here, viewers},
+		novacronv1connect.HostServicePlanDrainProcedure:          {read, viewers},
+		novacronv1connect.HostServiceDrainHostProcedure:          {leader, admins},
 
 		novacronv1connect.StorageServiceListPoolsProcedure:         {here, viewers},
 		novacronv1connect.StorageServiceListStoredVolumesProcedure: {here, viewers},

@@ -56,7 +56,7 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 // secrets of one that was shown without them are those of the machine that has its name.
 func (s *vmService) define(ctx context.Context, spec *novacronv1.VMSpec) (vm.Definition, error) {
 	given := vm.FromProto(spec)
-	definition := vm.Normalise(given, vm.Defaults{NewUUID: s.NewID, NewMAC: s.NewMAC})
+	definition := vm.Normalise(given, s.defaults(s.Store.View()))
 	if err := vm.Validate(definition); err != nil {
 		return vm.Definition{}, invalid(err)
 	}

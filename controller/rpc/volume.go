@@ -97,9 +97,15 @@ func (s *storageService) proposeVolume(ctx context.Context, op func(*statev1.Com
 	return value.(*novacronv1.Volume), nil
 }
 
-// detached asks the volume's host whether a domain has it as a disk. A host that does not answer looks itself, later.
+// detached makes sure that no machine has the volume as a disk, and asks its host whether another domain has. A host that
+// does not answer looks itself, later.
 func (s *storageService) detached(ctx context.Context, volume *novacronv1.Volume) error {
-	host, ok := s.Store.View().Host(volume.GetHostId())
+	view := s.Store.View()
+	if machine := view.AttachedTo(volume); machine != nil {
+		return fmt.Errorf("%w: volume %s is a disk of virtual machine %s in project %s: detach it there first, or delete that",
+			state.ErrRefused, volume.GetSpec().GetName(), machine.GetSpec().GetName(), machine.GetSpec().GetProject())
+	}
+	host, ok := view.Host(volume.GetHostId())
 	if !ok || host.GetState() != novacronv1.HostState_HOST_STATE_UP {
 		return nil
 	}

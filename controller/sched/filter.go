@@ -18,6 +18,10 @@ type filter struct {
 func filters() []filter {
 	return []filter{
 		{"down", func(h *Host, _ *Request) bool { return h.Up }, nil},
+		{"draining", func(h *Host, _ *Request) bool { return !h.Draining }, nil},
+		{reasonVolume, func(h *Host, r *Request) bool {
+			return !slices.ContainsFunc(r.Volumes, func(v Volume) bool { return v.HostID != h.ID })
+		}, func(r *Request) string { return places(r.Volumes) }},
 		{"not the host asked for", func(h *Host, r *Request) bool { return r.Host == "" || r.Host == h.ID || r.Host == h.Name },
 			func(r *Request) string { return r.Host }},
 		{"a host not wanted", func(h *Host, r *Request) bool {
@@ -35,8 +39,11 @@ func filters() []filter {
 			func(r *Request) string { return unique(r.Pools) }},
 		{"network", func(h *Host, r *Request) bool { return hasAll(h.Networks, r.Networks) && hasAll(h.Bridges, r.Bridges) },
 			func(r *Request) string { return unique(slices.Concat(r.Networks, r.Bridges)) }},
-		{"CPU", func(h *Host, r *Request) bool { return h.Used.CPUs+r.Need.CPUs <= h.Capacity.CPUs },
+		{"dedicated CPUs", func(h *Host, r *Request) bool { _, ok := h.ownCPUs(r); return ok }, dedicatedCPUs},
+		{"CPU", func(h *Host, r *Request) bool { return h.Used.CPUs+h.need(r).CPUs <= h.Capacity.CPUs },
 			func(r *Request) string { return fmt.Sprintf("%d", r.Need.CPUs) }},
+		{"CPUs dedicated to others", func(h *Host, r *Request) bool { return disjoint(r.CPU.Shared, h.Own) },
+			func(r *Request) string { return numbers(r.CPU.Shared) }},
 		{"memory", func(h *Host, r *Request) bool { return h.Used.MemoryMB+r.Need.MemoryMB <= h.Capacity.MemoryMB },
 			func(r *Request) string { return fmt.Sprintf("%d MiB", r.Need.MemoryMB) }},
 		{"disk", func(h *Host, r *Request) bool { return h.Used.DiskGB+r.Need.DiskGB <= h.Capacity.DiskGB },
@@ -48,7 +55,34 @@ func filters() []filter {
 	}
 }
 
-const reasonAffinity = "affinity"
+const (
+	reasonAffinity = "affinity"
+	reasonVolume   = "volume on another host"
+)
+
+// places is such as «data on host-1, logs on host-1».
+func places(volumes []Volume) string {
+	var text []string
+	for _, v := range volumes {
+		text = append(text, v.Name+" on "+v.HostName)
+	}
+	return strings.Join(text, ", ")
+}
+
+func dedicatedCPUs(r *Request) string {
+	if len(r.CPU.Own) > 0 {
+		return "the host's CPUs " + numbers(r.CPU.Own)
+	}
+	return fmt.Sprintf("%d", r.Need.CPUs)
+}
+
+func numbers(cpus []int) string {
+	var text []string
+	for _, cpu := range slices.Compact(slices.Sorted(slices.Values(cpus))) {
+		text = append(text, fmt.Sprint(cpu))
+	}
+	return strings.Join(text, ",")
+}
 
 // asked gives what the request asks for, by the reason of the filter that cares about it.
 func asked(request *Request) map[string]string {

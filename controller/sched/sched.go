@@ -24,6 +24,12 @@ type Host struct {
 	Bridges  []string
 	Machines []string
 	Firmware []string
+	// Draining hosts take no more machines.
+	Draining bool
+	// Nodes are the processors; empty means unknown, and no dedicated machine fits. Own are the logical CPUs that belong to
+	// one machine each, Pinned those that machines are tied to otherwise.
+	Nodes       []CPUNode
+	Own, Pinned []int
 	// Guests are the labels of each virtual machine that the host owns.
 	Guests []map[string]string
 }
@@ -40,6 +46,9 @@ type Request struct {
 	Bridges  []string
 	Machine  string
 	Firmware string
+	CPU      CPUNeed
+	// Volumes are volumes that stand alone and that the machine uses: it runs where they lie.
+	Volumes []Volume
 	// NotHosts are names or ids of hosts that are not allowed.
 	NotHosts []string
 	// Own are the labels of the virtual machine itself.
@@ -49,10 +58,15 @@ type Request struct {
 	Affinity, AntiAffinity map[string]string
 }
 
+// Volume is a volume on a host.
+type Volume struct{ Name, HostID, HostName string }
+
 // Decision is the host for a request or, without one, why there is none.
 type Decision struct {
 	Request string
 	Host    string
+	// OwnCPUs are the host's logical CPUs of a dedicated machine, by virtual CPU.
+	OwnCPUs []int
 	Refusal Refusal
 }
 
@@ -92,7 +106,8 @@ func Place(hosts []Host, requests []Request) []Decision {
 		best, refusal := pick(hosts, &requests[i])
 		decisions[i] = Decision{Request: requests[i].ID, Refusal: refusal}
 		if best >= 0 {
-			decisions[i] = Decision{Request: requests[i].ID, Host: hosts[best].ID}
+			own, _ := hosts[best].ownCPUs(&requests[i]) // a filter has seen that there are enough
+			decisions[i] = Decision{Request: requests[i].ID, Host: hosts[best].ID, OwnCPUs: own}
 			hosts[best] = hosts[best].with(&requests[i])
 		}
 	}
@@ -101,7 +116,9 @@ func Place(hosts []Host, requests []Request) []Decision {
 
 // with is the host with one more guest.
 func (h Host) with(request *Request) Host {
-	h.Used = h.Used.plus(request.Need)
+	own, _ := h.ownCPUs(request)
+	h.Used = h.Used.plus(h.need(request))
+	h.Own, h.Pinned = slices.Concat(h.Own, own), slices.Concat(h.Pinned, request.CPU.Shared)
 	h.Guests = append(slices.Clip(h.Guests), request.Own)
 	return h
 }
@@ -115,7 +132,7 @@ func pick(hosts []Host, request *Request) (int, Refusal) {
 			refusal.Counts[reason]++
 			continue
 		}
-		score := fullness(hosts[i].Capacity, hosts[i].Used.plus(request.Need))
+		score := fullness(hosts[i].Capacity, hosts[i].Used.plus(hosts[i].need(request)))
 		if best < 0 || score > bestScore || score == bestScore && hosts[i].Name < hosts[best].Name {
 			best, bestScore = i, score
 		}

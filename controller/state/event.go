@@ -100,7 +100,7 @@ func volumeEvents(change Change) []*novacronv1.Event {
 		case before.GetDeleteTime() == nil && volume.GetDeleteTime() != nil:
 			kind = "request.delete"
 		case was != is:
-			kind = strings.ToLower(strings.TrimPrefix(is.String(), "VOLUME_STATE_"))
+			kind = volumeWord(is)
 		default:
 			return nil
 		}
@@ -112,6 +112,11 @@ func volumeEvents(change Change) []*novacronv1.Event {
 	return []*novacronv1.Event{{
 		Kind: "volume." + kind, Message: message, Project: volume.GetSpec().GetProject(), HostId: volume.GetHostId(), HostName: volume.GetHostName(),
 	}}
+}
+
+// volumeWord is a state as people write it.
+func volumeWord(state novacronv1.VolumeState) string {
+	return strings.ToLower(strings.TrimPrefix(state.String(), "VOLUME_STATE_"))
 }
 
 func vmEvents(before, after *novacronv1.VM) (events []*novacronv1.Event) {
@@ -147,11 +152,17 @@ func word(phase novacronv1.VMPhase) string {
 }
 
 func (x *txn) hostEvents(before, record *statev1.HostRecord) []*novacronv1.Event {
-	if before != nil && before.GetState() == record.GetState() {
+	kind := strings.ToLower(strings.TrimPrefix(record.GetState().String(), "HOST_STATE_"))
+	switch {
+	case before == nil || before.GetState() != record.GetState():
+	case !before.GetDraining() && record.GetDraining():
+		kind = "draining"
+	case before.GetDraining() && !record.GetDraining():
+		kind = "undrained"
+	default:
 		return nil
 	}
 	member, _ := x.t.members.get(record.GetId())
-	kind := strings.ToLower(strings.TrimPrefix(record.GetState().String(), "HOST_STATE_"))
 	return []*novacronv1.Event{{Kind: "host." + kind, HostId: record.GetId(), HostName: member.GetName()}}
 }
 

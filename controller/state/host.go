@@ -23,15 +23,24 @@ func (t *tables) vmsOf(hostID string) iter.Seq[*novacronv1.VM] {
 	}
 }
 
-// allocated sums up what the machines and volumes of a host may use, and counts the machines.
+// allocated sums up what the machines and volumes of a host may use, and counts the machines. Dedicated CPUs count as what
+// they take from the others.
 func (t *tables) allocated(hostID string) (*novacronv1.Resources, uint32) {
-	sum, count := &novacronv1.Resources{}, uint32(0)
+	sum, count, own := &novacronv1.Resources{}, uint32(0), uint64(0)
 	for vm := range t.vmsOf(hostID) {
 		need := Needs(vm.GetSpec())
-		sum.Cpus += need.GetCpus()
+		if vm.GetSpec().GetCpu().GetDedicated() {
+			own += uint64(need.GetCpus())
+		} else {
+			sum.Cpus += need.GetCpus()
+		}
 		sum.MemoryMb += need.GetMemoryMb()
 		sum.DiskGb += need.GetDiskGb()
 		count++
+	}
+	if own > 0 {
+		host, _ := t.hosts.get(hostID)
+		sum.Cpus += uint32(reserved(host, own))
 	}
 	for volume := range t.volumesOf(hostID) {
 		sum.DiskGb += wholeGB(volume.GetSpec().GetSizeBytes())
@@ -75,7 +84,7 @@ func (x *txn) loseSight(hostID string) {
 		after := edit(vm)
 		after.Status = &novacronv1.VMStatus{
 			Phase: novacronv1.VMPhase_VM_PHASE_UNKNOWN, UpdateTime: x.now, ObservedGeneration: vm.GetStatus().GetObservedGeneration(),
-			Message: fmt.Sprintf("host %s is not heard from; it was %s", vm.GetHostName(), word(vm.GetStatus().GetPhase())),
+			Message: fmt.Sprintf("host %s is not heard from; it was %s%s", vm.GetHostName(), word(vm.GetStatus().GetPhase()), afterLoss(vm)),
 		}
 		x.putVM(after)
 	}

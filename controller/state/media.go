@@ -31,6 +31,9 @@ func (x *txn) changeVMMedia(op *statev1.ChangeVMMedia) (proto.Message, error) {
 	if proto.Equal(after, before) && !failedNow(before) {
 		return before, nil
 	}
+	if err := x.attachable(op.GetId(), after.GetSpec()); err != nil {
+		return nil, err
+	}
 	after.Generation++
 	after.Force = op.GetForce()
 	after.Operation = x.operation(op.GetOperationId(), op.GetKind(), after.GetGeneration())

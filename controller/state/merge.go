@@ -49,11 +49,16 @@ func tableValues[V any](t table[V]) (values []V) {
 // reviveVM brings a machine of a backup in line with the facts about it.
 func (x *txn) reviveVM(saved *novacronv1.VM, facts *tables) {
 	after := edit(saved)
+	after.EvacuateTime = nil
 	if now, alive := facts.vms.get(saved.GetId()); alive {
 		if proto.Equal(now, saved) {
 			return
 		}
 		after.HostId, after.HostName, after.Epoch, after.Status = now.GetHostId(), now.GetHostName(), now.GetEpoch(), now.GetStatus()
+		after.HostCpus = now.GetHostCpus()
+		if Bound(after) == "" { // the host has its order to let go; what a restored disk needs must not be let go
+			after.EvacuateTime = now.GetEvacuateTime()
+		}
 		after.Generation = max(now.GetGeneration(), saved.GetGeneration()) + 1
 		after.Operation = edit(saved.GetOperation())
 		if after.GetOperation() != nil {

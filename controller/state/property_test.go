@@ -50,6 +50,13 @@ func commands() *rapid.Generator[*statev1.Command] {
 				c.Op = &statev1.Command_SetVmPower{SetVmPower: &statev1.SetVMPower{Id: "vm-" + id, Power: novacronv1.PowerState(n % 3), OperationId: "op"}}
 			},
 			changeMedia("vm-"+id, n, other, &novacronv1.ImageRef{Name: id, Sha256: other}),
+			drain(id, n%2 == 0),
+			evacuate(&novacronv1.VM{Id: "vm-" + id, Revision: rapid.Uint64Range(1, 60).Draw(t, "seen")}),
+			createVM("vm-"+id, func(op *statev1.CreateVM) {
+				op.Spec.Name = other
+				withDedicated(uint32(n % 3))(op)
+				withDisks("vol-" + other)(op)
+			}),
 			func(c *statev1.Command) {
 				c.Op = &statev1.Command_RemoveMember{RemoveMember: &statev1.RemoveMember{Id: id, Force: n%2 == 0}}
 			},
@@ -169,6 +176,24 @@ func checkInvariants(t require.TestingT, v View, epochs map[string]uint64) {
 		}
 	}
 	require.Equal(t, len(addresses), v.t.vmByAddress.len())
+	checkUses(t, v)
+}
+
+// checkUses demands that no CPU and no volume has two masters, and that machines are where their volumes are.
+func checkUses(t require.TestingT, v View) {
+	masters := map[string]string{}
+	for id, vm := range v.VMs("") {
+		for _, cpu := range vm.GetHostCpus().GetOwn() {
+			key := fmt.Sprint("CPU ", cpu, " of ", vm.GetHostId())
+			require.Empty(t, masters[key], "two machines have %s", key)
+			masters[key] = id
+		}
+		for _, volume := range v.VolumesUsed(vm.GetSpec()) {
+			require.Empty(t, masters[volume.GetId()], "two machines write to volume %s", volume.GetId())
+			masters[volume.GetId()] = id
+			require.True(t, vm.GetHostId() == "" || vm.GetHostId() == volume.GetHostId(), "a machine is not where its volume is")
+		}
+	}
 }
 
 func FuzzRestore(f *testing.F) {

@@ -82,6 +82,10 @@ func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
 		return x.refuseVM(op.RefuseVm)
 	case *statev1.Command_ObserveVms:
 		return x.observeVMs(op.ObserveVms)
+	case *statev1.Command_SetHostDraining:
+		return x.setHostDraining(op.SetHostDraining)
+	case *statev1.Command_EvacuateVms:
+		return x.evacuateVMs(op.EvacuateVms)
 	case *statev1.Command_CreateVolume:
 		return x.createVolume(op.CreateVolume)
 	case *statev1.Command_ResizeVolume:

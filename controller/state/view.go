@@ -83,6 +83,7 @@ func (v View) host(record *statev1.HostRecord) *novacronv1.Host {
 	return &novacronv1.Host{
 		Id: record.GetId(), Name: member.GetName(), State: record.GetState(), Info: record.GetInfo(),
 		Allocated: allocated, Vms: count, LastChangeTime: record.GetLastChangeTime(), Revision: record.GetRevision(),
+		Draining: record.GetDraining(),
 	}
 }
 
@@ -92,6 +93,15 @@ func (v View) VM(idOrName, project string) (*novacronv1.VM, bool) {
 		return vm, true
 	}
 	id, ok := v.t.vmByName.get(nameKey(project, idOrName))
+	if !ok {
+		return nil, false
+	}
+	return v.t.vms.get(id)
+}
+
+// VMWithMAC finds the virtual machine with a MAC address.
+func (v View) VMWithMAC(mac string) (*novacronv1.VM, bool) {
+	id, ok := v.t.vmByMAC.get(mac)
 	if !ok {
 		return nil, false
 	}

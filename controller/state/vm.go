@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"iter"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -26,8 +27,8 @@ func (t *tables) putVM(vm *novacronv1.VM) {
 	} else {
 		t.vmByHost.put(hostKey(vm.GetHostId(), vm.GetId()), vm.GetId())
 	}
-	for _, nic := range vm.GetSpec().GetNetworkInterfaces() {
-		t.vmByMAC.put(nic.GetMac(), vm.GetId())
+	for mac := range macsOf(vm) {
+		t.vmByMAC.put(mac, vm.GetId())
 	}
 	t.putAddresses(vm)
 }
@@ -37,10 +38,26 @@ func (t *tables) dropVM(vm *novacronv1.VM) {
 	t.vmByName.delete(nameKey(vm.GetSpec().GetProject(), vm.GetSpec().GetName()))
 	t.unplaced.delete(vm.GetId())
 	t.vmByHost.delete(hostKey(vm.GetHostId(), vm.GetId()))
-	for _, nic := range vm.GetSpec().GetNetworkInterfaces() {
-		t.vmByMAC.delete(nic.GetMac())
+	for mac := range macsOf(vm) {
+		t.vmByMAC.delete(mac)
 	}
 	t.dropAddresses(vm)
+}
+
+// macsOf yields the addresses of a machine's network cards.
+func macsOf(vm *novacronv1.VM) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, nic := range vm.GetSpec().GetNetworkInterfaces() {
+			if nic.GetMac() != "" && !yield(nic.GetMac()) {
+				return
+			}
+		}
+		for _, mac := range vm.GetAdoptedMacs() {
+			if !yield(mac) {
+				return
+			}
+		}
+	}
 }
 
 func (x *txn) findVM(id string) (*novacronv1.VM, error) {
@@ -84,6 +101,9 @@ func (x *txn) creatable(op *statev1.CreateVM) error {
 		if other, taken := x.t.vmByMAC.get(nic.GetMac()); taken && nic.GetMac() != "" {
 			return fmt.Errorf("%w: networkInterfaces[%d].mac: %s belongs to virtual machine %s: leave it out to get a new one", ErrExists, i, nic.GetMac(), x.t.nameOf(other))
 		}
+	}
+	if err := x.attachable(op.GetId(), spec); err != nil {
+		return err
 	}
 	if err := x.connectable(op); err != nil {
 		return err
@@ -140,6 +160,11 @@ func (x *txn) setVMPower(op *statev1.SetVMPower) (proto.Message, error) {
 	}
 	if before.GetDeleteTime() != nil {
 		return nil, fmt.Errorf("%w: virtual machine %s is being deleted", ErrRefused, before.GetSpec().GetName())
+	}
+	host, _ := x.t.hosts.get(before.GetHostId())
+	if host.GetDraining() && PolicyOf(before) == EvacuateStop && op.GetPower() != novacronv1.PowerState_POWER_STATE_STOPPED {
+		return nil, fmt.Errorf("%w: virtual machine %s was stopped because host %s is being emptied: end that with «novacron host undrain %s» first",
+			ErrRefused, before.GetSpec().GetName(), before.GetHostName(), before.GetHostName())
 	}
 	kind := map[novacronv1.PowerState]string{
 		novacronv1.PowerState_POWER_STATE_STOPPED: "stop", novacronv1.PowerState_POWER_STATE_PAUSED: "pause",
@@ -222,13 +247,20 @@ func (x *txn) bind(binding *statev1.Binding) error {
 		return fmt.Errorf("%w: virtual machine %s changed since the plan", ErrStale, before.GetSpec().GetName())
 	}
 	host, ok := x.t.hosts.get(binding.GetHostId())
-	if !ok || host.GetState() != novacronv1.HostState_HOST_STATE_UP || !x.t.fits(host, Needs(before.GetSpec())) {
-		return fmt.Errorf("%w: host %s is gone, down or full", ErrStale, binding.GetHostId())
+	if !ok || host.GetState() != novacronv1.HostState_HOST_STATE_UP || host.GetDraining() || !x.t.fits(host, x.t.needsOn(host, before.GetSpec())) {
+		return fmt.Errorf("%w: host %s is gone, down, draining or full", ErrStale, binding.GetHostId())
+	}
+	if !x.t.lieOn(host.GetId(), before.GetSpec()) {
+		return fmt.Errorf("%w: a volume of virtual machine %s lies on another host than %s", ErrStale, before.GetSpec().GetName(), host.GetId())
+	}
+	if err := x.t.tieable(host, before.GetSpec(), binding.GetHostCpus()); err != nil {
+		return err
 	}
 	member, _ := x.t.members.get(host.GetId())
 	after := edit(before)
 	after.HostId, after.HostName = host.GetId(), member.GetName()
 	after.Epoch++
+	after.HostCpus = binding.GetHostCpus()
 	after.Status = &novacronv1.VMStatus{Phase: novacronv1.VMPhase_VM_PHASE_SCHEDULED, UpdateTime: x.now}
 	x.putVM(after)
 	return nil
@@ -266,6 +298,10 @@ func (x *txn) observeVMs(op *statev1.ObserveVMs) (proto.Message, error) {
 		}
 		if seen.GetGone() && vm.GetDeleteTime() != nil {
 			x.dropVM(vm)
+			continue
+		}
+		if seen.GetGone() && vm.GetEvacuateTime() != nil {
+			x.release(vm)
 			continue
 		}
 		x.putVM(observed(vm, seen, x.now))

@@ -102,6 +102,9 @@ func (x *txn) placeable(volume *novacronv1.Volume) error {
 	if err != nil {
 		return err
 	}
+	if vm := x.t.attachedTo(from); vm != nil {
+		return fmt.Errorf("%w: source: volume %s is a disk of virtual machine %s, and what is written to gives no consistent copy: detach it first", ErrRefused, from.GetSpec().GetName(), vm.GetSpec().GetName())
+	}
 	if from.GetHostId() != volume.GetHostId() || from.GetStatus().GetState() != novacronv1.VolumeState_VOLUME_STATE_READY {
 		return fmt.Errorf("%w: source: volume %s is not ready on that host: wait for it", ErrRefused, from.GetSpec().GetName())
 	}
@@ -174,24 +177,6 @@ func (x *txn) deleteVolume(op *statev1.DeleteVolume) (proto.Message, error) {
 	after.Status = edit(before.GetStatus())
 	after.Status.State, after.Status.Message, after.Status.UpdateTime = novacronv1.VolumeState_VOLUME_STATE_DELETING, "", x.now
 	return x.putVolume(after), nil
-}
-
-// StoredName is what a volume is called in its pool.
-func StoredName(volume *novacronv1.Volume) string {
-	return "nc-vol-" + volume.GetId() + "." + volume.GetSpec().GetFormat()
-}
-
-// attachedTo finds a machine that names the volume as a disk, if there is one.
-func (t *tables) attachedTo(volume *novacronv1.Volume) *novacronv1.VM {
-	name := StoredName(volume)
-	for _, vm := range t.vms.after("") {
-		for _, disk := range vm.GetSpec().GetVolumes() {
-			if disk.GetSource() == name && disk.GetPool() == volume.GetSpec().GetPool() {
-				return vm
-			}
-		}
-	}
-	return nil
 }
 
 // observeVolumes records what a host says of its volumes. Only the owner is heard, and an older generation is not.

@@ -5,8 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"google.golang.org/protobuf/proto"
-
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	statev1 "github.com/novacron/novacron/proto/state/v1"
 )
@@ -101,9 +99,9 @@ func TestVolumeRefusals(t *testing.T) {
 	f.must(createVolume("data", "h1", 10))
 	f.must(observeVolume("h1", "data", 1, ready, false))
 	f.must(createVolume("clone", "h1", 10, linkedTo("data")))
-	f.must(createVM("web", func(op *statev1.CreateVM) {
-		op.Spec.Volumes = []*novacronv1.VolumeSpec{{Source: proto.String("nc-vol-clone.qcow2"), Pool: "default"}}
-	}))
+	f.must(observeVolume("h1", "clone", 1, ready, false))
+	f.must(createVM("web", withDisks("clone")))
+	f.must(createVolume("empty", "h1", 1))
 	for name, c := range map[string]struct {
 		op   func(*statev1.Command)
 		want error
@@ -111,15 +109,16 @@ func TestVolumeRefusals(t *testing.T) {
 	}{
 		"name taken":       {createVolume("other", "h1", 1, func(v *novacronv1.Volume) { v.Spec.Name = "data" }), ErrExists, "choose another name"},
 		"no host":          {createVolume("x", "h9", 1), ErrStale, "h9"},
-		"no room":          {createVolume("x", "h1", 81), ErrRefused, "do not fit"},
+		"no room":          {createVolume("x", "h1", 80), ErrRefused, "do not fit"},
 		"no source":        {createVolume("x", "h1", 1, linkedTo("nope")), ErrNotFound, "nope"},
 		"source elsewhere": {createVolume("x", "h2", 1, linkedTo("data")), ErrRefused, "not ready on that host"},
-		"source not ready": {createVolume("x", "h1", 1, linkedTo("clone")), ErrRefused, "not ready"},
+		"source not ready": {createVolume("x", "h1", 1, linkedTo("empty")), ErrRefused, "not ready"},
+		"source attached":  {createVolume("x", "h1", 1, linkedTo("clone")), ErrRefused, "clone is a disk of virtual machine web"},
 		"shrink":           {resizeVolume("data", 9), ErrRefused, "create a smaller volume"},
 		"grow under clone": {resizeVolume("data", 11), ErrRefused, "linked clone clone"},
 		"grow too far":     {resizeVolume("clone", 95), ErrRefused, "do not fit"},
 		"delete base":      {deleteVolume("data"), ErrRefused, "linked clone clone"},
-		"delete attached":  {deleteVolume("clone"), ErrRefused, "disk of virtual machine"},
+		"delete attached":  {deleteVolume("clone"), ErrRefused, "clone is a disk of virtual machine web"},
 		"delete unknown":   {deleteVolume("nope"), ErrNotFound, "nope"},
 		"resize unknown":   {resizeVolume("nope", 1), ErrNotFound, "nope"},
 	} {

@@ -137,6 +137,7 @@ func TestWriterRefuses(t *testing.T) {
 // TestCrash stops Commit before each of its steps, as a power cut would, and holds that a block is there as a whole or
 // not at all, and that what is left is cleaned up.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	boom := errors.New("boom")
 	var steps []string
 	lists, want := mixed(t, 3, 10, start)

@@ -9,7 +9,7 @@ import (
 const (
 	hour = int64(60 * 60_000)
 	// chunkTarget is the most samples of a merged chunk.
-	chunkTarget = 500
+	chunkTarget = 250
 	// histogramTarget is chunkTarget for histograms, which are large and slow to decode.
 	histogramTarget = 120
 )

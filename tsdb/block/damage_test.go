@@ -48,6 +48,7 @@ func spoiled(t *testing.T) (dir string, want content, files []string) {
 // TestBitFlips turns one bit of a block. A verification must find it; reads must give what was written or an error,
 // and all that is not damaged.
 func TestBitFlips(t *testing.T) {
+	t.Parallel()
 	dir, want, files := spoiled(t)
 	parent := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -119,6 +120,7 @@ func containedRead(t require.TestingT, b *Block, want content) (missing int) {
 
 // TestCutShort cuts each file of a block at every kind of place: that must be seen when the block is opened.
 func TestCutShort(t *testing.T) {
+	t.Parallel()
 	dir, _, files := spoiled(t)
 	parent := t.TempDir()
 	for _, name := range files {

@@ -23,7 +23,7 @@ type MergeOptions struct {
 }
 
 // Merge makes one block of several of the same tier, or anew of one: of samples with the same time, the one of the
-// greatest sequence stays; what was deleted is left out; samples are packed densely. The memory that it takes does not
+// greatest sequence stays, and of equal ones that of the later block in the list; what was deleted is left out; samples are packed densely. The memory that it takes does not
 // grow with the blocks. The blocks stay as they are. When no sample is left it is ErrEmpty.
 func Merge(ctx context.Context, parent string, blocks []*Block, options MergeOptions) (meta Meta, err error) {
 	if meta, err = mergedMeta(blocks, options); err != nil {

@@ -64,6 +64,7 @@ func (c content) over(newer content) content {
 
 // TestMerge holds that a merge has what a plain merge of lists has, through several rounds, with deletions and ranges.
 func TestMerge(t *testing.T) {
+	t.Parallel() // it mostly waits for the disk
 	rapid.Check(t, func(rt *rapid.T) {
 		parent := t.TempDir()
 		seed := rapid.Uint64().Draw(rt, "seed") // drawing each sample would be slow
@@ -91,7 +92,7 @@ func TestMerge(t *testing.T) {
 		}
 		// The order in which blocks are named does not matter.
 		slices.Reverse(blocks)
-		for round := range 3 {
+		for round := range 2 {
 			meta, err := Merge(context.Background(), parent, blocks, options)
 			if len(want) == 0 {
 				require.ErrorIs(rt, err, ErrEmpty)
@@ -171,12 +172,14 @@ func BenchmarkMerge(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var meta Meta
 			var err error
+			before := processor(b)
 			for b.Loop() {
 				meta, err = Merge(context.Background(), parent, blocks, MergeOptions{})
 				require.NoError(b, err)
 				require.NoError(b, Remove(filepath.Join(parent, meta.ID.String())))
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(meta.Samples), "ns/sample")
+			b.ReportMetric((processor(b)-before)/float64(b.N)/float64(meta.Samples), "cpu-ns/sample")
 			b.ReportMetric(float64(meta.Bytes)/float64(meta.Samples), "bytes/sample")
 			b.ReportMetric(float64(meta.Files[0].Size)/float64(meta.Samples), "indexbytes/sample")
 		})

@@ -10,7 +10,6 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -52,12 +51,6 @@ type Meta struct {
 type File struct {
 	Name string `json:"name"`
 	Size int64  `json:"size"`
-}
-
-// Created is the time at which the block was begun; its id tells.
-func (m *Meta) Created() time.Time {
-	sec, nsec := m.ID.Time().UnixTime()
-	return time.Unix(sec, nsec)
 }
 
 // Interval is the time from the first sample to the last.

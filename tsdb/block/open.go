@@ -37,7 +37,7 @@ type Block struct {
 }
 
 // timesKept is the size of the cache of a block that is not given one.
-const timesKept = 64
+const timesKept = 512
 
 // Open maps the files of a block. Files that are missing, cut short or of another version are an error.
 func Open(dir string, options Options) (*Block, error) {

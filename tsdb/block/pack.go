@@ -180,21 +180,9 @@ func (p *packer) collect(run *merge.Run, from, to int) {
 	case chunkenc.ValFloat:
 		p.pending.Values = append(p.pending.Values, run.Values[from:to]...)
 	case chunkenc.ValHistogram:
-		for at, h := range run.Histograms[from:to] {
-			if hint := run.Hint(from+at, h.CounterResetHint); hint != h.CounterResetHint {
-				h = h.Copy()
-				h.CounterResetHint = hint
-			}
-			p.pending.Histograms = append(p.pending.Histograms, h)
-		}
+		p.pending.Histograms = append(p.pending.Histograms, run.Histograms[from:to]...)
 	case chunkenc.ValFloatHistogram:
-		for at, h := range run.Floats[from:to] {
-			if hint := run.Hint(from+at, h.CounterResetHint); hint != h.CounterResetHint {
-				h = h.Copy()
-				h.CounterResetHint = hint
-			}
-			p.pending.Floats = append(p.pending.Floats, h)
-		}
+		p.pending.Floats = append(p.pending.Floats, run.Floats[from:to]...)
 	case chunkenc.ValNone:
 		p.pending.Windows = &p.windows
 		merge.AppendRows(&p.windows, run.Windows, run.From+from, run.From+to)

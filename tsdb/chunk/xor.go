@@ -2,9 +2,11 @@ package chunk
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // XOR is the state of a chunk that grows sample by sample: times as differences of differences, values as what changed
@@ -190,19 +192,6 @@ func (r *bitReader) long(n uint) uint64 {
 	return high<<32 | r.read(32)
 }
 
-// change reads a difference of distances.
-func (r *bitReader) change() int64 {
-	switch {
-	case r.read(1) == 0:
-		return 0
-	case r.read(1) == 0:
-		return int64(r.read(7)<<57) >> 57
-	case r.read(1) == 0:
-		return int64(r.read(14)<<50) >> 50
-	}
-	return int64(r.long(64))
-}
-
 // DecodeXOR appends the samples of a chunk to ts (milliseconds) and vs. A chunk that is cut short or damaged is an
 // error; the slices then come back as they were.
 func DecodeXOR(ts []int64, vs []float64, src []byte) ([]int64, []float64, error) {
@@ -213,35 +202,107 @@ func DecodeXOR(ts []int64, vs []float64, src []byte) ([]int64, []float64, error)
 	if n == 0 {
 		return ts, vs, nil
 	}
-	if least := 128 + (n-1)*xorSample; (len(src)-xorHeader)*8 < least {
+	stream := src[xorHeader:]
+	if least := 128 + (n-1)*xorSample; len(stream)*8 < least {
 		return ts, vs, fmt.Errorf("XOR chunk of %d bytes says it holds %d samples: those take at least %d bits", len(src), n, least)
 	}
-	r := bitReader{src: src[xorHeader:]}
-	oldT, oldV := ts, vs
-	t, delta := int64(r.long(64)), int64(0)
-	v := r.long(64)
-	ts, vs = append(ts, t), append(vs, math.Float64frombits(v))
-	var trailing, width uint
-	for range n - 1 {
-		delta += r.change()
-		t += delta
-		if r.read(1) != 0 {
-			if r.read(1) != 0 {
-				leading := uint(r.read(5))
-				width = uint(r.read(6)) + 1
-				if leading+width > 64 {
-					return oldT, oldV, fmt.Errorf("XOR chunk: a window of %d bits behind %d zeros exceeds 64", width, leading)
-				}
-				trailing = 64 - leading - width
-			} else if width == 0 {
-				return oldT, oldV, fmt.Errorf("XOR chunk: a value refers to a window before any was given")
-			}
-			v ^= r.long(width) << trailing
-		}
-		ts, vs = append(ts, t), append(vs, math.Float64frombits(v))
-	}
-	if r.over {
-		return oldT, oldV, fmt.Errorf("XOR chunk of %d bytes ends within its %d samples", len(src), n)
+	var space [1024]byte
+	d := xorDecoder{bits: padded(space[:], stream), end: uint(len(stream)) * 8}
+	oldT, oldV := len(ts), len(vs)
+	ts, vs = slices.Grow(ts, n)[:oldT+n], slices.Grow(vs, n)[:oldV+n]
+	if err := d.decode(ts[oldT:], vs[oldV:]); err != nil {
+		return ts[:oldT], vs[:oldV], fmt.Errorf("XOR chunk of %d bytes and %d samples: %w", len(src), n, err)
 	}
 	return ts, vs, nil
+}
+
+// xorPadding is how many bytes behind a stream can be looked at while one sample is read.
+const xorPadding = 32
+
+// padded copies a stream so that words can be read at every place of it, into space where that is large enough.
+func padded(space, stream []byte) []byte {
+	if len(stream)+xorPadding > len(space) {
+		space = make([]byte, len(stream)+xorPadding)
+	}
+	copy(space, stream)
+	return space
+}
+
+// xorDecoder reads a padded stream of end bits.
+type xorDecoder struct {
+	bits []byte
+	end  uint
+}
+
+// peek returns the bits from a place on at the top of a word, at least 57 of them.
+func (d *xorDecoder) peek(at uint) uint64 {
+	return binary.BigEndian.Uint64(d.bits[at>>3:]) << (at & 7)
+}
+
+// word returns n bits from a place on, 1 to 64.
+func (d *xorDecoder) word(at, n uint) uint64 {
+	if n <= 57 {
+		return d.peek(at) >> (64 - n)
+	}
+	return d.peek(at)>>32<<(n-32) | d.peek(at+32)>>(96-n)
+}
+
+var (
+	errXOREnds   = errors.New("it ends within its samples")
+	errXORWindow = errors.New("a value names a window of bits that does not exist")
+)
+
+// decode fills ts and vs. It works on one word for most samples, which hold their time and their value both.
+func (d *xorDecoder) decode(ts []int64, vs []float64) error {
+	t, v, at := int64(d.word(0, 64)), d.word(64, 64), uint(128)
+	ts[0], vs[0] = t, math.Float64frombits(v)
+	delta, trailing, width := int64(0), uint(0), uint(0)
+	for i := 1; i < len(ts); i++ {
+		if at >= d.end {
+			return errXOREnds
+		}
+		w := d.peek(at)
+		used := uint(1)
+		switch {
+		case w>>63 == 0:
+		case w>>62 == 0b10:
+			delta += int64(w<<2) >> 57
+			used = 9
+		case w>>61 == 0b110:
+			delta += int64(w<<3) >> 50
+			used = 17
+		default:
+			delta += int64(d.word(at+3, 64))
+			at += 3 + 64
+			w, used = d.peek(at), 0
+		}
+		t += delta
+		w <<= used
+		switch {
+		case w>>63 == 0:
+			at += used + 1
+		case w>>62 == 0b10:
+			if width == 0 {
+				return errXORWindow
+			}
+			at += used + 2
+			v ^= d.word(at, width) << trailing
+			at += width
+		default:
+			leading := uint(w << 2 >> 59)
+			width = uint(w<<7>>58) + 1
+			if leading+width > 64 {
+				return errXORWindow
+			}
+			trailing = 64 - leading - width
+			at += used + 13
+			v ^= d.word(at, width) << trailing
+			at += width
+		}
+		ts[i], vs[i] = t, math.Float64frombits(v)
+	}
+	if at > d.end {
+		return errXOREnds
+	}
+	return nil
 }

@@ -95,7 +95,7 @@ func (c *bitmapChecker) container(key, count int, runs bool) {
 		return
 	}
 	c.key = key
-	last := -1
+	var last int
 	switch {
 	case runs:
 		last = c.runs(count)

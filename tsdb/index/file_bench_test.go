@@ -1,7 +1,6 @@
 package index
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -41,6 +40,7 @@ func writeFleet(b *testing.B, m *Mem) []byte {
 		b.Fatal(err)
 	}
 	b.Logf("write: %v, %.1f bytes per series with entries of 12, %d MiB of memory", cpuTime(b)-start, float64(n)/float64(len(sorted)), (heapInUse()-before)>>20)
+	runtime.KeepAlive(m)
 	file, err := os.ReadFile(path)
 	if err != nil {
 		b.Fatal(err)
@@ -48,7 +48,7 @@ func writeFleet(b *testing.B, m *Mem) []byte {
 	if err := w.Close(); err != nil {
 		b.Fatal(err)
 	}
-	return bytes.Clone(file)
+	return file
 }
 
 func BenchmarkFileMillion(b *testing.B) {

@@ -29,12 +29,18 @@ func (r fileSource) having(name string) (*roaring.Bitmap, error) {
 	var g gather
 	place, found, err := r.findName(name)
 	if err == nil && found {
-		err = g.addPosting(r.namePosting(place))
+		err = r.gather(&g, r.nameRef(place))
 	}
 	return g.bitmap(), err
 }
 
-func (g *gather) addPosting(list []uint32, bitmap *roaring.Bitmap, err error) error {
+// gather adds the ids that a reference leads to.
+func (r *Reader) gather(g *gather, ref uint64) error {
+	if ref&1 == 1 && ref>>1 < uint64(r.footer.series) { // most values have one series
+		g.add(uint32(ref >> 1))
+		return nil
+	}
+	list, bitmap, err := r.posting(ref)
 	if bitmap != nil {
 		g.addBitmap(bitmap)
 	}
@@ -44,7 +50,7 @@ func (g *gather) addPosting(list []uint32, bitmap *roaring.Bitmap, err error) er
 
 func (r fileSource) equal(ctx context.Context, name string, values []string) (*roaring.Bitmap, error) {
 	var g gather
-	err := r.eachValue(ctx, name, values, func(place uint32) error { return g.addPosting(r.valuePosting(place)) })
+	err := r.eachValue(ctx, name, values, func(place uint32) error { return r.gather(&g, r.valueRef(place)) })
 	return g.bitmap(), err
 }
 
@@ -95,7 +101,7 @@ func (r fileSource) union(ctx context.Context, name, prefix string, fits func(st
 			break
 		}
 		if fits(value) {
-			if err := g.addPosting(r.valuePosting(place)); err != nil {
+			if err := r.gather(&g, r.valueRef(place)); err != nil {
 				return nil, err
 			}
 		}

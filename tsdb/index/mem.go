@@ -56,7 +56,9 @@ func (m *Mem) GetOrCreate(lset labels.Labels) (id uint32, created bool, err erro
 	if id, ok := m.lookup(m.hash(lset), lset); ok {
 		return id, false, nil
 	}
-	lset = lset.WithoutEmpty()
+	if full := lset.WithoutEmpty(); full.Len() < lset.Len() {
+		return m.GetOrCreate(full)
+	}
 	if refusal := m.limits.check(lset); refusal != nil {
 		return 0, false, refusal
 	}

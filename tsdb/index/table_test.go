@@ -70,7 +70,7 @@ func TestSlabKeepsTexts(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				for ref, text := range kept {
-					require.True(t, s.text(ref) == text)
+					require.Equal(t, text, s.text(ref))
 				}
 			},
 		})

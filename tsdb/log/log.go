@@ -46,8 +46,8 @@ type Log struct {
 	synced, lostFrom, lostTo uint64
 	lost                     error
 
-	done    chan struct{}
-	idle    sync.WaitGroup
+	done chan struct{}
+	idle sync.WaitGroup
 }
 
 // Open begins a new segment behind those in the folder, which it makes where it is missing.

@@ -36,9 +36,9 @@ func touched(deleted []Interval, span Interval) bool {
 	return at < len(deleted) && deleted[at].Overlaps(span)
 }
 
-// Keep returns what is left of a column of ascending times when the joined intervals are taken out: the places kept,
+// keep returns what is left of a column of ascending times when the joined intervals are taken out: the places kept,
 // appended to dst.
-func Keep(dst []int, times []int64, deleted []Interval) []int {
+func keep(dst []int, times []int64, deleted []Interval) []int {
 	for at, t := range times {
 		for len(deleted) > 0 && deleted[0].Max < t {
 			deleted = deleted[1:]

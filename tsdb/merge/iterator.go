@@ -39,8 +39,8 @@ func (it *Iterator) Reset(from, until int64, sources ...Source) {
 	it.start(from, until, sources)
 }
 
-// ResetWindows is Reset for sources that may have windows, which only NextRun and NextWindows tell: their ends and the
-// columns that are asked for.
+// ResetWindows is Reset for sources that may have windows, which only NextRun tells: their ends and the columns that
+// are asked for.
 func (it *Iterator) ResetWindows(from, until int64, columns chunk.Columns, sources ...Source) {
 	it.columns = columns | chunk.ColumnEnd
 	it.start(from, until, sources)
@@ -114,7 +114,6 @@ func (it *Iterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histo
 	} else {
 		from.CopyTo(h)
 	}
-	h.CounterResetHint = it.hint(h.CounterResetHint)
 	return it.run.Times[it.at], h
 }
 
@@ -128,21 +127,7 @@ func (it *Iterator) AtFloatHistogram(h *histogram.FloatHistogram) (int64, *histo
 	default:
 		it.run.Floats[it.at].CopyTo(h)
 	}
-	h.CounterResetHint = it.hint(h.CounterResetHint)
 	return it.run.Times[it.at], h
-}
-
-// hint is what is known of a counter reset before the current histogram.
-func (it *Iterator) hint(stored histogram.CounterResetHint) histogram.CounterResetHint {
-	return it.run.Hint(it.at, stored)
-}
-
-// Hint is what is known of a counter reset before the sample at a place of the run, which was stored with a hint.
-func (r *Run) Hint(at int, stored histogram.CounterResetHint) histogram.CounterResetHint {
-	if at == 0 && r.Fresh && stored != histogram.GaugeType {
-		return histogram.UnknownCounterReset
-	}
-	return stored
 }
 
 // Err is what ended the walk early.

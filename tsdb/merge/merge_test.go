@@ -223,7 +223,8 @@ func TestHints(t *testing.T) {
 		{"another comes between", []Source{{Chunks: []Chunk{run(0, u, n, n)}}, {Chunks: []Chunk{run(15, r)}}}, []histogram.CounterResetHint{u, n, u, u}},
 		{"one is replaced", []Source{{Chunks: []Chunk{run(0, u, n, n)}}, {Chunks: []Chunk{run(10, r)}, Rank: 1}}, []histogram.CounterResetHint{u, u, u}},
 		{"one is deleted", []Source{{Chunks: []Chunk{run(0, u), run(10, n), run(20, n, n)}, Deleted: []Interval{{10, 10}}}}, []histogram.CounterResetHint{u, u, n}},
-		{"gauges stay", []Source{{Chunks: []Chunk{run(0, g, g)}}, {Chunks: []Chunk{run(5, g)}}}, []histogram.CounterResetHint{g, g, g}},
+		{"one within a chunk is deleted", []Source{{Chunks: []Chunk{run(0, u, n, n, n)}, Deleted: []Interval{{10, 10}}}}, []histogram.CounterResetHint{u, u, n}},
+		{"gauges stay", []Source{{Chunks: []Chunk{run(0, g, g, g)}, Deleted: []Interval{{10, 10}}}, {Chunks: []Chunk{run(5, g)}}}, []histogram.CounterResetHint{g, g, g}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var it Iterator
@@ -302,6 +303,8 @@ func TestWindows(t *testing.T) {
 	require.Equal(t, []int64{10, 30, 40}, got.End)
 	require.Equal(t, []float64{1, 7, 8}, got.Sum)
 	require.Equal(t, got.Sum, got.Increase)
+	require.NoError(t, Windows(&got, &it, 0, 9, chunk.AllColumns, Source{Chunks: []Chunk{encode(t, []sample{{t: 5, v: 3}}, chunk.KindXOR)}}))
+	require.Len(t, got.End, 3, "samples are no windows")
 	require.Len(t, got.LastT, 3)
 
 	it.Reset(0, 100, sources...)
@@ -328,7 +331,7 @@ func TestJoinAndKeep(t *testing.T) {
 		for i := 1; i < len(joined); i++ {
 			require.Greater(t, joined[i].Min, joined[i-1].Max+1)
 		}
-		require.Equal(t, want, Keep(nil, times, joined))
+		require.Equal(t, want, keep(nil, times, joined))
 	})
 	require.Equal(t, []Interval{{1, math.MaxInt64}}, Join([]Interval{{5, 6}, {1, math.MaxInt64}}))
 }

@@ -11,9 +11,6 @@ type Run struct {
 	Columns
 	// From is the place of the first sample of the run in the windows, when it is one of windows.
 	From int
-	// Fresh says that the first sample does not follow the one that its writer saw before it: what a histogram says
-	// of a counter reset is then not known.
-	Fresh bool
 }
 
 // Skip decides what happens when a chunk cannot be read: nil goes on without it, an error ends the walk.
@@ -135,7 +132,10 @@ func (it *Iterator) tell(c *cursor, limit int64) {
 	if times[n-1] >= limit {
 		n, _ = slices.BinarySearch(times, limit)
 	}
-	it.run = Run{Columns: c.batch.slice(c.i, c.i+n), From: c.i, Fresh: c.gap || c != it.last}
+	it.run = Run{Columns: c.batch.slice(c.i, c.i+n), From: c.i}
+	if c.gap || c != it.last {
+		it.run.giveUpFirstHint()
+	}
 	it.at = -1
 	c.i += n
 	c.gap = false

@@ -107,7 +107,7 @@ func (c *cursor) takeOut(span Interval) {
 	if len(c.Deleted) == 0 || !touched(c.Deleted, span) {
 		return
 	}
-	kept := Keep(nil, c.batch.Times, c.Deleted)
+	kept := keep(nil, c.batch.Times, c.Deleted)
 	c.gap = c.gap || len(kept) < len(c.batch.Times)
 	c.i, _ = slices.BinarySearch(kept, c.i)
 	c.batch = c.batch.pick(kept)
@@ -120,6 +120,7 @@ func (c *Columns) pick(places []int) Columns {
 	if c.Windows != nil {
 		picked.Windows = pickWindows(c.Windows, places)
 	}
+	picked.giveUpHints(places)
 	return picked
 }
 

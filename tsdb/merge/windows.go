@@ -2,22 +2,14 @@ package merge
 
 import "github.com/novacron/novacron/tsdb/chunk"
 
-// NextWindows appends to dst the windows of the next run: the columns that were asked for. It returns false at the end
-// and after an error.
-func (it *Iterator) NextWindows(dst *chunk.Windows) bool {
-	run, ok := it.NextRun()
-	if !ok || run.Windows == nil {
-		return false
-	}
-	AppendRows(dst, run.Windows, run.From, run.From+len(run.Times))
-	return true
-}
-
 // Windows appends the windows of the sources that end between two times, both inclusive, to dst: the ends and the
-// columns that are asked for.
+// columns that are asked for. Chunks of other kinds are left out.
 func Windows(dst *chunk.Windows, it *Iterator, from, until int64, columns chunk.Columns, sources ...Source) error {
 	it.ResetWindows(from, until, columns, sources...)
-	for it.NextWindows(dst) {
+	for run, ok := it.NextRun(); ok; run, ok = it.NextRun() {
+		if run.Windows != nil {
+			AppendRows(dst, run.Windows, run.From, run.From+len(run.Times))
+		}
 	}
 	return it.Err()
 }

@@ -4,24 +4,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/stretchr/testify/require"
 
 	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/engine/durable"
 	"github.com/novacron/novacron/tsdb/engine/memory"
 	"github.com/novacron/novacron/tsdb/query"
 )
 
-// engines are the stores under test, by name. Each opens an empty one that takes samples of any time; reopen closes it and
-// opens it again with what it holds, nil where nothing outlives a Close.
-var engines = map[string]struct {
-	open   func(testing.TB) engine.Engine
-	reopen func(testing.TB, engine.Engine) engine.Engine
-}{
-	"memory": {open: func(testing.TB) engine.Engine { return memory.Open(memory.Options{}) }},
+// subject is a kind of store under test.
+type subject struct {
+	// open opens a store that takes samples of any time.
+	open func(t testing.TB, dir string) engine.Engine
+	// settle moves all that a store holds to where it stays; nil where nothing outlives a Close.
+	settle func(testing.TB, engine.Engine)
+}
+
+// engines are the stores under test, by name.
+var engines = map[string]subject{
+	"memory": {open: func(testing.TB, string) engine.Engine { return memory.Open(memory.Options{}) }},
+	"durable": {
+		open: func(t testing.TB, dir string) engine.Engine {
+			store, err := durable.Open(dir, durable.Options{AnyAge: true, Ahead: -1, Sync: time.Hour, Maintain: -1, Log: slog.New(slog.DiscardHandler)})
+			require.NoError(t, err)
+			return store
+		},
+		settle: func(t testing.TB, e engine.Engine) {
+			require.NoError(t, e.(*durable.Store).Flush(t.Context()))
+			require.NoError(t, e.(*durable.Store).Maintain(t.Context()))
+		},
+	},
 }
 
 // shard is an engine as Prometheus's storage. What it does not name is not called by the tests.

@@ -1,11 +1,14 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/novacron/novacron/tsdb/engine"
 )
@@ -66,4 +69,50 @@ func takeChoice(matchers []*labels.Matcher) (Choice, []*labels.Matcher, error) {
 		err = fmt.Errorf("%s is there twice in one selector: choose one tier", TierLabel)
 	}
 	return c, rest, err
+}
+
+// ErrHistogramWindows is that native histograms were met where a column other than last was asked for: they have no
+// other, and the same question has to be asked of the raw samples.
+var ErrHistogramWindows = errors.New("windows of native histograms have only the column last: ask for that, or for raw samples")
+
+// floatSet holds that there are no histograms in its series.
+type floatSet struct{ storage.SeriesSet }
+
+func (s floatSet) At() storage.Series { return floatSeries{s.SeriesSet.At()} }
+
+type floatSeries struct{ storage.Series }
+
+func (s floatSeries) Iterator(old chunkenc.Iterator) chunkenc.Iterator {
+	it, ours := old.(*floatIterator)
+	if !ours {
+		it = &floatIterator{}
+	}
+	*it = floatIterator{Iterator: s.Series.Iterator(it.Iterator)}
+	return it
+}
+
+type floatIterator struct {
+	chunkenc.Iterator
+	err error
+}
+
+func (it *floatIterator) Next() chunkenc.ValueType { return it.check(it.Iterator.Next()) }
+
+func (it *floatIterator) Seek(t int64) chunkenc.ValueType { return it.check(it.Iterator.Seek(t)) }
+
+func (it *floatIterator) check(kind chunkenc.ValueType) chunkenc.ValueType {
+	if kind == chunkenc.ValHistogram || kind == chunkenc.ValFloatHistogram {
+		it.err = ErrHistogramWindows
+	}
+	if it.err != nil {
+		return chunkenc.ValNone
+	}
+	return kind
+}
+
+func (it *floatIterator) Err() error {
+	if it.err != nil {
+		return it.err
+	}
+	return it.Iterator.Err()
 }

@@ -20,8 +20,9 @@ type Options struct {
 	Lookback time.Duration
 	// ActiveLog is the file that tells after a crash which queries were running; empty for none.
 	ActiveLog string
-	// Tiers has range queries read windows in place of raw samples where the answer stays the same; see Rewrite.
-	Tiers bool
+	// Tiers, if there is one, has queries read windows in place of raw samples where the answer stays the same; see
+	// Rewrite. It is asked for each query.
+	Tiers func() Tiers
 	// Logger is told of queries that were running when the process died; nil tells nobody.
 	Logger *slog.Logger
 }
@@ -78,38 +79,74 @@ func (e *Engine) Close() error { return e.promql.Close() } // closes the active 
 
 // NewInstantQuery prepares a query for one time. It satisfies promql.QueryEngine.
 func (e *Engine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, expr string, at time.Time) (promql.Query, error) {
-	waiting, cancel := context.WithTimeout(ctx, e.limits.Timeout)
-	defer cancel()
-	b := &budget{limits: e.limits}
-	inner, err := e.promql.NewInstantQuery(waiting, guard{q, b}, opts, expr, at)
-	return e.limited(inner, b, err)
+	return e.prepare(ctx, expr, Range{Start: at, End: at}, opts, func(ctx context.Context, b *budget, expr string) (promql.Query, error) {
+		return e.promql.NewInstantQuery(ctx, guard{q, b}, opts, expr, at)
+	})
 }
 
 // NewRangeQuery prepares a query for the times from start to end by step. It satisfies promql.QueryEngine.
 func (e *Engine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, expr string, start, end time.Time, step time.Duration) (promql.Query, error) {
-	waiting, cancel := context.WithTimeout(ctx, e.limits.Timeout)
-	defer cancel()
-	b := &budget{limits: e.limits}
-	inner, err := e.promql.NewRangeQuery(waiting, guard{q, b}, opts, expr, start, end, step)
-	return e.limited(inner, b, err)
+	return e.prepare(ctx, expr, Range{start, end, step}, opts, func(ctx context.Context, b *budget, expr string) (promql.Query, error) {
+		return e.promql.NewRangeQuery(ctx, guard{q, b}, opts, expr, start, end, step)
+	})
 }
 
-func (e *Engine) limited(inner promql.Query, b *budget, err error) (promql.Query, error) {
-	if err != nil {
+// asking prepares the text of a query with PromQL.
+type asking func(ctx context.Context, b *budget, expr string) (promql.Query, error)
+
+// prepare makes a query that keeps the limits and, where that changes no answer, reads windows.
+func (e *Engine) prepare(ctx context.Context, expr string, r Range, opts promql.QueryOpts, ask asking) (promql.Query, error) {
+	q := &limitedQuery{engine: e, budget: &budget{limits: e.limits}}
+	wait := func(ctx context.Context, expr string) (promql.Query, error) {
+		ctx, cancel := context.WithTimeout(ctx, e.limits.Timeout) // for its turn; PromQL bounds just the evaluation
+		defer cancel()
+		return ask(ctx, q.budget, expr)
+	}
+	text := expr
+	if e.opts.Tiers != nil {
+		windows, changed, err := Rewrite(expr, e.plan(r, opts))
+		if err != nil {
+			return nil, err
+		}
+		if text = windows; changed {
+			q.raw = func(ctx context.Context) (promql.Query, error) { return wait(ctx, expr) }
+		}
+	}
+	var err error
+	if q.Query, err = wait(ctx, text); err != nil {
 		return nil, err
 	}
-	return &limitedQuery{inner, e, b}, nil
+	return q, nil
 }
 
-// limitedQuery explains why it was ended.
+// plan is when a query is evaluated.
+func (e *Engine) plan(r Range, opts promql.QueryOpts) Plan {
+	lookback := e.opts.Lookback
+	if opts != nil && opts.LookbackDelta() > 0 {
+		lookback = opts.LookbackDelta()
+	}
+	return Plan{r.Start.UnixMilli(), r.End.UnixMilli(), r.Step.Milliseconds(), lookback.Milliseconds(), e.opts.Tiers()}
+}
+
+// limitedQuery explains why it was ended, and asks for raw samples where windows cannot answer.
 type limitedQuery struct {
 	promql.Query
 	engine *Engine
 	budget *budget
+	raw    func(context.Context) (promql.Query, error) // nil: the query reads raw samples
 }
 
 func (q *limitedQuery) Exec(ctx context.Context) *promql.Result {
 	result := q.Query.Exec(ctx)
+	if q.raw != nil && errors.Is(result.Err, ErrHistogramWindows) {
+		q.Query.Close()
+		again, err := q.raw(ctx)
+		if err != nil {
+			return &promql.Result{Err: q.engine.explain(ctx, err, q.budget)}
+		}
+		q.Query = again
+		result = q.Query.Exec(ctx)
+	}
 	result.Err = q.engine.explain(ctx, result.Err, q.budget)
 	return result
 }

@@ -58,6 +58,9 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 		return storage.ErrSeriesSet(err)
 	}
 	q.open = append(q.open, set)
+	if choice.Tier != engine.TierRaw && choice.Column != engine.ColumnLast {
+		return floatSet{seriesSet{set}}
+	}
 	return seriesSet{set}
 }
 

@@ -157,6 +157,9 @@ func (d *Driver) facts() hypervisor.HostFacts {
 	if f.CPUs == 0 {
 		f.CPUs = 64
 	}
+	if f.CPUNodes == nil {
+		f.CPUNodes = hypervisor.OneNode(f.CPUs)
+	}
 	if f.MemoryMB == 0 {
 		f.MemoryMB = 256 << 10
 	}

@@ -107,6 +107,7 @@ func capabilities(conn *lv.Connect) (hypervisor.HostFacts, error) {
 		return facts, fmt.Errorf("capabilities XML: %w", err)
 	}
 	memoryFacts(&facts, caps)
+	facts.CPUNodes = cpuNodes(caps, facts.CPUs)
 	if caps.Host.CPU != nil {
 		facts.Arch, facts.CPUModel = caps.Host.CPU.Arch, caps.Host.CPU.Model
 		facts.CPUSignature = signature(caps.Host.CPU)

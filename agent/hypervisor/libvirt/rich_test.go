@@ -66,6 +66,20 @@ func TestRichDefinitionBoots(t *testing.T) {
 	differences, err := hypervisor.Differences(order.Definition, seen.XML)
 	require.NoError(t, err)
 	require.Empty(t, differences, "the running domain is as asked as well")
+	elsewhere := vm.Clone(*order.Definition)
+	elsewhere.CPU.Pinning = []vm.CPUPin{{HostCPUs: "1"}}
+	differences, err = hypervisor.Differences(&elsewhere, seen.XML)
+	require.NoError(t, err)
+	require.Equal(t, []string{"pins is [0:[0]] instead of [0:[1]]"}, differences)
+	facts, err := d.Facts(t.Context())
+	require.NoError(t, err)
+	cpus := 0
+	for _, node := range facts.CPUNodes {
+		for _, core := range node.Cores {
+			cpus += len(core)
+		}
+	}
+	require.Equal(t, facts.CPUs, cpus, "every CPU of the host is in a core: %v", facts.CPUNodes)
 	require.NoError(t, m.Delete(t.Context(), id, hypervisor.DeleteOptions{Force: true}))
 	require.Equal(t, []string{"old.img"}, leftovers(t, d), "what was there before stays")
 }

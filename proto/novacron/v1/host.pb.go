@@ -76,6 +76,61 @@ func (HostState) EnumDescriptor() ([]byte, []int) {
 	return file_novacron_v1_host_proto_rawDescGZIP(), []int{0}
 }
 
+type DrainAction int32
+
+const (
+	DrainAction_DRAIN_ACTION_UNSPECIFIED DrainAction = 0
+	// It is stopped, removed from the host and started on another.
+	DrainAction_DRAIN_ACTION_MOVE DrainAction = 1
+	// It is stopped and stays where it is.
+	DrainAction_DRAIN_ACTION_STOP DrainAction = 2
+	// It stays as it is; the step says why.
+	DrainAction_DRAIN_ACTION_STAY DrainAction = 3
+)
+
+// Enum value maps for DrainAction.
+var (
+	DrainAction_name = map[int32]string{
+		0: "DRAIN_ACTION_UNSPECIFIED",
+		1: "DRAIN_ACTION_MOVE",
+		2: "DRAIN_ACTION_STOP",
+		3: "DRAIN_ACTION_STAY",
+	}
+	DrainAction_value = map[string]int32{
+		"DRAIN_ACTION_UNSPECIFIED": 0,
+		"DRAIN_ACTION_MOVE":        1,
+		"DRAIN_ACTION_STOP":        2,
+		"DRAIN_ACTION_STAY":        3,
+	}
+)
+
+func (x DrainAction) Enum() *DrainAction {
+	p := new(DrainAction)
+	*p = x
+	return p
+}
+
+func (x DrainAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DrainAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_novacron_v1_host_proto_enumTypes[1].Descriptor()
+}
+
+func (DrainAction) Type() protoreflect.EnumType {
+	return &file_novacron_v1_host_proto_enumTypes[1]
+}
+
+func (x DrainAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DrainAction.Descriptor instead.
+func (DrainAction) EnumDescriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{1}
+}
+
 type Host struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -89,7 +144,9 @@ type Host struct {
 	Revision       uint64                 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Processor model that machines which may move get there: the best that all hosts of the architecture have, where their
 	// processors differ; empty where they do not.
-	CpuBaseline   string `protobuf:"bytes,9,opt,name=cpu_baseline,json=cpuBaseline,proto3" json:"cpu_baseline,omitempty"`
+	CpuBaseline string `protobuf:"bytes,9,opt,name=cpu_baseline,json=cpuBaseline,proto3" json:"cpu_baseline,omitempty"`
+	// It is being emptied: no machine is placed on it.
+	Draining      bool `protobuf:"varint,70,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -187,6 +244,13 @@ func (x *Host) GetCpuBaseline() string {
 	return ""
 }
 
+func (x *Host) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
 type Resources struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cpus          uint32                 `protobuf:"varint,1,opt,name=cpus,proto3" json:"cpus,omitempty"`
@@ -274,7 +338,9 @@ type HostInfo struct {
 	// Named processor models that run there, in libvirt's words.
 	CpuModels []string `protobuf:"bytes,40,rep,name=cpu_models,json=cpuModels,proto3" json:"cpu_models,omitempty"`
 	// The same on hosts with the same processor.
-	CpuSignature  string `protobuf:"bytes,41,opt,name=cpu_signature,json=cpuSignature,proto3" json:"cpu_signature,omitempty"`
+	CpuSignature string `protobuf:"bytes,41,opt,name=cpu_signature,json=cpuSignature,proto3" json:"cpu_signature,omitempty"`
+	// The processors by NUMA node; empty where the host does not tell.
+	CpuNodes      []*CPUNode `protobuf:"bytes,70,rep,name=cpu_nodes,json=cpuNodes,proto3" json:"cpu_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +501,418 @@ func (x *HostInfo) GetCpuSignature() string {
 	return ""
 }
 
+func (x *HostInfo) GetCpuNodes() []*CPUNode {
+	if x != nil {
+		return x.CpuNodes
+	}
+	return nil
+}
+
+// CPUNode is a NUMA node of a host.
+type CPUNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Cores         []*CPUCore             `protobuf:"bytes,2,rep,name=cores,proto3" json:"cores,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CPUNode) Reset() {
+	*x = CPUNode{}
+	mi := &file_novacron_v1_host_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CPUNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CPUNode) ProtoMessage() {}
+
+func (x *CPUNode) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CPUNode.ProtoReflect.Descriptor instead.
+func (*CPUNode) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CPUNode) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *CPUNode) GetCores() []*CPUCore {
+	if x != nil {
+		return x.Cores
+	}
+	return nil
+}
+
+// CPUCore is a core with the logical CPUs that share it, by the host's numbers.
+type CPUCore struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cpus          []uint32               `protobuf:"varint,1,rep,packed,name=cpus,proto3" json:"cpus,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CPUCore) Reset() {
+	*x = CPUCore{}
+	mi := &file_novacron_v1_host_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CPUCore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CPUCore) ProtoMessage() {}
+
+func (x *CPUCore) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CPUCore.ProtoReflect.Descriptor instead.
+func (*CPUCore) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CPUCore) GetCpus() []uint32 {
+	if x != nil {
+		return x.Cpus
+	}
+	return nil
+}
+
+type PlanDrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name or id.
+	Host          string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanDrainRequest) Reset() {
+	*x = PlanDrainRequest{}
+	mi := &file_novacron_v1_host_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanDrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanDrainRequest) ProtoMessage() {}
+
+func (x *PlanDrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanDrainRequest.ProtoReflect.Descriptor instead.
+func (*PlanDrainRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PlanDrainRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type PlanDrainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Steps         []*DrainStep           `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	Host          *Host                  `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanDrainResponse) Reset() {
+	*x = PlanDrainResponse{}
+	mi := &file_novacron_v1_host_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanDrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanDrainResponse) ProtoMessage() {}
+
+func (x *PlanDrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanDrainResponse.ProtoReflect.Descriptor instead.
+func (*PlanDrainResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PlanDrainResponse) GetSteps() []*DrainStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *PlanDrainResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+// DrainStep is what becomes of one machine when its host is emptied.
+type DrainStep struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	VmId    string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	VmName  string                 `protobuf:"bytes,2,opt,name=vm_name,json=vmName,proto3" json:"vm_name,omitempty"`
+	Project string                 `protobuf:"bytes,3,opt,name=project,proto3" json:"project,omitempty"`
+	// The machine's evacuation policy.
+	Policy string      `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"`
+	Action DrainAction `protobuf:"varint,5,opt,name=action,proto3,enum=novacron.v1.DrainAction" json:"action,omitempty"`
+	// Host that it would go to, where it moves.
+	ToHost string `protobuf:"bytes,6,opt,name=to_host,json=toHost,proto3" json:"to_host,omitempty"`
+	Why    string `protobuf:"bytes,7,opt,name=why,proto3" json:"why,omitempty"`
+	// It has begun.
+	UnderWay      bool `protobuf:"varint,8,opt,name=under_way,json=underWay,proto3" json:"under_way,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainStep) Reset() {
+	*x = DrainStep{}
+	mi := &file_novacron_v1_host_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainStep) ProtoMessage() {}
+
+func (x *DrainStep) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainStep.ProtoReflect.Descriptor instead.
+func (*DrainStep) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DrainStep) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+func (x *DrainStep) GetVmName() string {
+	if x != nil {
+		return x.VmName
+	}
+	return ""
+}
+
+func (x *DrainStep) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *DrainStep) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *DrainStep) GetAction() DrainAction {
+	if x != nil {
+		return x.Action
+	}
+	return DrainAction_DRAIN_ACTION_UNSPECIFIED
+}
+
+func (x *DrainStep) GetToHost() string {
+	if x != nil {
+		return x.ToHost
+	}
+	return ""
+}
+
+func (x *DrainStep) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *DrainStep) GetUnderWay() bool {
+	if x != nil {
+		return x.UnderWay
+	}
+	return false
+}
+
+type DrainHostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name or id.
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// Ends the draining: machines may be placed on the host again. What was stopped or moved stays so.
+	Cancel        bool `protobuf:"varint,2,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainHostRequest) Reset() {
+	*x = DrainHostRequest{}
+	mi := &file_novacron_v1_host_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainHostRequest) ProtoMessage() {}
+
+func (x *DrainHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainHostRequest.ProtoReflect.Descriptor instead.
+func (*DrainHostRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DrainHostRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *DrainHostRequest) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+type DrainHostResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Steps         []*DrainStep           `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	Host          *Host                  `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainHostResponse) Reset() {
+	*x = DrainHostResponse{}
+	mi := &file_novacron_v1_host_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainHostResponse) ProtoMessage() {}
+
+func (x *DrainHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_host_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainHostResponse.ProtoReflect.Descriptor instead.
+func (*DrainHostResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DrainHostResponse) GetSteps() []*DrainStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *DrainHostResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
 type GetHostRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name or id.
@@ -445,7 +923,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_novacron_v1_host_proto_msgTypes[3]
+	mi := &file_novacron_v1_host_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +935,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_host_proto_msgTypes[3]
+	mi := &file_novacron_v1_host_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,7 +948,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_host_proto_rawDescGZIP(), []int{3}
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetHostRequest) GetHost() string {
@@ -489,7 +967,7 @@ type GetHostResponse struct {
 
 func (x *GetHostResponse) Reset() {
 	*x = GetHostResponse{}
-	mi := &file_novacron_v1_host_proto_msgTypes[4]
+	mi := &file_novacron_v1_host_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +979,7 @@ func (x *GetHostResponse) String() string {
 func (*GetHostResponse) ProtoMessage() {}
 
 func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_host_proto_msgTypes[4]
+	mi := &file_novacron_v1_host_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +992,7 @@ func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
 func (*GetHostResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_host_proto_rawDescGZIP(), []int{4}
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetHostResponse) GetHost() *Host {
@@ -534,7 +1012,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_novacron_v1_host_proto_msgTypes[5]
+	mi := &file_novacron_v1_host_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +1024,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_host_proto_msgTypes[5]
+	mi := &file_novacron_v1_host_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +1037,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_host_proto_rawDescGZIP(), []int{5}
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListHostsRequest) GetPageSize() uint32 {
@@ -586,7 +1064,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_novacron_v1_host_proto_msgTypes[6]
+	mi := &file_novacron_v1_host_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +1076,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_host_proto_msgTypes[6]
+	mi := &file_novacron_v1_host_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +1089,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_host_proto_rawDescGZIP(), []int{6}
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -638,7 +1116,7 @@ type ListForeignDomainsRequest struct {
 
 func (x *ListForeignDomainsRequest) Reset() {
 	*x = ListForeignDomainsRequest{}
-	mi := &file_novacron_v1_host_proto_msgTypes[7]
+	mi := &file_novacron_v1_host_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +1128,7 @@ func (x *ListForeignDomainsRequest) String() string {
 func (*ListForeignDomainsRequest) ProtoMessage() {}
 
 func (x *ListForeignDomainsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_host_proto_msgTypes[7]
+	mi := &file_novacron_v1_host_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +1141,7 @@ func (x *ListForeignDomainsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListForeignDomainsRequest.ProtoReflect.Descriptor instead.
 func (*ListForeignDomainsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_host_proto_rawDescGZIP(), []int{7}
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListForeignDomainsRequest) GetHost() string {
@@ -682,7 +1160,7 @@ type ListForeignDomainsResponse struct {
 
 func (x *ListForeignDomainsResponse) Reset() {
 	*x = ListForeignDomainsResponse{}
-	mi := &file_novacron_v1_host_proto_msgTypes[8]
+	mi := &file_novacron_v1_host_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +1172,7 @@ func (x *ListForeignDomainsResponse) String() string {
 func (*ListForeignDomainsResponse) ProtoMessage() {}
 
 func (x *ListForeignDomainsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_host_proto_msgTypes[8]
+	mi := &file_novacron_v1_host_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +1185,7 @@ func (x *ListForeignDomainsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListForeignDomainsResponse.ProtoReflect.Descriptor instead.
 func (*ListForeignDomainsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_host_proto_rawDescGZIP(), []int{8}
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListForeignDomainsResponse) GetDomains() []*ForeignDomain {
@@ -728,14 +1206,16 @@ type ForeignDomain struct {
 	Cpus     uint32 `protobuf:"varint,6,opt,name=cpus,proto3" json:"cpus,omitempty"`
 	MemoryMb uint64 `protobuf:"varint,7,opt,name=memory_mb,json=memoryMB,proto3" json:"memory_mb,omitempty"`
 	// It belongs to another cluster and cannot be adopted.
-	OtherCluster  bool `protobuf:"varint,8,opt,name=other_cluster,json=otherCluster,proto3" json:"other_cluster,omitempty"`
+	OtherCluster bool `protobuf:"varint,8,opt,name=other_cluster,json=otherCluster,proto3" json:"other_cluster,omitempty"`
+	// Addresses of its network cards.
+	Macs          []string `protobuf:"bytes,70,rep,name=macs,proto3" json:"macs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForeignDomain) Reset() {
 	*x = ForeignDomain{}
-	mi := &file_novacron_v1_host_proto_msgTypes[9]
+	mi := &file_novacron_v1_host_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +1227,7 @@ func (x *ForeignDomain) String() string {
 func (*ForeignDomain) ProtoMessage() {}
 
 func (x *ForeignDomain) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_host_proto_msgTypes[9]
+	mi := &file_novacron_v1_host_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +1240,7 @@ func (x *ForeignDomain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignDomain.ProtoReflect.Descriptor instead.
 func (*ForeignDomain) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_host_proto_rawDescGZIP(), []int{9}
+	return file_novacron_v1_host_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ForeignDomain) GetId() string {
@@ -819,11 +1299,18 @@ func (x *ForeignDomain) GetOtherCluster() bool {
 	return false
 }
 
+func (x *ForeignDomain) GetMacs() []string {
+	if x != nil {
+		return x.Macs
+	}
+	return nil
+}
+
 var File_novacron_v1_host_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x16novacron/v1/host.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x02\n" +
+	"\x16novacron/v1/host.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x02\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12,\n" +
@@ -833,11 +1320,12 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\x03vms\x18\x06 \x01(\rR\x03vms\x12D\n" +
 	"\x10last_change_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0elastChangeTime\x12\x1a\n" +
 	"\brevision\x18\b \x01(\x04R\brevision\x12!\n" +
-	"\fcpu_baseline\x18\t \x01(\tR\vcpuBaseline\"U\n" +
+	"\fcpu_baseline\x18\t \x01(\tR\vcpuBaseline\x12\x1a\n" +
+	"\bdraining\x18F \x01(\bR\bdraining\"U\n" +
 	"\tResources\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\rR\x04cpus\x12\x1b\n" +
 	"\tmemory_mb\x18\x02 \x01(\x04R\bmemoryMB\x12\x17\n" +
-	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\x98\x06\n" +
+	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\xcb\x06\n" +
 	"\bHostInfo\x12\x1f\n" +
 	"\vapi_address\x18\x01 \x01(\tR\n" +
 	"apiAddress\x12\x18\n" +
@@ -859,13 +1347,39 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\x0enetwork_faults\x18\x1e \x03(\v2(.novacron.v1.HostInfo.NetworkFaultsEntryR\rnetworkFaults\x12\x1d\n" +
 	"\n" +
 	"cpu_models\x18( \x03(\tR\tcpuModels\x12#\n" +
-	"\rcpu_signature\x18) \x01(\tR\fcpuSignature\x1a9\n" +
+	"\rcpu_signature\x18) \x01(\tR\fcpuSignature\x121\n" +
+	"\tcpu_nodes\x18F \x03(\v2\x14.novacron.v1.CPUNodeR\bcpuNodes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a@\n" +
 	"\x12NetworkFaultsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"E\n" +
+	"\aCPUNode\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12*\n" +
+	"\x05cores\x18\x02 \x03(\v2\x14.novacron.v1.CPUCoreR\x05cores\"\x1d\n" +
+	"\aCPUCore\x12\x12\n" +
+	"\x04cpus\x18\x01 \x03(\rR\x04cpus\"&\n" +
+	"\x10PlanDrainRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"h\n" +
+	"\x11PlanDrainResponse\x12,\n" +
+	"\x05steps\x18\x01 \x03(\v2\x16.novacron.v1.DrainStepR\x05steps\x12%\n" +
+	"\x04host\x18\x02 \x01(\v2\x11.novacron.v1.HostR\x04host\"\xe5\x01\n" +
+	"\tDrainStep\x12\x13\n" +
+	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x17\n" +
+	"\avm_name\x18\x02 \x01(\tR\x06vmName\x12\x18\n" +
+	"\aproject\x18\x03 \x01(\tR\aproject\x12\x16\n" +
+	"\x06policy\x18\x04 \x01(\tR\x06policy\x120\n" +
+	"\x06action\x18\x05 \x01(\x0e2\x18.novacron.v1.DrainActionR\x06action\x12\x17\n" +
+	"\ato_host\x18\x06 \x01(\tR\x06toHost\x12\x10\n" +
+	"\x03why\x18\a \x01(\tR\x03why\x12\x1b\n" +
+	"\tunder_way\x18\b \x01(\bR\bunderWay\">\n" +
+	"\x10DrainHostRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
+	"\x06cancel\x18\x02 \x01(\bR\x06cancel\"h\n" +
+	"\x11DrainHostResponse\x12,\n" +
+	"\x05steps\x18\x01 \x03(\v2\x16.novacron.v1.DrainStepR\x05steps\x12%\n" +
+	"\x04host\x18\x02 \x01(\v2\x11.novacron.v1.HostR\x04host\"$\n" +
 	"\x0eGetHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"8\n" +
 	"\x0fGetHostResponse\x12%\n" +
@@ -880,7 +1394,7 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\x19ListForeignDomainsRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"R\n" +
 	"\x1aListForeignDomainsResponse\x124\n" +
-	"\adomains\x18\x01 \x03(\v2\x1a.novacron.v1.ForeignDomainR\adomains\"\xcd\x01\n" +
+	"\adomains\x18\x01 \x03(\v2\x1a.novacron.v1.ForeignDomainR\adomains\"\xe1\x01\n" +
 	"\rForeignDomain\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -889,16 +1403,24 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\amachine\x18\x05 \x01(\tR\amachine\x12\x12\n" +
 	"\x04cpus\x18\x06 \x01(\rR\x04cpus\x12\x1b\n" +
 	"\tmemory_mb\x18\a \x01(\x04R\bmemoryMB\x12#\n" +
-	"\rother_cluster\x18\b \x01(\bR\fotherCluster*g\n" +
+	"\rother_cluster\x18\b \x01(\bR\fotherCluster\x12\x12\n" +
+	"\x04macs\x18F \x03(\tR\x04macs*g\n" +
 	"\tHostState\x12\x1a\n" +
 	"\x16HOST_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rHOST_STATE_UP\x10\x01\x12\x13\n" +
 	"\x0fHOST_STATE_DOWN\x10\x02\x12\x16\n" +
-	"\x12HOST_STATE_JOINING\x10\x032\x95\x02\n" +
+	"\x12HOST_STATE_JOINING\x10\x03*p\n" +
+	"\vDrainAction\x12\x1c\n" +
+	"\x18DRAIN_ACTION_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11DRAIN_ACTION_MOVE\x10\x01\x12\x15\n" +
+	"\x11DRAIN_ACTION_STOP\x10\x02\x12\x15\n" +
+	"\x11DRAIN_ACTION_STAY\x10\x032\xb2\x03\n" +
 	"\vHostService\x12I\n" +
 	"\aGetHost\x12\x1b.novacron.v1.GetHostRequest\x1a\x1c.novacron.v1.GetHostResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x12ListForeignDomains\x12&.novacron.v1.ListForeignDomainsRequest\x1a'.novacron.v1.ListForeignDomainsResponse\"\x03\x90\x02\x01\x12O\n" +
-	"\tListHosts\x12\x1d.novacron.v1.ListHostsRequest\x1a\x1e.novacron.v1.ListHostsResponse\"\x03\x90\x02\x01B;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
+	"\tListHosts\x12\x1d.novacron.v1.ListHostsRequest\x1a\x1e.novacron.v1.ListHostsResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\tPlanDrain\x12\x1d.novacron.v1.PlanDrainRequest\x1a\x1e.novacron.v1.PlanDrainResponse\"\x03\x90\x02\x01\x12J\n" +
+	"\tDrainHost\x12\x1d.novacron.v1.DrainHostRequest\x1a\x1e.novacron.v1.DrainHostResponseB;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
 
 var (
 	file_novacron_v1_host_proto_rawDescOnce sync.Once
@@ -912,46 +1434,65 @@ func file_novacron_v1_host_proto_rawDescGZIP() []byte {
 	return file_novacron_v1_host_proto_rawDescData
 }
 
-var file_novacron_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_novacron_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_novacron_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_novacron_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_novacron_v1_host_proto_goTypes = []any{
 	(HostState)(0),                     // 0: novacron.v1.HostState
-	(*Host)(nil),                       // 1: novacron.v1.Host
-	(*Resources)(nil),                  // 2: novacron.v1.Resources
-	(*HostInfo)(nil),                   // 3: novacron.v1.HostInfo
-	(*GetHostRequest)(nil),             // 4: novacron.v1.GetHostRequest
-	(*GetHostResponse)(nil),            // 5: novacron.v1.GetHostResponse
-	(*ListHostsRequest)(nil),           // 6: novacron.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),          // 7: novacron.v1.ListHostsResponse
-	(*ListForeignDomainsRequest)(nil),  // 8: novacron.v1.ListForeignDomainsRequest
-	(*ListForeignDomainsResponse)(nil), // 9: novacron.v1.ListForeignDomainsResponse
-	(*ForeignDomain)(nil),              // 10: novacron.v1.ForeignDomain
-	nil,                                // 11: novacron.v1.HostInfo.LabelsEntry
-	nil,                                // 12: novacron.v1.HostInfo.NetworkFaultsEntry
-	(*timestamppb.Timestamp)(nil),      // 13: google.protobuf.Timestamp
+	(DrainAction)(0),                   // 1: novacron.v1.DrainAction
+	(*Host)(nil),                       // 2: novacron.v1.Host
+	(*Resources)(nil),                  // 3: novacron.v1.Resources
+	(*HostInfo)(nil),                   // 4: novacron.v1.HostInfo
+	(*CPUNode)(nil),                    // 5: novacron.v1.CPUNode
+	(*CPUCore)(nil),                    // 6: novacron.v1.CPUCore
+	(*PlanDrainRequest)(nil),           // 7: novacron.v1.PlanDrainRequest
+	(*PlanDrainResponse)(nil),          // 8: novacron.v1.PlanDrainResponse
+	(*DrainStep)(nil),                  // 9: novacron.v1.DrainStep
+	(*DrainHostRequest)(nil),           // 10: novacron.v1.DrainHostRequest
+	(*DrainHostResponse)(nil),          // 11: novacron.v1.DrainHostResponse
+	(*GetHostRequest)(nil),             // 12: novacron.v1.GetHostRequest
+	(*GetHostResponse)(nil),            // 13: novacron.v1.GetHostResponse
+	(*ListHostsRequest)(nil),           // 14: novacron.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 15: novacron.v1.ListHostsResponse
+	(*ListForeignDomainsRequest)(nil),  // 16: novacron.v1.ListForeignDomainsRequest
+	(*ListForeignDomainsResponse)(nil), // 17: novacron.v1.ListForeignDomainsResponse
+	(*ForeignDomain)(nil),              // 18: novacron.v1.ForeignDomain
+	nil,                                // 19: novacron.v1.HostInfo.LabelsEntry
+	nil,                                // 20: novacron.v1.HostInfo.NetworkFaultsEntry
+	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
 }
 var file_novacron_v1_host_proto_depIdxs = []int32{
 	0,  // 0: novacron.v1.Host.state:type_name -> novacron.v1.HostState
-	3,  // 1: novacron.v1.Host.info:type_name -> novacron.v1.HostInfo
-	2,  // 2: novacron.v1.Host.allocated:type_name -> novacron.v1.Resources
-	13, // 3: novacron.v1.Host.last_change_time:type_name -> google.protobuf.Timestamp
-	2,  // 4: novacron.v1.HostInfo.capacity:type_name -> novacron.v1.Resources
-	11, // 5: novacron.v1.HostInfo.labels:type_name -> novacron.v1.HostInfo.LabelsEntry
-	12, // 6: novacron.v1.HostInfo.network_faults:type_name -> novacron.v1.HostInfo.NetworkFaultsEntry
-	1,  // 7: novacron.v1.GetHostResponse.host:type_name -> novacron.v1.Host
-	1,  // 8: novacron.v1.ListHostsResponse.hosts:type_name -> novacron.v1.Host
-	10, // 9: novacron.v1.ListForeignDomainsResponse.domains:type_name -> novacron.v1.ForeignDomain
-	4,  // 10: novacron.v1.HostService.GetHost:input_type -> novacron.v1.GetHostRequest
-	8,  // 11: novacron.v1.HostService.ListForeignDomains:input_type -> novacron.v1.ListForeignDomainsRequest
-	6,  // 12: novacron.v1.HostService.ListHosts:input_type -> novacron.v1.ListHostsRequest
-	5,  // 13: novacron.v1.HostService.GetHost:output_type -> novacron.v1.GetHostResponse
-	9,  // 14: novacron.v1.HostService.ListForeignDomains:output_type -> novacron.v1.ListForeignDomainsResponse
-	7,  // 15: novacron.v1.HostService.ListHosts:output_type -> novacron.v1.ListHostsResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	4,  // 1: novacron.v1.Host.info:type_name -> novacron.v1.HostInfo
+	3,  // 2: novacron.v1.Host.allocated:type_name -> novacron.v1.Resources
+	21, // 3: novacron.v1.Host.last_change_time:type_name -> google.protobuf.Timestamp
+	3,  // 4: novacron.v1.HostInfo.capacity:type_name -> novacron.v1.Resources
+	19, // 5: novacron.v1.HostInfo.labels:type_name -> novacron.v1.HostInfo.LabelsEntry
+	20, // 6: novacron.v1.HostInfo.network_faults:type_name -> novacron.v1.HostInfo.NetworkFaultsEntry
+	5,  // 7: novacron.v1.HostInfo.cpu_nodes:type_name -> novacron.v1.CPUNode
+	6,  // 8: novacron.v1.CPUNode.cores:type_name -> novacron.v1.CPUCore
+	9,  // 9: novacron.v1.PlanDrainResponse.steps:type_name -> novacron.v1.DrainStep
+	2,  // 10: novacron.v1.PlanDrainResponse.host:type_name -> novacron.v1.Host
+	1,  // 11: novacron.v1.DrainStep.action:type_name -> novacron.v1.DrainAction
+	9,  // 12: novacron.v1.DrainHostResponse.steps:type_name -> novacron.v1.DrainStep
+	2,  // 13: novacron.v1.DrainHostResponse.host:type_name -> novacron.v1.Host
+	2,  // 14: novacron.v1.GetHostResponse.host:type_name -> novacron.v1.Host
+	2,  // 15: novacron.v1.ListHostsResponse.hosts:type_name -> novacron.v1.Host
+	18, // 16: novacron.v1.ListForeignDomainsResponse.domains:type_name -> novacron.v1.ForeignDomain
+	12, // 17: novacron.v1.HostService.GetHost:input_type -> novacron.v1.GetHostRequest
+	16, // 18: novacron.v1.HostService.ListForeignDomains:input_type -> novacron.v1.ListForeignDomainsRequest
+	14, // 19: novacron.v1.HostService.ListHosts:input_type -> novacron.v1.ListHostsRequest
+	7,  // 20: novacron.v1.HostService.PlanDrain:input_type -> novacron.v1.PlanDrainRequest
+	10, // 21: novacron.v1.HostService.DrainHost:input_type -> novacron.v1.DrainHostRequest
+	13, // 22: novacron.v1.HostService.GetHost:output_type -> novacron.v1.GetHostResponse
+	17, // 23: novacron.v1.HostService.ListForeignDomains:output_type -> novacron.v1.ListForeignDomainsResponse
+	15, // 24: novacron.v1.HostService.ListHosts:output_type -> novacron.v1.ListHostsResponse
+	8,  // 25: novacron.v1.HostService.PlanDrain:output_type -> novacron.v1.PlanDrainResponse
+	11, // 26: novacron.v1.HostService.DrainHost:output_type -> novacron.v1.DrainHostResponse
+	22, // [22:27] is the sub-list for method output_type
+	17, // [17:22] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_host_proto_init() }
@@ -964,8 +1505,8 @@ func file_novacron_v1_host_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_host_proto_rawDesc), len(file_novacron_v1_host_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

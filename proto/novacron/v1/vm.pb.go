@@ -1914,7 +1914,13 @@ type VM struct {
 	// Generation that asks for a restart of the guest; 0 means none ever did. With force the guest is not asked.
 	RestartGeneration uint64 `protobuf:"varint,15,opt,name=restart_generation,json=restartGeneration,proto3" json:"restart_generation,omitempty"`
 	// The machine was not made by the cluster but taken over.
-	Adopted       bool `protobuf:"varint,16,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	Adopted bool `protobuf:"varint,16,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	// What its host's processors are to it, as long as it has a host.
+	HostCpus *HostCPUs `protobuf:"bytes,70,opt,name=host_cpus,json=hostCPUs,proto3" json:"host_cpus,omitempty"`
+	// Set while the machine is to leave its host: it is removed there, and only then placed on another.
+	EvacuateTime *timestamppb.Timestamp `protobuf:"bytes,71,opt,name=evacuate_time,json=evacuateTime,proto3" json:"evacuate_time,omitempty"`
+	// Addresses of the network cards that an adopted machine came with.
+	AdoptedMacs   []string `protobuf:"bytes,72,rep,name=adopted_macs,json=adoptedMacs,proto3" json:"adopted_macs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2061,6 +2067,82 @@ func (x *VM) GetAdopted() bool {
 	return false
 }
 
+func (x *VM) GetHostCpus() *HostCPUs {
+	if x != nil {
+		return x.HostCpus
+	}
+	return nil
+}
+
+func (x *VM) GetEvacuateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EvacuateTime
+	}
+	return nil
+}
+
+func (x *VM) GetAdoptedMacs() []string {
+	if x != nil {
+		return x.AdoptedMacs
+	}
+	return nil
+}
+
+// HostCPUs are logical CPUs of a host, by its numbers.
+type HostCPUs struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With dedicated CPUs, the host's CPU of each virtual CPU, in order; no other machine is tied to them.
+	Own []uint32 `protobuf:"varint,1,rep,packed,name=own,proto3" json:"own,omitempty"`
+	// Those that pins name besides; machines may share them.
+	Shared        []uint32 `protobuf:"varint,2,rep,packed,name=shared,proto3" json:"shared,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostCPUs) Reset() {
+	*x = HostCPUs{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostCPUs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostCPUs) ProtoMessage() {}
+
+func (x *HostCPUs) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostCPUs.ProtoReflect.Descriptor instead.
+func (*HostCPUs) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HostCPUs) GetOwn() []uint32 {
+	if x != nil {
+		return x.Own
+	}
+	return nil
+}
+
+func (x *HostCPUs) GetShared() []uint32 {
+	if x != nil {
+		return x.Shared
+	}
+	return nil
+}
+
 type VMStatus struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Phase   VMPhase                `protobuf:"varint,1,opt,name=phase,proto3,enum=novacron.v1.VMPhase" json:"phase,omitempty"`
@@ -2078,7 +2160,7 @@ type VMStatus struct {
 
 func (x *VMStatus) Reset() {
 	*x = VMStatus{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +2172,7 @@ func (x *VMStatus) String() string {
 func (*VMStatus) ProtoMessage() {}
 
 func (x *VMStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[17]
+	mi := &file_novacron_v1_vm_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,7 +2185,7 @@ func (x *VMStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMStatus.ProtoReflect.Descriptor instead.
 func (*VMStatus) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{17}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VMStatus) GetPhase() VMPhase {
@@ -2163,7 +2245,7 @@ type GuestInfo struct {
 
 func (x *GuestInfo) Reset() {
 	*x = GuestInfo{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2257,7 @@ func (x *GuestInfo) String() string {
 func (*GuestInfo) ProtoMessage() {}
 
 func (x *GuestInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[18]
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2270,7 @@ func (x *GuestInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestInfo.ProtoReflect.Descriptor instead.
 func (*GuestInfo) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{18}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GuestInfo) GetAgentConnected() bool {
@@ -2238,7 +2320,7 @@ type ImageRef struct {
 
 func (x *ImageRef) Reset() {
 	*x = ImageRef{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2332,7 @@ func (x *ImageRef) String() string {
 func (*ImageRef) ProtoMessage() {}
 
 func (x *ImageRef) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2345,7 @@ func (x *ImageRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageRef.ProtoReflect.Descriptor instead.
 func (*ImageRef) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ImageRef) GetName() string {
@@ -2298,7 +2380,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "adopt", "start", "stop", "pause", "restart", "update", "attach-iso", "eject-iso" or "delete".
+	// "create", "adopt", "start", "stop", "pause", "restart", "update", "attach-iso", "eject-iso", "evacuate" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -2311,7 +2393,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2405,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2418,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Operation) GetId() string {
@@ -2394,7 +2476,7 @@ type CreateVMRequest struct {
 
 func (x *CreateVMRequest) Reset() {
 	*x = CreateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +2488,7 @@ func (x *CreateVMRequest) String() string {
 func (*CreateVMRequest) ProtoMessage() {}
 
 func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +2501,7 @@ func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMRequest.ProtoReflect.Descriptor instead.
 func (*CreateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateVMRequest) GetSpec() *VMSpec {
@@ -2454,7 +2536,7 @@ type CreateVMResponse struct {
 
 func (x *CreateVMResponse) Reset() {
 	*x = CreateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2466,7 +2548,7 @@ func (x *CreateVMResponse) String() string {
 func (*CreateVMResponse) ProtoMessage() {}
 
 func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2479,7 +2561,7 @@ func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMResponse.ProtoReflect.Descriptor instead.
 func (*CreateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateVMResponse) GetVm() *VM {
@@ -2510,7 +2592,7 @@ type GetVMRequest struct {
 
 func (x *GetVMRequest) Reset() {
 	*x = GetVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2522,7 +2604,7 @@ func (x *GetVMRequest) String() string {
 func (*GetVMRequest) ProtoMessage() {}
 
 func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2535,7 +2617,7 @@ func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMRequest.ProtoReflect.Descriptor instead.
 func (*GetVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetVMRequest) GetVm() string {
@@ -2568,7 +2650,7 @@ type GetVMResponse struct {
 
 func (x *GetVMResponse) Reset() {
 	*x = GetVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2662,7 @@ func (x *GetVMResponse) String() string {
 func (*GetVMResponse) ProtoMessage() {}
 
 func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2675,7 @@ func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMResponse.ProtoReflect.Descriptor instead.
 func (*GetVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetVMResponse) GetVm() *VM {
@@ -2623,7 +2705,7 @@ type ListVMsRequest struct {
 
 func (x *ListVMsRequest) Reset() {
 	*x = ListVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2717,7 @@ func (x *ListVMsRequest) String() string {
 func (*ListVMsRequest) ProtoMessage() {}
 
 func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2730,7 @@ func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsRequest.ProtoReflect.Descriptor instead.
 func (*ListVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListVMsRequest) GetProject() string {
@@ -2710,7 +2792,7 @@ type ListVMsResponse struct {
 
 func (x *ListVMsResponse) Reset() {
 	*x = ListVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +2804,7 @@ func (x *ListVMsResponse) String() string {
 func (*ListVMsResponse) ProtoMessage() {}
 
 func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +2817,7 @@ func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsResponse.ProtoReflect.Descriptor instead.
 func (*ListVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListVMsResponse) GetVms() []*VM {
@@ -2765,7 +2847,7 @@ type SetVMPowerRequest struct {
 
 func (x *SetVMPowerRequest) Reset() {
 	*x = SetVMPowerRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +2859,7 @@ func (x *SetVMPowerRequest) String() string {
 func (*SetVMPowerRequest) ProtoMessage() {}
 
 func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +2872,7 @@ func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerRequest.ProtoReflect.Descriptor instead.
 func (*SetVMPowerRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetVMPowerRequest) GetVm() string {
@@ -2830,7 +2912,7 @@ type SetVMPowerResponse struct {
 
 func (x *SetVMPowerResponse) Reset() {
 	*x = SetVMPowerResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +2924,7 @@ func (x *SetVMPowerResponse) String() string {
 func (*SetVMPowerResponse) ProtoMessage() {}
 
 func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +2937,7 @@ func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerResponse.ProtoReflect.Descriptor instead.
 func (*SetVMPowerResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SetVMPowerResponse) GetVm() *VM {
@@ -2877,7 +2959,7 @@ type DeleteVMRequest struct {
 
 func (x *DeleteVMRequest) Reset() {
 	*x = DeleteVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +2971,7 @@ func (x *DeleteVMRequest) String() string {
 func (*DeleteVMRequest) ProtoMessage() {}
 
 func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,7 +2984,7 @@ func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteVMRequest) GetVm() string {
@@ -2935,7 +3017,7 @@ type DeleteVMResponse struct {
 
 func (x *DeleteVMResponse) Reset() {
 	*x = DeleteVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2947,7 +3029,7 @@ func (x *DeleteVMResponse) String() string {
 func (*DeleteVMResponse) ProtoMessage() {}
 
 func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2960,7 +3042,7 @@ func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteVMResponse) GetVm() *VM {
@@ -2983,7 +3065,7 @@ type WatchVMsRequest struct {
 
 func (x *WatchVMsRequest) Reset() {
 	*x = WatchVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2995,7 +3077,7 @@ func (x *WatchVMsRequest) String() string {
 func (*WatchVMsRequest) ProtoMessage() {}
 
 func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3008,7 +3090,7 @@ func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsRequest.ProtoReflect.Descriptor instead.
 func (*WatchVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchVMsRequest) GetVm() string {
@@ -3046,7 +3128,7 @@ type WatchVMsResponse struct {
 
 func (x *WatchVMsResponse) Reset() {
 	*x = WatchVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3140,7 @@ func (x *WatchVMsResponse) String() string {
 func (*WatchVMsResponse) ProtoMessage() {}
 
 func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3153,7 @@ func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsResponse.ProtoReflect.Descriptor instead.
 func (*WatchVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WatchVMsResponse) GetVm() *VM {
@@ -3114,7 +3196,7 @@ type ConsoleRequest struct {
 
 func (x *ConsoleRequest) Reset() {
 	*x = ConsoleRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3208,7 @@ func (x *ConsoleRequest) String() string {
 func (*ConsoleRequest) ProtoMessage() {}
 
 func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3221,7 @@ func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleRequest.ProtoReflect.Descriptor instead.
 func (*ConsoleRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConsoleRequest) GetVm() string {
@@ -3172,7 +3254,7 @@ type ConsoleResponse struct {
 
 func (x *ConsoleResponse) Reset() {
 	*x = ConsoleResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3184,7 +3266,7 @@ func (x *ConsoleResponse) String() string {
 func (*ConsoleResponse) ProtoMessage() {}
 
 func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3197,7 +3279,7 @@ func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleResponse.ProtoReflect.Descriptor instead.
 func (*ConsoleResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ConsoleResponse) GetData() []byte {
@@ -3219,7 +3301,7 @@ type RestartVMRequest struct {
 
 func (x *RestartVMRequest) Reset() {
 	*x = RestartVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3231,7 +3313,7 @@ func (x *RestartVMRequest) String() string {
 func (*RestartVMRequest) ProtoMessage() {}
 
 func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3244,7 +3326,7 @@ func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMRequest.ProtoReflect.Descriptor instead.
 func (*RestartVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RestartVMRequest) GetVm() string {
@@ -3277,7 +3359,7 @@ type RestartVMResponse struct {
 
 func (x *RestartVMResponse) Reset() {
 	*x = RestartVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3371,7 @@ func (x *RestartVMResponse) String() string {
 func (*RestartVMResponse) ProtoMessage() {}
 
 func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3384,7 @@ func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMResponse.ProtoReflect.Descriptor instead.
 func (*RestartVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RestartVMResponse) GetVm() *VM {
@@ -3322,7 +3404,7 @@ type GetGuestRequest struct {
 
 func (x *GetGuestRequest) Reset() {
 	*x = GetGuestRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3416,7 @@ func (x *GetGuestRequest) String() string {
 func (*GetGuestRequest) ProtoMessage() {}
 
 func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3429,7 @@ func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestRequest.ProtoReflect.Descriptor instead.
 func (*GetGuestRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetGuestRequest) GetVm() string {
@@ -3378,7 +3460,7 @@ type GetGuestResponse struct {
 
 func (x *GetGuestResponse) Reset() {
 	*x = GetGuestResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3390,7 +3472,7 @@ func (x *GetGuestResponse) String() string {
 func (*GetGuestResponse) ProtoMessage() {}
 
 func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3403,7 +3485,7 @@ func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestResponse.ProtoReflect.Descriptor instead.
 func (*GetGuestResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetGuestResponse) GetAgentConnected() bool {
@@ -3453,7 +3535,7 @@ type GuestInterface struct {
 
 func (x *GuestInterface) Reset() {
 	*x = GuestInterface{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3465,7 +3547,7 @@ func (x *GuestInterface) String() string {
 func (*GuestInterface) ProtoMessage() {}
 
 func (x *GuestInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3478,7 +3560,7 @@ func (x *GuestInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestInterface.ProtoReflect.Descriptor instead.
 func (*GuestInterface) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GuestInterface) GetName() string {
@@ -3512,7 +3594,7 @@ type ScreenshotRequest struct {
 
 func (x *ScreenshotRequest) Reset() {
 	*x = ScreenshotRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3524,7 +3606,7 @@ func (x *ScreenshotRequest) String() string {
 func (*ScreenshotRequest) ProtoMessage() {}
 
 func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3537,7 +3619,7 @@ func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotRequest.ProtoReflect.Descriptor instead.
 func (*ScreenshotRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ScreenshotRequest) GetVm() string {
@@ -3565,7 +3647,7 @@ type ScreenshotResponse struct {
 
 func (x *ScreenshotResponse) Reset() {
 	*x = ScreenshotResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3659,7 @@ func (x *ScreenshotResponse) String() string {
 func (*ScreenshotResponse) ProtoMessage() {}
 
 func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3672,7 @@ func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotResponse.ProtoReflect.Descriptor instead.
 func (*ScreenshotResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ScreenshotResponse) GetData() []byte {
@@ -3624,7 +3706,7 @@ type UpdateVMRequest struct {
 
 func (x *UpdateVMRequest) Reset() {
 	*x = UpdateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3636,7 +3718,7 @@ func (x *UpdateVMRequest) String() string {
 func (*UpdateVMRequest) ProtoMessage() {}
 
 func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3649,7 +3731,7 @@ func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMRequest.ProtoReflect.Descriptor instead.
 func (*UpdateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UpdateVMRequest) GetVm() string {
@@ -3710,7 +3792,7 @@ type UpdateVMResponse struct {
 
 func (x *UpdateVMResponse) Reset() {
 	*x = UpdateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3722,7 +3804,7 @@ func (x *UpdateVMResponse) String() string {
 func (*UpdateVMResponse) ProtoMessage() {}
 
 func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3735,7 +3817,7 @@ func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMResponse.ProtoReflect.Descriptor instead.
 func (*UpdateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UpdateVMResponse) GetVm() *VM {
@@ -3754,7 +3836,7 @@ type PlanVMRequest struct {
 
 func (x *PlanVMRequest) Reset() {
 	*x = PlanVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3766,7 +3848,7 @@ func (x *PlanVMRequest) String() string {
 func (*PlanVMRequest) ProtoMessage() {}
 
 func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3779,7 +3861,7 @@ func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMRequest.ProtoReflect.Descriptor instead.
 func (*PlanVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PlanVMRequest) GetSpec() *VMSpec {
@@ -3807,7 +3889,7 @@ type PlanVMResponse struct {
 
 func (x *PlanVMResponse) Reset() {
 	*x = PlanVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3819,7 +3901,7 @@ func (x *PlanVMResponse) String() string {
 func (*PlanVMResponse) ProtoMessage() {}
 
 func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3832,7 +3914,7 @@ func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMResponse.ProtoReflect.Descriptor instead.
 func (*PlanVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PlanVMResponse) GetSpec() *VMSpec {
@@ -3889,7 +3971,7 @@ type AdoptVMRequest struct {
 
 func (x *AdoptVMRequest) Reset() {
 	*x = AdoptVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3901,7 +3983,7 @@ func (x *AdoptVMRequest) String() string {
 func (*AdoptVMRequest) ProtoMessage() {}
 
 func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3914,7 +3996,7 @@ func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMRequest.ProtoReflect.Descriptor instead.
 func (*AdoptVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AdoptVMRequest) GetHost() string {
@@ -3947,7 +4029,7 @@ type AdoptVMResponse struct {
 
 func (x *AdoptVMResponse) Reset() {
 	*x = AdoptVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3959,7 +4041,7 @@ func (x *AdoptVMResponse) String() string {
 func (*AdoptVMResponse) ProtoMessage() {}
 
 func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3972,7 +4054,7 @@ func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMResponse.ProtoReflect.Descriptor instead.
 func (*AdoptVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AdoptVMResponse) GetVm() *VM {
@@ -3999,7 +4081,7 @@ type AttachISORequest struct {
 
 func (x *AttachISORequest) Reset() {
 	*x = AttachISORequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[48]
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4011,7 +4093,7 @@ func (x *AttachISORequest) String() string {
 func (*AttachISORequest) ProtoMessage() {}
 
 func (x *AttachISORequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[48]
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4024,7 +4106,7 @@ func (x *AttachISORequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachISORequest.ProtoReflect.Descriptor instead.
 func (*AttachISORequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{48}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AttachISORequest) GetVm() string {
@@ -4078,7 +4160,7 @@ type AttachISOResponse struct {
 
 func (x *AttachISOResponse) Reset() {
 	*x = AttachISOResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4090,7 +4172,7 @@ func (x *AttachISOResponse) String() string {
 func (*AttachISOResponse) ProtoMessage() {}
 
 func (x *AttachISOResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4103,7 +4185,7 @@ func (x *AttachISOResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachISOResponse.ProtoReflect.Descriptor instead.
 func (*AttachISOResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{49}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *AttachISOResponse) GetVm() *VM {
@@ -4126,7 +4208,7 @@ type EjectISORequest struct {
 
 func (x *EjectISORequest) Reset() {
 	*x = EjectISORequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	mi := &file_novacron_v1_vm_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4138,7 +4220,7 @@ func (x *EjectISORequest) String() string {
 func (*EjectISORequest) ProtoMessage() {}
 
 func (x *EjectISORequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	mi := &file_novacron_v1_vm_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4151,7 +4233,7 @@ func (x *EjectISORequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EjectISORequest.ProtoReflect.Descriptor instead.
 func (*EjectISORequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{50}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *EjectISORequest) GetVm() string {
@@ -4191,7 +4273,7 @@ type EjectISOResponse struct {
 
 func (x *EjectISOResponse) Reset() {
 	*x = EjectISOResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[51]
+	mi := &file_novacron_v1_vm_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4203,7 +4285,7 @@ func (x *EjectISOResponse) String() string {
 func (*EjectISOResponse) ProtoMessage() {}
 
 func (x *EjectISOResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[51]
+	mi := &file_novacron_v1_vm_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4216,7 +4298,7 @@ func (x *EjectISOResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EjectISOResponse.ProtoReflect.Descriptor instead.
 func (*EjectISOResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{51}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *EjectISOResponse) GetVm() *VM {
@@ -4498,7 +4580,7 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a?\n" +
 	"\x11AntiAffinityEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf0\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x88\x06\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1e\n" +
@@ -4520,7 +4602,13 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x06images\x18\r \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
 	"\x05force\x18\x0e \x01(\bR\x05force\x12-\n" +
 	"\x12restart_generation\x18\x0f \x01(\x04R\x11restartGeneration\x12\x18\n" +
-	"\aadopted\x18\x10 \x01(\bR\aadopted\"\x80\x02\n" +
+	"\aadopted\x18\x10 \x01(\bR\aadopted\x122\n" +
+	"\thost_cpus\x18F \x01(\v2\x15.novacron.v1.HostCPUsR\bhostCPUs\x12?\n" +
+	"\revacuate_time\x18G \x01(\v2\x1a.google.protobuf.TimestampR\fevacuateTime\x12!\n" +
+	"\fadopted_macs\x18H \x03(\tR\vadoptedMacs\"4\n" +
+	"\bHostCPUs\x12\x10\n" +
+	"\x03own\x18\x01 \x03(\rR\x03own\x12\x16\n" +
+	"\x06shared\x18\x02 \x03(\rR\x06shared\"\x80\x02\n" +
 	"\bVMStatus\x12*\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12/\n" +
@@ -4742,7 +4830,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4764,55 +4852,56 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*DirectBoot)(nil),            // 17: novacron.v1.DirectBoot
 	(*Placement)(nil),             // 18: novacron.v1.Placement
 	(*VM)(nil),                    // 19: novacron.v1.VM
-	(*VMStatus)(nil),              // 20: novacron.v1.VMStatus
-	(*GuestInfo)(nil),             // 21: novacron.v1.GuestInfo
-	(*ImageRef)(nil),              // 22: novacron.v1.ImageRef
-	(*Operation)(nil),             // 23: novacron.v1.Operation
-	(*CreateVMRequest)(nil),       // 24: novacron.v1.CreateVMRequest
-	(*CreateVMResponse)(nil),      // 25: novacron.v1.CreateVMResponse
-	(*GetVMRequest)(nil),          // 26: novacron.v1.GetVMRequest
-	(*GetVMResponse)(nil),         // 27: novacron.v1.GetVMResponse
-	(*ListVMsRequest)(nil),        // 28: novacron.v1.ListVMsRequest
-	(*ListVMsResponse)(nil),       // 29: novacron.v1.ListVMsResponse
-	(*SetVMPowerRequest)(nil),     // 30: novacron.v1.SetVMPowerRequest
-	(*SetVMPowerResponse)(nil),    // 31: novacron.v1.SetVMPowerResponse
-	(*DeleteVMRequest)(nil),       // 32: novacron.v1.DeleteVMRequest
-	(*DeleteVMResponse)(nil),      // 33: novacron.v1.DeleteVMResponse
-	(*WatchVMsRequest)(nil),       // 34: novacron.v1.WatchVMsRequest
-	(*WatchVMsResponse)(nil),      // 35: novacron.v1.WatchVMsResponse
-	(*ConsoleRequest)(nil),        // 36: novacron.v1.ConsoleRequest
-	(*ConsoleResponse)(nil),       // 37: novacron.v1.ConsoleResponse
-	(*RestartVMRequest)(nil),      // 38: novacron.v1.RestartVMRequest
-	(*RestartVMResponse)(nil),     // 39: novacron.v1.RestartVMResponse
-	(*GetGuestRequest)(nil),       // 40: novacron.v1.GetGuestRequest
-	(*GetGuestResponse)(nil),      // 41: novacron.v1.GetGuestResponse
-	(*GuestInterface)(nil),        // 42: novacron.v1.GuestInterface
-	(*ScreenshotRequest)(nil),     // 43: novacron.v1.ScreenshotRequest
-	(*ScreenshotResponse)(nil),    // 44: novacron.v1.ScreenshotResponse
-	(*UpdateVMRequest)(nil),       // 45: novacron.v1.UpdateVMRequest
-	(*UpdateVMResponse)(nil),      // 46: novacron.v1.UpdateVMResponse
-	(*PlanVMRequest)(nil),         // 47: novacron.v1.PlanVMRequest
-	(*PlanVMResponse)(nil),        // 48: novacron.v1.PlanVMResponse
-	(*AdoptVMRequest)(nil),        // 49: novacron.v1.AdoptVMRequest
-	(*AdoptVMResponse)(nil),       // 50: novacron.v1.AdoptVMResponse
-	(*AttachISORequest)(nil),      // 51: novacron.v1.AttachISORequest
-	(*AttachISOResponse)(nil),     // 52: novacron.v1.AttachISOResponse
-	(*EjectISORequest)(nil),       // 53: novacron.v1.EjectISORequest
-	(*EjectISOResponse)(nil),      // 54: novacron.v1.EjectISOResponse
-	nil,                           // 55: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 56: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 57: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 58: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 59: novacron.v1.Placement.AffinityEntry
-	nil,                           // 60: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 61: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 62: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 63: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 64: google.protobuf.Timestamp
+	(*HostCPUs)(nil),              // 20: novacron.v1.HostCPUs
+	(*VMStatus)(nil),              // 21: novacron.v1.VMStatus
+	(*GuestInfo)(nil),             // 22: novacron.v1.GuestInfo
+	(*ImageRef)(nil),              // 23: novacron.v1.ImageRef
+	(*Operation)(nil),             // 24: novacron.v1.Operation
+	(*CreateVMRequest)(nil),       // 25: novacron.v1.CreateVMRequest
+	(*CreateVMResponse)(nil),      // 26: novacron.v1.CreateVMResponse
+	(*GetVMRequest)(nil),          // 27: novacron.v1.GetVMRequest
+	(*GetVMResponse)(nil),         // 28: novacron.v1.GetVMResponse
+	(*ListVMsRequest)(nil),        // 29: novacron.v1.ListVMsRequest
+	(*ListVMsResponse)(nil),       // 30: novacron.v1.ListVMsResponse
+	(*SetVMPowerRequest)(nil),     // 31: novacron.v1.SetVMPowerRequest
+	(*SetVMPowerResponse)(nil),    // 32: novacron.v1.SetVMPowerResponse
+	(*DeleteVMRequest)(nil),       // 33: novacron.v1.DeleteVMRequest
+	(*DeleteVMResponse)(nil),      // 34: novacron.v1.DeleteVMResponse
+	(*WatchVMsRequest)(nil),       // 35: novacron.v1.WatchVMsRequest
+	(*WatchVMsResponse)(nil),      // 36: novacron.v1.WatchVMsResponse
+	(*ConsoleRequest)(nil),        // 37: novacron.v1.ConsoleRequest
+	(*ConsoleResponse)(nil),       // 38: novacron.v1.ConsoleResponse
+	(*RestartVMRequest)(nil),      // 39: novacron.v1.RestartVMRequest
+	(*RestartVMResponse)(nil),     // 40: novacron.v1.RestartVMResponse
+	(*GetGuestRequest)(nil),       // 41: novacron.v1.GetGuestRequest
+	(*GetGuestResponse)(nil),      // 42: novacron.v1.GetGuestResponse
+	(*GuestInterface)(nil),        // 43: novacron.v1.GuestInterface
+	(*ScreenshotRequest)(nil),     // 44: novacron.v1.ScreenshotRequest
+	(*ScreenshotResponse)(nil),    // 45: novacron.v1.ScreenshotResponse
+	(*UpdateVMRequest)(nil),       // 46: novacron.v1.UpdateVMRequest
+	(*UpdateVMResponse)(nil),      // 47: novacron.v1.UpdateVMResponse
+	(*PlanVMRequest)(nil),         // 48: novacron.v1.PlanVMRequest
+	(*PlanVMResponse)(nil),        // 49: novacron.v1.PlanVMResponse
+	(*AdoptVMRequest)(nil),        // 50: novacron.v1.AdoptVMRequest
+	(*AdoptVMResponse)(nil),       // 51: novacron.v1.AdoptVMResponse
+	(*AttachISORequest)(nil),      // 52: novacron.v1.AttachISORequest
+	(*AttachISOResponse)(nil),     // 53: novacron.v1.AttachISOResponse
+	(*EjectISORequest)(nil),       // 54: novacron.v1.EjectISORequest
+	(*EjectISOResponse)(nil),      // 55: novacron.v1.EjectISOResponse
+	nil,                           // 56: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 57: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 58: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 59: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 60: novacron.v1.Placement.AffinityEntry
+	nil,                           // 61: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 62: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 63: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 64: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	55, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	56, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	56, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	57, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4830,78 +4919,80 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	57, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	58, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	59, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	60, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	58, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	59, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	60, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	61, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
-	20, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	64, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	64, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
-	23, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
-	22, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
-	1,  // 30: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	64, // 31: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
-	21, // 32: novacron.v1.VMStatus.guest:type_name -> novacron.v1.GuestInfo
-	42, // 33: novacron.v1.GuestInfo.interfaces:type_name -> novacron.v1.GuestInterface
-	2,  // 34: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	64, // 35: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 36: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
-	19, // 37: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 38: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	61, // 39: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
-	19, // 40: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
-	0,  // 41: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
-	19, // 42: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
-	19, // 43: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 44: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
-	19, // 45: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
-	42, // 46: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	62, // 47: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	63, // 48: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	19, // 49: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
-	3,  // 50: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
-	3,  // 51: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
-	19, // 52: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
-	19, // 53: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 54: novacron.v1.AttachISOResponse.vm:type_name -> novacron.v1.VM
-	19, // 55: novacron.v1.EjectISOResponse.vm:type_name -> novacron.v1.VM
-	24, // 56: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	47, // 57: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
-	26, // 58: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	28, // 59: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	30, // 60: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	49, // 61: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
-	45, // 62: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	38, // 63: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	51, // 64: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
-	53, // 65: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
-	40, // 66: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	43, // 67: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	32, // 68: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	34, // 69: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	36, // 70: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	25, // 71: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	48, // 72: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
-	27, // 73: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	29, // 74: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	31, // 75: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	50, // 76: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
-	46, // 77: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	39, // 78: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	52, // 79: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
-	54, // 80: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
-	41, // 81: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	44, // 82: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	33, // 83: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	35, // 84: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	37, // 85: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	71, // [71:86] is the sub-list for method output_type
-	56, // [56:71] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	21, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
+	65, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	65, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	24, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
+	23, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
+	20, // 30: novacron.v1.VM.host_cpus:type_name -> novacron.v1.HostCPUs
+	65, // 31: novacron.v1.VM.evacuate_time:type_name -> google.protobuf.Timestamp
+	1,  // 32: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
+	65, // 33: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	22, // 34: novacron.v1.VMStatus.guest:type_name -> novacron.v1.GuestInfo
+	43, // 35: novacron.v1.GuestInfo.interfaces:type_name -> novacron.v1.GuestInterface
+	2,  // 36: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
+	65, // 37: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 38: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
+	19, // 39: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 40: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
+	62, // 41: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	19, // 42: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
+	0,  // 43: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
+	19, // 44: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
+	19, // 45: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 46: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
+	19, // 47: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
+	43, // 48: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
+	63, // 49: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	64, // 50: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	19, // 51: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
+	3,  // 52: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
+	3,  // 53: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
+	19, // 54: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
+	19, // 55: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 56: novacron.v1.AttachISOResponse.vm:type_name -> novacron.v1.VM
+	19, // 57: novacron.v1.EjectISOResponse.vm:type_name -> novacron.v1.VM
+	25, // 58: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	48, // 59: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	27, // 60: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	29, // 61: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	31, // 62: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	50, // 63: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
+	46, // 64: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	39, // 65: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	52, // 66: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
+	54, // 67: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
+	41, // 68: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	44, // 69: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	33, // 70: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	35, // 71: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	37, // 72: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	26, // 73: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	49, // 74: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	28, // 75: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	30, // 76: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	32, // 77: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	51, // 78: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
+	47, // 79: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	40, // 80: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	53, // 81: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
+	55, // 82: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
+	42, // 83: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	45, // 84: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	34, // 85: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	36, // 86: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	38, // 87: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	73, // [73:88] is the sub-list for method output_type
+	58, // [58:73] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4924,7 +5015,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   61,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

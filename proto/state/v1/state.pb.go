@@ -57,6 +57,8 @@ type Command struct {
 	//	*Command_AdoptVm
 	//	*Command_InitCluster
 	//	*Command_ChangeVmMedia
+	//	*Command_SetHostDraining
+	//	*Command_EvacuateVms
 	//	*Command_PutNetwork
 	//	*Command_DeleteNetwork
 	//	*Command_PutSecurityGroup
@@ -326,6 +328,24 @@ func (x *Command) GetChangeVmMedia() *ChangeVMMedia {
 	return nil
 }
 
+func (x *Command) GetSetHostDraining() *SetHostDraining {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetHostDraining); ok {
+			return x.SetHostDraining
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetEvacuateVms() *EvacuateVMs {
+	if x != nil {
+		if x, ok := x.Op.(*Command_EvacuateVms); ok {
+			return x.EvacuateVms
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutNetwork() *PutNetwork {
 	if x != nil {
 		if x, ok := x.Op.(*Command_PutNetwork); ok {
@@ -490,6 +510,14 @@ type Command_ChangeVmMedia struct {
 	ChangeVmMedia *ChangeVMMedia `protobuf:"bytes,61,opt,name=change_vm_media,json=changeVmMedia,proto3,oneof"`
 }
 
+type Command_SetHostDraining struct {
+	SetHostDraining *SetHostDraining `protobuf:"bytes,70,opt,name=set_host_draining,json=setHostDraining,proto3,oneof"`
+}
+
+type Command_EvacuateVms struct {
+	EvacuateVms *EvacuateVMs `protobuf:"bytes,71,opt,name=evacuate_vms,json=evacuateVms,proto3,oneof"`
+}
+
 type Command_PutNetwork struct {
 	PutNetwork *PutNetwork `protobuf:"bytes,80,opt,name=put_network,json=putNetwork,proto3,oneof"`
 }
@@ -565,6 +593,10 @@ func (*Command_AdoptVm) isCommand_Op() {}
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_ChangeVmMedia) isCommand_Op() {}
+
+func (*Command_SetHostDraining) isCommand_Op() {}
+
+func (*Command_EvacuateVms) isCommand_Op() {}
 
 func (*Command_PutNetwork) isCommand_Op() {}
 
@@ -1511,12 +1543,14 @@ func (x *SetVMPower) GetForce() bool {
 
 // AdoptVM records a machine that is on a host already.
 type AdoptVM struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Spec          *v1.VMSpec             `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
-	HostId        string                 `protobuf:"bytes,3,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
-	OperationId   string                 `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
-	Power         v1.PowerState          `protobuf:"varint,5,opt,name=power,proto3,enum=novacron.v1.PowerState" json:"power,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Spec        *v1.VMSpec             `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	HostId      string                 `protobuf:"bytes,3,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	OperationId string                 `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	Power       v1.PowerState          `protobuf:"varint,5,opt,name=power,proto3,enum=novacron.v1.PowerState" json:"power,omitempty"`
+	// Addresses of its network cards.
+	Macs          []string `protobuf:"bytes,70,rep,name=macs,proto3" json:"macs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1584,6 +1618,13 @@ func (x *AdoptVM) GetPower() v1.PowerState {
 		return x.Power
 	}
 	return v1.PowerState(0)
+}
+
+func (x *AdoptVM) GetMacs() []string {
+	if x != nil {
+		return x.Macs
+	}
+	return nil
 }
 
 type UpdateVM struct {
@@ -1946,7 +1987,9 @@ type Binding struct {
 	VmId   string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
 	HostId string                 `protobuf:"bytes,2,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
 	// Revision of the machine that the plan was made from.
-	VmRevision    uint64 `protobuf:"varint,3,opt,name=vm_revision,json=vmRevision,proto3" json:"vm_revision,omitempty"`
+	VmRevision uint64 `protobuf:"varint,3,opt,name=vm_revision,json=vmRevision,proto3" json:"vm_revision,omitempty"`
+	// The CPUs of the host that the plan ties the machine to; absent means none.
+	HostCpus      *v1.HostCPUs `protobuf:"bytes,70,opt,name=host_cpus,json=hostCpus,proto3" json:"host_cpus,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2002,6 +2045,172 @@ func (x *Binding) GetVmRevision() uint64 {
 	return 0
 }
 
+func (x *Binding) GetHostCpus() *v1.HostCPUs {
+	if x != nil {
+		return x.HostCpus
+	}
+	return nil
+}
+
+// SetHostDraining begins or ends the emptying of a host.
+type SetHostDraining struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HostId        string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	Draining      bool                   `protobuf:"varint,2,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHostDraining) Reset() {
+	*x = SetHostDraining{}
+	mi := &file_state_v1_state_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHostDraining) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHostDraining) ProtoMessage() {}
+
+func (x *SetHostDraining) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHostDraining.ProtoReflect.Descriptor instead.
+func (*SetHostDraining) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SetHostDraining) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *SetHostDraining) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+// EvacuateVMs is a plan for machines of a draining host: each step is checked again when it is applied.
+type EvacuateVMs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Evacuations   []*Evacuation          `protobuf:"bytes,1,rep,name=evacuations,proto3" json:"evacuations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvacuateVMs) Reset() {
+	*x = EvacuateVMs{}
+	mi := &file_state_v1_state_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvacuateVMs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvacuateVMs) ProtoMessage() {}
+
+func (x *EvacuateVMs) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvacuateVMs.ProtoReflect.Descriptor instead.
+func (*EvacuateVMs) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *EvacuateVMs) GetEvacuations() []*Evacuation {
+	if x != nil {
+		return x.Evacuations
+	}
+	return nil
+}
+
+type Evacuation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	// Revision of the machine that the plan was made from.
+	VmRevision    uint64 `protobuf:"varint,2,opt,name=vm_revision,json=vmRevision,proto3" json:"vm_revision,omitempty"`
+	OperationId   string `protobuf:"bytes,3,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Evacuation) Reset() {
+	*x = Evacuation{}
+	mi := &file_state_v1_state_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Evacuation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Evacuation) ProtoMessage() {}
+
+func (x *Evacuation) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Evacuation.ProtoReflect.Descriptor instead.
+func (*Evacuation) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Evacuation) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+func (x *Evacuation) GetVmRevision() uint64 {
+	if x != nil {
+		return x.VmRevision
+	}
+	return 0
+}
+
+func (x *Evacuation) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
 // RefuseVM records why a machine fits nowhere.
 type RefuseVM struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2014,7 +2223,7 @@ type RefuseVM struct {
 
 func (x *RefuseVM) Reset() {
 	*x = RefuseVM{}
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2235,7 @@ func (x *RefuseVM) String() string {
 func (*RefuseVM) ProtoMessage() {}
 
 func (x *RefuseVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2248,7 @@ func (x *RefuseVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefuseVM.ProtoReflect.Descriptor instead.
 func (*RefuseVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RefuseVM) GetVmId() string {
@@ -2075,7 +2284,7 @@ type ObserveVMs struct {
 
 func (x *ObserveVMs) Reset() {
 	*x = ObserveVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2296,7 @@ func (x *ObserveVMs) String() string {
 func (*ObserveVMs) ProtoMessage() {}
 
 func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2309,7 @@ func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVMs.ProtoReflect.Descriptor instead.
 func (*ObserveVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ObserveVMs) GetHostId() string {
@@ -2141,7 +2350,7 @@ type HypervisorEvent struct {
 
 func (x *HypervisorEvent) Reset() {
 	*x = HypervisorEvent{}
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2362,7 @@ func (x *HypervisorEvent) String() string {
 func (*HypervisorEvent) ProtoMessage() {}
 
 func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2166,7 +2375,7 @@ func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
 func (*HypervisorEvent) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HypervisorEvent) GetVmId() string {
@@ -2220,7 +2429,7 @@ type VMObservation struct {
 
 func (x *VMObservation) Reset() {
 	*x = VMObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2441,7 @@ func (x *VMObservation) String() string {
 func (*VMObservation) ProtoMessage() {}
 
 func (x *VMObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2454,7 @@ func (x *VMObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMObservation.ProtoReflect.Descriptor instead.
 func (*VMObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *VMObservation) GetVmId() string {
@@ -2330,7 +2539,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2551,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2564,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -2592,7 +2801,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2604,7 +2813,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2617,7 +2826,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SnapshotHeader) GetVersion() uint32 {
@@ -2657,7 +2866,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2669,7 +2878,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2682,7 +2891,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SnapshotEnd) GetRecords() uint64 {
@@ -2702,13 +2911,14 @@ type HostRecord struct {
 	// The last hypervisor event taken: which life of the agent, and its number there.
 	EventBootId   string `protobuf:"bytes,6,opt,name=event_boot_id,json=eventBootId,proto3" json:"event_boot_id,omitempty"`
 	EventSequence uint64 `protobuf:"varint,7,opt,name=event_sequence,json=eventSequence,proto3" json:"event_sequence,omitempty"`
+	Draining      bool   `protobuf:"varint,70,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HostRecord) Reset() {
 	*x = HostRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2930,7 @@ func (x *HostRecord) String() string {
 func (*HostRecord) ProtoMessage() {}
 
 func (x *HostRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2733,7 +2943,7 @@ func (x *HostRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRecord.ProtoReflect.Descriptor instead.
 func (*HostRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostRecord) GetId() string {
@@ -2785,6 +2995,13 @@ func (x *HostRecord) GetEventSequence() uint64 {
 	return 0
 }
 
+func (x *HostRecord) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
 // RevokedNode is a node whose certificates are refused.
 type RevokedNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2796,7 +3013,7 @@ type RevokedNode struct {
 
 func (x *RevokedNode) Reset() {
 	*x = RevokedNode{}
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +3025,7 @@ func (x *RevokedNode) String() string {
 func (*RevokedNode) ProtoMessage() {}
 
 func (x *RevokedNode) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +3038,7 @@ func (x *RevokedNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedNode.ProtoReflect.Descriptor instead.
 func (*RevokedNode) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RevokedNode) GetId() string {
@@ -2850,7 +3067,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2862,7 +3079,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2875,7 +3092,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -2909,7 +3126,7 @@ type CreateVolume struct {
 
 func (x *CreateVolume) Reset() {
 	*x = CreateVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2921,7 +3138,7 @@ func (x *CreateVolume) String() string {
 func (*CreateVolume) ProtoMessage() {}
 
 func (x *CreateVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2934,7 +3151,7 @@ func (x *CreateVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolume.ProtoReflect.Descriptor instead.
 func (*CreateVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CreateVolume) GetVolume() *v1.Volume {
@@ -2954,7 +3171,7 @@ type ResizeVolume struct {
 
 func (x *ResizeVolume) Reset() {
 	*x = ResizeVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +3183,7 @@ func (x *ResizeVolume) String() string {
 func (*ResizeVolume) ProtoMessage() {}
 
 func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +3196,7 @@ func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeVolume.ProtoReflect.Descriptor instead.
 func (*ResizeVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ResizeVolume) GetId() string {
@@ -3005,7 +3222,7 @@ type DeleteVolume struct {
 
 func (x *DeleteVolume) Reset() {
 	*x = DeleteVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +3234,7 @@ func (x *DeleteVolume) String() string {
 func (*DeleteVolume) ProtoMessage() {}
 
 func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,7 +3247,7 @@ func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolume.ProtoReflect.Descriptor instead.
 func (*DeleteVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeleteVolume) GetId() string {
@@ -3050,7 +3267,7 @@ type ObserveVolumes struct {
 
 func (x *ObserveVolumes) Reset() {
 	*x = ObserveVolumes{}
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3062,7 +3279,7 @@ func (x *ObserveVolumes) String() string {
 func (*ObserveVolumes) ProtoMessage() {}
 
 func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3075,7 +3292,7 @@ func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVolumes.ProtoReflect.Descriptor instead.
 func (*ObserveVolumes) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ObserveVolumes) GetHostId() string {
@@ -3103,7 +3320,7 @@ type VolumeObservation struct {
 
 func (x *VolumeObservation) Reset() {
 	*x = VolumeObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[38]
+	mi := &file_state_v1_state_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3332,7 @@ func (x *VolumeObservation) String() string {
 func (*VolumeObservation) ProtoMessage() {}
 
 func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[38]
+	mi := &file_state_v1_state_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3345,7 @@ func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeObservation.ProtoReflect.Descriptor instead.
 func (*VolumeObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{38}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *VolumeObservation) GetVolumeId() string {
@@ -3156,7 +3373,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xf6\x0e\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xfb\x0f\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -3187,7 +3404,9 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12.\n" +
 	"\badopt_vm\x18: \x01(\v2\x11.state.v1.AdoptVMH\x00R\aadoptVm\x12:\n" +
 	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x12A\n" +
-	"\x0fchange_vm_media\x18= \x01(\v2\x17.state.v1.ChangeVMMediaH\x00R\rchangeVmMedia\x127\n" +
+	"\x0fchange_vm_media\x18= \x01(\v2\x17.state.v1.ChangeVMMediaH\x00R\rchangeVmMedia\x12G\n" +
+	"\x11set_host_draining\x18F \x01(\v2\x19.state.v1.SetHostDrainingH\x00R\x0fsetHostDraining\x12:\n" +
+	"\fevacuate_vms\x18G \x01(\v2\x15.state.v1.EvacuateVMsH\x00R\vevacuateVms\x127\n" +
 	"\vput_network\x18P \x01(\v2\x14.state.v1.PutNetworkH\x00R\n" +
 	"putNetwork\x12@\n" +
 	"\x0edelete_network\x18Q \x01(\v2\x17.state.v1.DeleteNetworkH\x00R\rdeleteNetwork\x12J\n" +
@@ -3262,13 +3481,14 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x05power\x18\x02 \x01(\x0e2\x17.novacron.v1.PowerStateR\x05power\x12!\n" +
 	"\foperation_id\x18\x03 \x01(\tR\voperationId\x12\x14\n" +
-	"\x05force\x18\x04 \x01(\bR\x05force\"\xad\x01\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"\xc1\x01\n" +
 	"\aAdoptVM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x04spec\x18\x02 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x17\n" +
 	"\ahost_id\x18\x03 \x01(\tR\x06hostId\x12!\n" +
 	"\foperation_id\x18\x04 \x01(\tR\voperationId\x12-\n" +
-	"\x05power\x18\x05 \x01(\x0e2\x17.novacron.v1.PowerStateR\x05power\"\xb9\x03\n" +
+	"\x05power\x18\x05 \x01(\x0e2\x17.novacron.v1.PowerStateR\x05power\x12\x12\n" +
+	"\x04macs\x18F \x03(\tR\x04macs\"\xb9\x03\n" +
 	"\bUpdateVM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x12\n" +
@@ -3303,12 +3523,24 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x14\n" +
 	"\x05force\x18\x03 \x01(\bR\x05force\"8\n" +
 	"\aBindVMs\x12-\n" +
-	"\bbindings\x18\x01 \x03(\v2\x11.state.v1.BindingR\bbindings\"X\n" +
+	"\bbindings\x18\x01 \x03(\v2\x11.state.v1.BindingR\bbindings\"\x8c\x01\n" +
 	"\aBinding\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x17\n" +
 	"\ahost_id\x18\x02 \x01(\tR\x06hostId\x12\x1f\n" +
 	"\vvm_revision\x18\x03 \x01(\x04R\n" +
-	"vmRevision\"Z\n" +
+	"vmRevision\x122\n" +
+	"\thost_cpus\x18F \x01(\v2\x15.novacron.v1.HostCPUsR\bhostCpus\"F\n" +
+	"\x0fSetHostDraining\x12\x17\n" +
+	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12\x1a\n" +
+	"\bdraining\x18\x02 \x01(\bR\bdraining\"E\n" +
+	"\vEvacuateVMs\x126\n" +
+	"\vevacuations\x18\x01 \x03(\v2\x14.state.v1.EvacuationR\vevacuations\"e\n" +
+	"\n" +
+	"Evacuation\x12\x13\n" +
+	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x1f\n" +
+	"\vvm_revision\x18\x02 \x01(\x04R\n" +
+	"vmRevision\x12!\n" +
+	"\foperation_id\x18\x03 \x01(\tR\voperationId\"Z\n" +
 	"\bRefuseVM\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x1f\n" +
 	"\vvm_revision\x18\x02 \x01(\x04R\n" +
@@ -3358,7 +3590,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"cluster_id\x18\x03 \x01(\tR\tclusterId\x12!\n" +
 	"\fevents_floor\x18\x04 \x01(\x04R\veventsFloor\"'\n" +
 	"\vSnapshotEnd\x12\x18\n" +
-	"\arecords\x18\x01 \x01(\x04R\arecords\"\xa2\x02\n" +
+	"\arecords\x18\x01 \x01(\x04R\arecords\"\xbe\x02\n" +
 	"\n" +
 	"HostRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
@@ -3367,7 +3599,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x10last_change_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0elastChangeTime\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x04R\brevision\x12\"\n" +
 	"\revent_boot_id\x18\x06 \x01(\tR\veventBootId\x12%\n" +
-	"\x0eevent_sequence\x18\a \x01(\x04R\reventSequence\"M\n" +
+	"\x0eevent_sequence\x18\a \x01(\x04R\reventSequence\x12\x1a\n" +
+	"\bdraining\x18F \x01(\bR\bdraining\"M\n" +
 	"\vRevokedNode\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"s\n" +
@@ -3404,7 +3637,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -3430,47 +3663,51 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*DeleteVM)(nil),              // 21: state.v1.DeleteVM
 	(*BindVMs)(nil),               // 22: state.v1.BindVMs
 	(*Binding)(nil),               // 23: state.v1.Binding
-	(*RefuseVM)(nil),              // 24: state.v1.RefuseVM
-	(*ObserveVMs)(nil),            // 25: state.v1.ObserveVMs
-	(*HypervisorEvent)(nil),       // 26: state.v1.HypervisorEvent
-	(*VMObservation)(nil),         // 27: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 28: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 29: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 30: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 31: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 32: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 33: state.v1.RequestRecord
-	(*CreateVolume)(nil),          // 34: state.v1.CreateVolume
-	(*ResizeVolume)(nil),          // 35: state.v1.ResizeVolume
-	(*DeleteVolume)(nil),          // 36: state.v1.DeleteVolume
-	(*ObserveVolumes)(nil),        // 37: state.v1.ObserveVolumes
-	(*VolumeObservation)(nil),     // 38: state.v1.VolumeObservation
-	nil,                           // 39: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 40: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
-	(*PutNetwork)(nil),            // 42: state.v1.PutNetwork
-	(*DeleteNetwork)(nil),         // 43: state.v1.DeleteNetwork
-	(*PutSecurityGroup)(nil),      // 44: state.v1.PutSecurityGroup
-	(*DeleteSecurityGroup)(nil),   // 45: state.v1.DeleteSecurityGroup
-	(*v1.Member)(nil),             // 46: novacron.v1.Member
-	(v1.Role)(0),                  // 47: novacron.v1.Role
-	(*v1.Image)(nil),              // 48: novacron.v1.Image
-	(v1.HostState)(0),             // 49: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 50: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 51: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 52: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 53: novacron.v1.ImageRef
-	(v1.VMPhase)(0),               // 54: novacron.v1.VMPhase
-	(*v1.GuestInfo)(nil),          // 55: novacron.v1.GuestInfo
-	(*v1.VM)(nil),                 // 56: novacron.v1.VM
-	(*v1.Event)(nil),              // 57: novacron.v1.Event
-	(*v1.Network)(nil),            // 58: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),      // 59: novacron.v1.SecurityGroup
-	(*v1.Volume)(nil),             // 60: novacron.v1.Volume
-	(*v1.VolumeStatus)(nil),       // 61: novacron.v1.VolumeStatus
+	(*SetHostDraining)(nil),       // 24: state.v1.SetHostDraining
+	(*EvacuateVMs)(nil),           // 25: state.v1.EvacuateVMs
+	(*Evacuation)(nil),            // 26: state.v1.Evacuation
+	(*RefuseVM)(nil),              // 27: state.v1.RefuseVM
+	(*ObserveVMs)(nil),            // 28: state.v1.ObserveVMs
+	(*HypervisorEvent)(nil),       // 29: state.v1.HypervisorEvent
+	(*VMObservation)(nil),         // 30: state.v1.VMObservation
+	(*SnapshotRecord)(nil),        // 31: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),        // 32: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),           // 33: state.v1.SnapshotEnd
+	(*HostRecord)(nil),            // 34: state.v1.HostRecord
+	(*RevokedNode)(nil),           // 35: state.v1.RevokedNode
+	(*RequestRecord)(nil),         // 36: state.v1.RequestRecord
+	(*CreateVolume)(nil),          // 37: state.v1.CreateVolume
+	(*ResizeVolume)(nil),          // 38: state.v1.ResizeVolume
+	(*DeleteVolume)(nil),          // 39: state.v1.DeleteVolume
+	(*ObserveVolumes)(nil),        // 40: state.v1.ObserveVolumes
+	(*VolumeObservation)(nil),     // 41: state.v1.VolumeObservation
+	nil,                           // 42: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 43: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*PutNetwork)(nil),            // 45: state.v1.PutNetwork
+	(*DeleteNetwork)(nil),         // 46: state.v1.DeleteNetwork
+	(*PutSecurityGroup)(nil),      // 47: state.v1.PutSecurityGroup
+	(*DeleteSecurityGroup)(nil),   // 48: state.v1.DeleteSecurityGroup
+	(*v1.Member)(nil),             // 49: novacron.v1.Member
+	(v1.Role)(0),                  // 50: novacron.v1.Role
+	(*v1.Image)(nil),              // 51: novacron.v1.Image
+	(v1.HostState)(0),             // 52: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 53: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 54: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 55: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 56: novacron.v1.ImageRef
+	(*v1.HostCPUs)(nil),           // 57: novacron.v1.HostCPUs
+	(v1.VMPhase)(0),               // 58: novacron.v1.VMPhase
+	(*v1.GuestInfo)(nil),          // 59: novacron.v1.GuestInfo
+	(*v1.VM)(nil),                 // 60: novacron.v1.VM
+	(*v1.Event)(nil),              // 61: novacron.v1.Event
+	(*v1.Network)(nil),            // 62: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),      // 63: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),             // 64: novacron.v1.Volume
+	(*v1.VolumeStatus)(nil),       // 65: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	41, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	44, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -3486,73 +3723,77 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	16, // 13: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
 	21, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
 	22, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
-	24, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
-	25, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
+	27, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
+	28, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
 	20, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
 	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
 	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
 	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
 	19, // 22: state.v1.Command.change_vm_media:type_name -> state.v1.ChangeVMMedia
-	42, // 23: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
-	43, // 24: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
-	44, // 25: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
-	45, // 26: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
-	34, // 27: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
-	35, // 28: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
-	36, // 29: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
-	37, // 30: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
-	46, // 31: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	46, // 32: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	47, // 33: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	41, // 34: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 35: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	46, // 36: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	48, // 37: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	49, // 38: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	50, // 39: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	51, // 40: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	52, // 41: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	53, // 42: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	52, // 43: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	51, // 44: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	52, // 45: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	39, // 46: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	40, // 47: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	51, // 48: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
-	53, // 49: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
-	23, // 50: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	27, // 51: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	26, // 52: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	41, // 53: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	54, // 54: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	55, // 55: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
-	29, // 56: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	46, // 57: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 58: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	48, // 59: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	31, // 60: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	56, // 61: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	32, // 62: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	33, // 63: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	30, // 64: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	57, // 65: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 66: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	58, // 67: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	59, // 68: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	60, // 69: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
-	49, // 70: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	50, // 71: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	41, // 72: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	41, // 73: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	41, // 74: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	60, // 75: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
-	38, // 76: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
-	61, // 77: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
-	78, // [78:78] is the sub-list for method output_type
-	78, // [78:78] is the sub-list for method input_type
-	78, // [78:78] is the sub-list for extension type_name
-	78, // [78:78] is the sub-list for extension extendee
-	0,  // [0:78] is the sub-list for field type_name
+	24, // 23: state.v1.Command.set_host_draining:type_name -> state.v1.SetHostDraining
+	25, // 24: state.v1.Command.evacuate_vms:type_name -> state.v1.EvacuateVMs
+	45, // 25: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
+	46, // 26: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
+	47, // 27: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
+	48, // 28: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
+	37, // 29: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
+	38, // 30: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
+	39, // 31: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
+	40, // 32: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
+	49, // 33: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	49, // 34: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	50, // 35: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	44, // 36: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 37: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	49, // 38: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	51, // 39: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	52, // 40: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	53, // 41: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	54, // 42: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	55, // 43: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	56, // 44: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	55, // 45: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	54, // 46: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	55, // 47: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	42, // 48: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	43, // 49: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	54, // 50: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
+	56, // 51: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
+	23, // 52: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	57, // 53: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
+	26, // 54: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
+	30, // 55: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	29, // 56: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	44, // 57: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	58, // 58: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	59, // 59: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	32, // 60: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	49, // 61: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 62: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	51, // 63: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	34, // 64: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	60, // 65: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	35, // 66: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	36, // 67: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	33, // 68: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	61, // 69: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 70: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	62, // 71: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	63, // 72: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	64, // 73: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	52, // 74: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	53, // 75: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	44, // 76: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	44, // 77: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	44, // 78: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	64, // 79: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	41, // 80: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	65, // 81: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	82, // [82:82] is the sub-list for method output_type
+	82, // [82:82] is the sub-list for method input_type
+	82, // [82:82] is the sub-list for extension type_name
+	82, // [82:82] is the sub-list for extension extendee
+	0,  // [0:82] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -3584,6 +3825,8 @@ func file_state_v1_state_proto_init() {
 		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
 		(*Command_ChangeVmMedia)(nil),
+		(*Command_SetHostDraining)(nil),
+		(*Command_EvacuateVms)(nil),
 		(*Command_PutNetwork)(nil),
 		(*Command_DeleteNetwork)(nil),
 		(*Command_PutSecurityGroup)(nil),
@@ -3593,7 +3836,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_DeleteVolume)(nil),
 		(*Command_ObserveVolumes)(nil),
 	}
-	file_state_v1_state_proto_msgTypes[28].OneofWrappers = []any{
+	file_state_v1_state_proto_msgTypes[31].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Member)(nil),
 		(*SnapshotRecord_Token)(nil),
@@ -3615,7 +3858,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

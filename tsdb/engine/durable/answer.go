@@ -13,8 +13,8 @@ import (
 
 // origin is a place that has samples of a series. Reading them is put off until somebody walks over them.
 type origin interface {
-	// sources adds what the origin has of the series with a number, between two times, both inclusive.
-	sources(dst []merge.Source, number uint64, minT, maxT int64) ([]merge.Source, error)
+	// sources adds what the origin has of the series with a number, between two times, both inclusive, to the parts.
+	sources(dst *parts, number uint64, minT, maxT int64) error
 }
 
 // stream yields the series of one origin.
@@ -136,30 +136,46 @@ func (f *found) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
 		it = &walk{}
 		it.OnDamage(f.answer.damaged)
 	}
-	sources, err := f.sources(it.sources[:0])
-	if err != nil {
-		return chunkenc.NewNopIterator()
+	if err := f.collect(&it.parts); err != nil {
+		return failedIterator(err)
 	}
-	it.sources = sources
-	it.Reset(f.answer.minT, f.answer.maxT, sources...)
+	it.Reset(f.answer.minT, f.answer.maxT, it.parts.sources...)
 	return it
 }
 
-func (f *found) sources(dst []merge.Source) (sources []merge.Source, err error) {
-	sources, err = f.first.origin.sources(dst, f.first.number, f.answer.minT, f.answer.maxT)
+// collect gathers what all origins have of the series.
+func (f *found) collect(dst *parts) error {
+	dst.reset()
+	err := f.first.origin.sources(dst, f.first.number, f.answer.minT, f.answer.maxT)
 	for _, p := range f.others {
 		if err != nil {
 			break
 		}
-		sources, err = p.origin.sources(sources, p.number, f.answer.minT, f.answer.maxT)
+		err = p.origin.sources(dst, p.number, f.answer.minT, f.answer.maxT)
 	}
-	return sources, err
+	return err
 }
 
-// walk is an iterator with the memory that its sources lie in.
+// walk is an iterator with the memory that its parts lie in.
 type walk struct {
 	merge.Iterator
+	parts parts
+}
+
+// parts are the sources of one series, in memory that is used again for the next.
+type parts struct {
 	sources []merge.Source
+	chunks  []merge.Chunk
+	bytes   []byte
+}
+
+func (p *parts) reset() { p.sources, p.chunks, p.bytes = p.sources[:0], p.chunks[:0], p.bytes[:0] }
+
+// addChunks makes a source of the chunks that were appended behind the first n.
+func (p *parts) addChunks(n int, rank uint64, deleted []merge.Interval) {
+	if len(p.chunks) > n {
+		p.sources = append(p.sources, merge.Source{Chunks: p.chunks[n:len(p.chunks):len(p.chunks)], Rank: rank, Deleted: deleted})
+	}
 }
 
 // standing is a stream and the labels at which it stands.
@@ -229,7 +245,8 @@ func (st *headStream) reaches(ref uint64) bool {
 func (st *headStream) series() (labels.Labels, uint64) { return st.lset, st.ref }
 func (st *headStream) err() error                      { return nil }
 
-func (st *headStream) sources(dst []merge.Source, number uint64, minT, maxT int64) ([]merge.Source, error) {
+func (st *headStream) sources(dst *parts, number uint64, minT, maxT int64) error {
 	id, generation := splitRef(number)
-	return st.store.head.sources(dst, id, generation, st.spans, max(minT, st.minT), maxT), nil
+	st.store.head.sources(dst, id, generation, st.spans, max(minT, st.minT), maxT)
+	return nil
 }

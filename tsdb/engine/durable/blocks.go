@@ -210,9 +210,10 @@ func (set *blockSet) bounds() (minT, maxT int64) {
 
 // blockStream yields the series of a block.
 type blockStream struct {
-	block *block.Block
-	set   *block.Set
-	skip  merge.Skip
+	block    *block.Block
+	sequence uint64
+	set      *block.Set
+	skip     merge.Skip
 }
 
 func newBlockStream(ctx context.Context, b *block.Block, sel engine.Selection, skip merge.Skip) (*blockStream, error) {
@@ -221,7 +222,8 @@ func newBlockStream(ctx context.Context, b *block.Block, sel engine.Selection, s
 		return nil, fmt.Errorf("block %s: %w", b.Meta().ID, err)
 	}
 	set.OnDamage(skip)
-	return &blockStream{b, set, skip}, nil
+	m := b.Meta()
+	return &blockStream{b, m.Sequence, set, skip}, nil
 }
 
 func (st *blockStream) next() bool { return st.set.Next() }
@@ -230,13 +232,14 @@ func (st *blockStream) series() (labels.Labels, uint64) {
 }
 func (st *blockStream) err() error { return st.set.Err() }
 
-func (st *blockStream) sources(dst []merge.Source, number uint64, minT, maxT int64) ([]merge.Source, error) {
-	series := uint32(number)
-	chunks, err := st.block.AppendChunks(nil, series, merge.Interval{Min: minT, Max: maxT}, st.skip)
+func (st *blockStream) sources(dst *parts, number uint64, minT, maxT int64) (err error) {
+	series, n := uint32(number), len(dst.chunks)
+	dst.chunks, err = st.block.AppendChunks(dst.chunks, series, merge.Interval{Min: minT, Max: maxT}, st.skip)
 	if err != nil {
 		if err = st.skip(err); err != nil {
-			return dst, err
+			return err
 		}
 	}
-	return append(dst, merge.Source{Chunks: chunks, Rank: st.block.Meta().Sequence, Deleted: st.block.Deleted(nil, series)}), nil
+	dst.addChunks(n, st.sequence, st.block.Deleted(nil, series))
+	return nil
 }

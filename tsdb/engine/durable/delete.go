@@ -81,7 +81,7 @@ func appendDeletion(dst []byte, ids []uint32, minT, maxT int64) []byte {
 
 // delete takes the samples in the bounds, both inclusive, out of series. The caller holds life for writing.
 func (h *head) delete(ids *roaring.Bitmap, minT, maxT int64) error {
-	spans := h.acquire(math.MinInt64)
+	spans := h.acquire(math.MinInt64, math.MaxInt64)
 	defer spans.release()
 	h.histograms.drop(ids.Contains, minT, maxT)
 	for it := ids.Iterator(); it.HasNext(); {
@@ -130,19 +130,21 @@ func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) 
 func (h *head) points(s *series, id uint32, spans held) (points []point, err error) {
 	var ts []int64
 	var vs []float64
-	for _, c := range h.chunks(s, spans, math.MinInt64, math.MaxInt64) {
+	var all parts
+	h.chunks(&all, s, spans, math.MinInt64, math.MaxInt64)
+	for _, c := range all.chunks {
 		if ts, vs, err = chunk.DecodeXOR(ts, vs, c.Values); err != nil {
 			return nil, err
 		}
 	}
 	lateT, lateV := h.lates.between(id, math.MinInt64, math.MaxInt64)
 	ts, vs = append(ts, lateT...), append(vs, lateV...)
-	all := lateSeries{points: make([]point, len(ts))}
+	joined := lateSeries{points: make([]point, len(ts))}
 	for i := range ts {
-		all.points[i] = point{ts[i], vs[i]}
+		joined.points[i] = point{ts[i], vs[i]}
 	}
-	all.sort()
-	return all.points, nil
+	joined.sort()
+	return joined.points, nil
 }
 
 // unmark takes the marks off a series of what is gone. The page is locked.

@@ -206,11 +206,15 @@ func (h *head) locked(ref engine.Ref) (*page, uint32, bool) {
 	return p, id, true
 }
 
-// acquire takes hold of all spans that end after a time: what lies in them stays readable until release.
-func (h *head) acquire(minT int64) held {
+// acquire takes hold of all spans that end after a time: what lies in them stays readable until release. There are
+// none where all begin after maxT.
+func (h *head) acquire(minT, maxT int64) held {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	var spans held
+	if len(h.spans) > 0 && h.spans[0].start > maxT {
+		return nil
+	}
 	for _, sp := range h.spans {
 		if sp.end > minT {
 			sp.acquire()

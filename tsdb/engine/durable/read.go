@@ -31,47 +31,47 @@ func (h *head) reach(s *series, minT, maxT int64) bool {
 
 // sources adds the samples of a series in the bounds. What lies in spans is read as long as they are held; the growing
 // chunk is copied. Nothing is added when another series has the id by now.
-func (h *head) sources(sources []merge.Source, id, generation uint32, spans held, minT, maxT int64) []merge.Source {
+func (h *head) sources(dst *parts, id, generation uint32, spans held, minT, maxT int64) {
 	p := h.pages.get(id)
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.generation[id%pageSize] != generation {
-		return sources
+		return
 	}
 	s := &p.series[id%pageSize]
-	if chunks := h.chunks(s, spans, minT, maxT); len(chunks) > 0 {
-		sources = append(sources, merge.Source{Chunks: chunks, Rank: rankHead})
-	}
+	n := len(dst.chunks)
+	h.chunks(dst, s, spans, minT, maxT)
+	dst.addChunks(n, rankHead, nil)
 	if s.has(late) {
 		ts, vs := h.lates.between(id, minT, maxT)
 		if c, ok := merge.NewRaw(&merge.Columns{Type: chunkenc.ValFloat, Times: ts, Values: vs}); ok {
-			sources = append(sources, merge.Source{Chunks: []merge.Chunk{c}, Rank: rankLate})
+			dst.sources = append(dst.sources, merge.Source{Chunks: []merge.Chunk{c}, Rank: rankLate})
 		}
 	}
 	if s.has(histograms) {
 		if chunks := histogramChunks(h.histograms.between(id, minT, maxT)); len(chunks) > 0 {
-			sources = append(sources, merge.Source{Chunks: chunks, Rank: rankHistograms})
+			dst.sources = append(dst.sources, merge.Source{Chunks: chunks, Rank: rankHistograms})
 		}
 	}
-	return sources
 }
 
-// chunks are the chunks of a series's floats that reach into the bounds, in order of time.
-func (h *head) chunks(s *series, spans held, minT, maxT int64) []merge.Chunk {
-	var chunks []merge.Chunk
+// chunks adds the chunks of a series's floats that reach into the bounds, in order of time.
+func (h *head) chunks(dst *parts, s *series, spans held, minT, maxT int64) {
+	n := len(dst.chunks)
 	if s.open.Len() > 0 {
 		first := h.first(s)
 		if last, _ := s.open.Last(); last >= minT && first <= maxT {
-			chunks = append(chunks, xorChunk(first, last, h.growing(s, nil)))
+			from := len(dst.bytes)
+			dst.bytes = h.growing(s, dst.bytes)
+			dst.chunks = append(dst.chunks, xorChunk(first, last, dst.bytes[from:]))
 		}
 	}
 	for e, ok := spans.get(s.done); ok && e.max >= minT; e, ok = spans.get(e.before) {
 		if e.min <= maxT {
-			chunks = append(chunks, xorChunk(e.min, e.max, e.data))
+			dst.chunks = append(dst.chunks, xorChunk(e.min, e.max, e.data))
 		}
 	}
-	slices.Reverse(chunks)
-	return chunks
+	slices.Reverse(dst.chunks[n:])
 }
 
 func xorChunk(minT, maxT int64, data []byte) merge.Chunk {

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/novacron/novacron/tsdb/block"
 	"github.com/novacron/novacron/tsdb/chunk"
@@ -90,11 +91,10 @@ func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tie
 	if err != nil {
 		return err
 	}
-	var it *walk
+	var it chunkenc.Iterator
 	for set.Next() {
-		found := set.At().(*found)
-		it = found.Iterator(it).(*walk)
-		if err := addWindows(w, found.lset, tier.Window(), it); err != nil {
+		it = set.At().Iterator(it)
+		if err := addWindows(w, set.At().Labels(), tier.Window(), it); err != nil {
 			return errors.Join(err, set.Close())
 		}
 	}
@@ -102,9 +102,9 @@ func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tie
 }
 
 // addWindows writes the windows of a series, where it has any.
-func addWindows(w *block.Writer, lset labels.Labels, window int64, raw *walk) error {
+func addWindows(w *block.Writer, lset labels.Labels, window int64, raw chunkenc.Iterator) error {
 	var windows chunk.Windows
-	lasts, err := makeWindows(&windows, window, &raw.Iterator)
+	lasts, err := makeWindows(&windows, window, raw)
 	if err != nil {
 		return err
 	}

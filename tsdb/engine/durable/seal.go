@@ -64,7 +64,7 @@ func (s *Store) freeze(before int64) error {
 
 // writeSpan makes a block of a span; no folder where nothing is in it.
 func (s *Store) writeSpan(ctx context.Context, sp *span) (folder string, err error) {
-	spans := s.head.acquire(sp.start)
+	spans := s.head.acquire(sp.start, sp.end-1)
 	defer spans.release()
 	until := sp.end
 	w, err := block.Create(s.blocks.dir, block.Meta{Level: 1, Sequence: s.blocks.nextSequence(), SealedUntil: &until})
@@ -93,7 +93,10 @@ func (s *Store) writeSeries(ctx context.Context, w *block.Writer, sp *span, span
 			return err
 		}
 		lset, number := st.series()
-		e.sources, _ = st.sources(e.sources[:0], number, sp.start, sp.end-1)
+		e.parts.reset()
+		if err := st.sources(&e.parts, number, sp.start, sp.end-1); err != nil {
+			return err
+		}
 		chunks, err := e.chunks(sp.start, sp.end-1)
 		if err != nil {
 			return fmt.Errorf("series %s: %w", lset, err)
@@ -110,22 +113,22 @@ func (s *Store) writeSeries(ctx context.Context, w *block.Writer, sp *span, span
 
 // encoder makes the chunks of a block from what the head has of a series.
 type encoder struct {
-	sources []merge.Source
-	it      merge.Iterator
-	times   []int64
-	values  []float64
-	made    []merge.Chunk
+	parts  parts
+	it     merge.Iterator
+	times  []int64
+	values []float64
+	made   []merge.Chunk
 }
 
 // chunks are those of the sources. Floats that came in order stay as the head has them; all else is merged.
 func (e *encoder) chunks(minT, maxT int64) ([]merge.Chunk, error) {
-	if len(e.sources) == 0 {
+	if len(e.parts.sources) == 0 {
 		return nil, nil
 	}
-	if first := e.sources[0]; len(e.sources) == 1 && first.Rank == rankHead && within(first.Chunks, minT, maxT) {
+	if first := e.parts.sources[0]; len(e.parts.sources) == 1 && first.Rank == rankHead && within(first.Chunks, minT, maxT) {
 		return first.Chunks, nil
 	}
-	e.it.Reset(minT, maxT, e.sources...)
+	e.it.Reset(minT, maxT, e.parts.sources...)
 	e.made = e.made[:0]
 	for run, ok := e.it.NextRun(); ok; run, ok = e.it.NextRun() {
 		if run.Type == chunkenc.ValFloat {

@@ -27,7 +27,7 @@ func (s *Store) hold(tier engine.Tier, minT, maxT int64) (*view, error) {
 	s.answers.Add(1)
 	v := &view{blocks: s.blocks.acquire(tier, minT, maxT)}
 	if tier == engine.TierRaw {
-		v.spans = s.head.acquire(minT)
+		v.spans = s.head.acquire(minT, maxT)
 	}
 	if len(v.spans) > 0 {
 		v.from = v.spans[0].start

@@ -27,15 +27,31 @@ func options() durable.Options {
 }
 
 func TestContract(t *testing.T) {
+	target := targetOf(options(), func(testing.TB, engine.Engine) {})
+	enginetest.Run(t, target)
+	t.Run("windows", func(t *testing.T) { enginetest.RunWindows(t, target) })
+}
+
+// TestWindowsOfBlocks asks for windows after upkeep long afterwards has sealed, merged and rolled up what it could.
+func TestWindowsOfBlocks(t *testing.T) {
+	late := options()
+	late.Clock = func() time.Time { return start.Add(30 * 24 * time.Hour) }
+	enginetest.RunWindows(t, targetOf(late, func(t testing.TB, e engine.Engine) {
+		require.NoError(t, e.(*durable.Store).Maintain(t.Context()))
+	}))
+}
+
+// targetOf is a store under test, to which something is done before it is opened again.
+func targetOf(opts durable.Options, before func(testing.TB, engine.Engine)) enginetest.Target {
 	folders := map[engine.Engine]string{}
 	open := func(t testing.TB, dir string) engine.Engine {
-		s, err := durable.Open(dir, options())
+		s, err := durable.Open(dir, opts)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = s.Close() })
 		folders[s] = dir
 		return s
 	}
-	enginetest.Run(t, enginetest.Target{
+	return enginetest.Target{
 		Start:    start.UnixMilli(),
 		NoStarts: true,
 		Open: func(t testing.TB) engine.Engine {
@@ -44,8 +60,9 @@ func TestContract(t *testing.T) {
 			return open(t, dir)
 		},
 		Reopen: func(t testing.TB, e engine.Engine) engine.Engine {
+			before(t, e)
 			require.NoError(t, e.Close())
 			return open(t, folders[e])
 		},
-	})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/novacron/novacron/tsdb/chunk"
@@ -94,6 +95,7 @@ func (f *failing) Err() error { return f.err }
 type windowWalk struct {
 	chain
 	read       merge.Iterator
+	made, raw  parts
 	all        chunk.Windows
 	histograms []merge.Chunk
 	windows    *rollup.Iterator
@@ -105,16 +107,15 @@ func (it *windowWalk) collect(w *windowSeries) error {
 	sel := w.answer.sel
 	var fresh, stored chunk.Windows
 	it.all, it.histograms = chunk.Windows{}, nil
-	made, raw, err := w.sources()
-	if err != nil {
+	if err := w.collect(&it.made, &it.raw); err != nil {
 		return err
 	}
-	windows, histograms := splitKinds(made)
+	windows, histograms := splitKinds(it.made.sources)
 	it.histograms = append(it.histograms, histograms...)
 	if err := merge.Windows(&stored, &it.read, sel.Min, sel.Max, rollup.Needs(sel.Column), windows...); err != nil {
 		return err
 	}
-	it.read.Reset(w.answer.raw.Min, w.answer.raw.Max, raw...)
+	it.read.Reset(w.answer.raw.Min, w.answer.raw.Max, it.raw.sources...)
 	lasts, err := makeWindows(&fresh, sel.Tier.Window(), &it.read)
 	if err != nil {
 		return err
@@ -123,20 +124,21 @@ func (it *windowWalk) collect(w *windowSeries) error {
 	return rollup.Merge(&it.all, sel.Tier.Window(), &stored, &fresh)
 }
 
-// sources are the windows and the raw samples of the series.
-func (w *windowSeries) sources() (made, raw []merge.Source, err error) {
+// collect gathers the windows and the raw samples of the series.
+func (w *windowSeries) collect(made, raw *parts) error {
 	a := w.answer
+	made.reset()
+	raw.reset()
 	for _, p := range append([]portion{w.found.first}, w.found.others...) {
+		dst, bounds := raw, &a.raw
 		if a.isMade(p.origin) {
-			made, err = p.origin.sources(made, p.number, a.sel.Min, a.sel.Max)
-		} else {
-			raw, err = p.origin.sources(raw, p.number, a.raw.Min, a.raw.Max)
+			dst, bounds = made, &a.sel
 		}
-		if err != nil {
-			return nil, nil, err
+		if err := p.origin.sources(dst, p.number, bounds.Min, bounds.Max); err != nil {
+			return err
 		}
 	}
-	return made, raw, nil
+	return nil
 }
 
 func (a *windowAnswer) isMade(o origin) bool {
@@ -184,12 +186,15 @@ func (it *windowWalk) start(sel engine.Selection) chunkenc.Iterator {
 
 // makeWindows appends the windows of raw floats to dst, and returns the last histogram of each window whose last
 // sample is one, standing at the window's end.
-func makeWindows(dst *chunk.Windows, window int64, raw *merge.Iterator) ([]histogramPoint, error) {
+func makeWindows(dst *chunk.Windows, window int64, raw chunkenc.Iterator) ([]histogramPoint, error) {
 	var lasts []histogramPoint
 	b := rollup.NewBuilder(dst, window)
 	for kind := raw.Next(); kind != chunkenc.ValNone; kind = raw.Next() {
 		if kind == chunkenc.ValFloat {
 			t, v := raw.At()
+			if value.IsStaleNaN(v) {
+				continue
+			}
 			if err := b.Add(t, v); err != nil {
 				return nil, err
 			}
@@ -199,6 +204,9 @@ func makeWindows(dst *chunk.Windows, window int64, raw *merge.Iterator) ([]histo
 			continue
 		}
 		p := currentHistogram(raw, kind)
+		if p.stale() {
+			continue
+		}
 		p.t = rollup.EndOf(p.t, window)
 		if n := len(lasts); n > 0 && lasts[n-1].t == p.t {
 			lasts = lasts[:n-1]
@@ -207,6 +215,14 @@ func makeWindows(dst *chunk.Windows, window int64, raw *merge.Iterator) ([]histo
 	}
 	b.Flush()
 	return lasts, raw.Err()
+}
+
+// stale tells whether the histogram is a stale marker.
+func (p histogramPoint) stale() bool {
+	if p.whole != nil {
+		return value.IsStaleNaN(p.whole.Sum)
+	}
+	return value.IsStaleNaN(p.float.Sum)
 }
 
 func currentHistogram(it chunkenc.Iterator, kind chunkenc.ValueType) histogramPoint {

@@ -157,7 +157,8 @@ func checkColumns(t testing.TB, e engine.Engine, samples []raw, s engine.Selecti
 	}
 }
 
-// testHistogramWindows: of native histograms the last of each window is shown, at its end.
+// testHistogramWindows: of native histograms the last of each window is shown, at its end; where floats are in the same
+// window the last of all samples says which of them is shown.
 func testHistogramWindows(t *testing.T, target Target) {
 	e := target.Open(t)
 	r := ref(t, e, "__name__", "a")
@@ -170,11 +171,27 @@ func testHistogramWindows(t *testing.T, target Target) {
 		{Ref: r, T: at + window + 1, Float: smallHistogram(4).ToFloat(nil)}, {Ref: r, T: at + window + 2, Int: stale},
 	}})
 	for _, c := range []engine.Column{engine.ColumnLast, engine.ColumnSum, engine.ColumnCounter} {
-		got := sel(t, e, engine.Selection{Min: at, Max: at + 10*window, Tier: engine.TierFiveMinutes, Column: c})
+		got := sel(t, e, engine.Selection{Min: at, Max: at + 10*window, Tier: engine.TierFiveMinutes, Column: c, Matchers: match("__name__", "a")})
 		require.Equal(t, map[string][]string{`{__name__="a"}`: {
 			histogramPoint(at+window, smallHistogram(3)), floatHistogramPoint(at+2*window, smallHistogram(4).ToFloat(nil)),
 		}}, got, "column %d", c)
 	}
+	mixed := ref(t, e, "__name__", "mixed")
+	store(t, e, engine.Batch{
+		Samples: []engine.Sample{
+			{Ref: mixed, T: at + 1, V: 1}, // a histogram comes last
+			{Ref: mixed, T: at + window + 2, V: 5},
+			{Ref: mixed, T: at + 2*window + 2, V: math.Float64frombits(value.StaleNaN)},
+		},
+		Histograms: []engine.HistogramSample{
+			{Ref: mixed, T: at + 2, Int: smallHistogram(6)}, {Ref: mixed, T: at + window + 1, Int: smallHistogram(7)},
+			{Ref: mixed, T: at + 2*window + 1, Int: smallHistogram(8)},
+		},
+	})
+	got := sel(t, e, engine.Selection{Min: at, Max: at + 10*window, Tier: engine.TierFiveMinutes, Column: engine.ColumnSum, Matchers: match("__name__", "mixed")})
+	require.Equal(t, map[string][]string{`{__name__="mixed"}`: {
+		histogramPoint(at+window, smallHistogram(6)), point(at+2*window, 5), histogramPoint(at+3*window, smallHistogram(8)),
+	}}, got)
 }
 
 // testManyWindows: matchers, order and limit hold for windows, too, and iterators seek.

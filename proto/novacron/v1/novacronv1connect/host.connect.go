@@ -40,6 +40,10 @@ const (
 	HostServiceListForeignDomainsProcedure = "/novacron.v1.HostService/ListForeignDomains"
 	// HostServiceListHostsProcedure is the fully-qualified name of the HostService's ListHosts RPC.
 	HostServiceListHostsProcedure = "/novacron.v1.HostService/ListHosts"
+	// HostServicePlanDrainProcedure is the fully-qualified name of the HostService's PlanDrain RPC.
+	HostServicePlanDrainProcedure = "/novacron.v1.HostService/PlanDrain"
+	// HostServiceDrainHostProcedure is the fully-qualified name of the HostService's DrainHost RPC.
+	HostServiceDrainHostProcedure = "/novacron.v1.HostService/DrainHost"
 )
 
 // HostServiceClient is a client for the novacron.v1.HostService service.
@@ -48,6 +52,11 @@ type HostServiceClient interface {
 	// ListForeignDomains asks a host for the domains on it that are not the cluster's. They are never touched.
 	ListForeignDomains(context.Context, *connect.Request[v1.ListForeignDomainsRequest]) (*connect.Response[v1.ListForeignDomainsResponse], error)
 	ListHosts(context.Context, *connect.Request[v1.ListHostsRequest]) (*connect.Response[v1.ListHostsResponse], error)
+	// PlanDrain tells what DrainHost would do with each machine of a host, and does nothing.
+	PlanDrain(context.Context, *connect.Request[v1.PlanDrainRequest]) (*connect.Response[v1.PlanDrainResponse], error)
+	// DrainHost takes no more machines onto a host, and moves or stops those on it as their evacuation policies say. It
+	// answers at once; the machines follow one by one.
+	DrainHost(context.Context, *connect.Request[v1.DrainHostRequest]) (*connect.Response[v1.DrainHostResponse], error)
 }
 
 // NewHostServiceClient constructs a client for the novacron.v1.HostService service. By default, it
@@ -82,6 +91,19 @@ func NewHostServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		planDrain: connect.NewClient[v1.PlanDrainRequest, v1.PlanDrainResponse](
+			httpClient,
+			baseURL+HostServicePlanDrainProcedure,
+			connect.WithSchema(hostServiceMethods.ByName("PlanDrain")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		drainHost: connect.NewClient[v1.DrainHostRequest, v1.DrainHostResponse](
+			httpClient,
+			baseURL+HostServiceDrainHostProcedure,
+			connect.WithSchema(hostServiceMethods.ByName("DrainHost")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -90,6 +112,8 @@ type hostServiceClient struct {
 	getHost            *connect.Client[v1.GetHostRequest, v1.GetHostResponse]
 	listForeignDomains *connect.Client[v1.ListForeignDomainsRequest, v1.ListForeignDomainsResponse]
 	listHosts          *connect.Client[v1.ListHostsRequest, v1.ListHostsResponse]
+	planDrain          *connect.Client[v1.PlanDrainRequest, v1.PlanDrainResponse]
+	drainHost          *connect.Client[v1.DrainHostRequest, v1.DrainHostResponse]
 }
 
 // GetHost calls novacron.v1.HostService.GetHost.
@@ -107,12 +131,27 @@ func (c *hostServiceClient) ListHosts(ctx context.Context, req *connect.Request[
 	return c.listHosts.CallUnary(ctx, req)
 }
 
+// PlanDrain calls novacron.v1.HostService.PlanDrain.
+func (c *hostServiceClient) PlanDrain(ctx context.Context, req *connect.Request[v1.PlanDrainRequest]) (*connect.Response[v1.PlanDrainResponse], error) {
+	return c.planDrain.CallUnary(ctx, req)
+}
+
+// DrainHost calls novacron.v1.HostService.DrainHost.
+func (c *hostServiceClient) DrainHost(ctx context.Context, req *connect.Request[v1.DrainHostRequest]) (*connect.Response[v1.DrainHostResponse], error) {
+	return c.drainHost.CallUnary(ctx, req)
+}
+
 // HostServiceHandler is an implementation of the novacron.v1.HostService service.
 type HostServiceHandler interface {
 	GetHost(context.Context, *connect.Request[v1.GetHostRequest]) (*connect.Response[v1.GetHostResponse], error)
 	// ListForeignDomains asks a host for the domains on it that are not the cluster's. They are never touched.
 	ListForeignDomains(context.Context, *connect.Request[v1.ListForeignDomainsRequest]) (*connect.Response[v1.ListForeignDomainsResponse], error)
 	ListHosts(context.Context, *connect.Request[v1.ListHostsRequest]) (*connect.Response[v1.ListHostsResponse], error)
+	// PlanDrain tells what DrainHost would do with each machine of a host, and does nothing.
+	PlanDrain(context.Context, *connect.Request[v1.PlanDrainRequest]) (*connect.Response[v1.PlanDrainResponse], error)
+	// DrainHost takes no more machines onto a host, and moves or stops those on it as their evacuation policies say. It
+	// answers at once; the machines follow one by one.
+	DrainHost(context.Context, *connect.Request[v1.DrainHostRequest]) (*connect.Response[v1.DrainHostResponse], error)
 }
 
 // NewHostServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -143,6 +182,19 @@ func NewHostServiceHandler(svc HostServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostServicePlanDrainHandler := connect.NewUnaryHandler(
+		HostServicePlanDrainProcedure,
+		svc.PlanDrain,
+		connect.WithSchema(hostServiceMethods.ByName("PlanDrain")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	hostServiceDrainHostHandler := connect.NewUnaryHandler(
+		HostServiceDrainHostProcedure,
+		svc.DrainHost,
+		connect.WithSchema(hostServiceMethods.ByName("DrainHost")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/novacron.v1.HostService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case HostServiceGetHostProcedure:
@@ -151,6 +203,10 @@ func NewHostServiceHandler(svc HostServiceHandler, opts ...connect.HandlerOption
 			hostServiceListForeignDomainsHandler.ServeHTTP(w, r)
 		case HostServiceListHostsProcedure:
 			hostServiceListHostsHandler.ServeHTTP(w, r)
+		case HostServicePlanDrainProcedure:
+			hostServicePlanDrainHandler.ServeHTTP(w, r)
+		case HostServiceDrainHostProcedure:
+			hostServiceDrainHostHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -170,4 +226,12 @@ func (UnimplementedHostServiceHandler) ListForeignDomains(context.Context, *conn
 
 func (UnimplementedHostServiceHandler) ListHosts(context.Context, *connect.Request[v1.ListHostsRequest]) (*connect.Response[v1.ListHostsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.HostService.ListHosts is not implemented"))
+}
+
+func (UnimplementedHostServiceHandler) PlanDrain(context.Context, *connect.Request[v1.PlanDrainRequest]) (*connect.Response[v1.PlanDrainResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.HostService.PlanDrain is not implemented"))
+}
+
+func (UnimplementedHostServiceHandler) DrainHost(context.Context, *connect.Request[v1.DrainHostRequest]) (*connect.Response[v1.DrainHostResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.HostService.DrainHost is not implemented"))
 }
