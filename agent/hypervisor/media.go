@@ -35,7 +35,9 @@ type MediaSpec struct {
 	Definition *VMDefinition
 	// Images resolves the images in the drives.
 	Images ImageSource
-	Force  bool
+	// VolumeProject is as in CreateSpec.
+	VolumeProject func(id string) (project string, known bool)
+	Force         bool
 }
 
 // ChangeMedia brings what lies in a machine's CD-ROM drives in line with its definition, and makes drives that are not there.
@@ -56,7 +58,7 @@ func (m *Manager) ChangeMedia(ctx context.Context, spec MediaSpec) error {
 		return nil
 	}
 	c := &mediaChange{
-		creation: &creation{Manager: m, def: &next, spec: CreateSpec{Definition: &next, Images: spec.Images}},
+		creation: &creation{Manager: m, def: &next, spec: CreateSpec{Definition: &next, Images: spec.Images, VolumeProject: spec.VolumeProject}},
 		domain:   domain, meta: meta, force: spec.Force,
 	}
 	if err := c.run(ctx); err != nil {

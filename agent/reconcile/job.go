@@ -162,7 +162,9 @@ func (r *Reconciler) prepare(ctx context.Context, step Step) error {
 
 func (r *Reconciler) media(ctx context.Context, wish *novacronv1.VM) error {
 	definition := vm.FromProto(wish.GetSpec())
-	return r.config.Machines.ChangeMedia(ctx, hypervisor.MediaSpec{Definition: &definition, Images: r.config.Images(wish), Force: wish.GetForce()})
+	return r.config.Machines.ChangeMedia(ctx, hypervisor.MediaSpec{
+		Definition: &definition, Images: r.config.Images(wish), VolumeProject: r.config.VolumeProject, Force: wish.GetForce(),
+	})
 }
 
 // stop changes the drives after the guest is gone, which may have locked them.

@@ -107,7 +107,7 @@ func TestRawVolumeOfTheSameHostLiesInADrive(t *testing.T) {
 	waitPhase(t, client, "web", running)
 	require.Contains(t, drive(t, c, "host-1", made.GetId(), "sda"), "nc-vol-")
 	_, err = client.Storage.DeleteVolume(t.Context(), connect.NewRequest(&novacronv1.DeleteVolumeRequest{Volume: "near"}))
-	require.ErrorContains(t, err, "is a disk of domain web")
+	require.ErrorContains(t, err, "is a disk of virtual machine web")
 }
 
 func TestLockedDriveSaysHowToOpenIt(t *testing.T) {
