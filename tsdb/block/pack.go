@@ -106,8 +106,12 @@ func (p *packer) copies(group []merge.Source) bool {
 }
 
 func targetOf(kind chunk.Kind) int {
-	if kind == chunk.KindHistogram || kind == chunk.KindFloatHistogram {
+	switch kind {
+	case chunk.KindHistogram, chunk.KindFloatHistogram:
 		return histogramTarget
+	case chunk.KindWindows:
+		return windowTarget
+	case chunk.KindXOR, chunk.KindDense:
 	}
 	return chunkTarget
 }
@@ -192,8 +196,12 @@ func (p *packer) collect(run *merge.Run, from, to int) {
 // flush encodes what is pending.
 func (p *packer) flush() error {
 	most := chunkTarget
-	if p.pending.Type == chunkenc.ValHistogram || p.pending.Type == chunkenc.ValFloatHistogram {
+	switch p.pending.Type {
+	case chunkenc.ValHistogram, chunkenc.ValFloatHistogram:
 		most = histogramTarget
+	case chunkenc.ValNone:
+		most = windowTarget
+	case chunkenc.ValFloat:
 	}
 	err := cut(p.pending.Times, 0, cellEnd(p.tier, p.cell), cellLength(p.tier), most, p.emit)
 	clear(p.pending.Histograms)
