@@ -52,6 +52,7 @@ type daemon struct {
 	reconciler *reconcile.Reconciler
 	networks   *networks
 	volumes    *reconcile.Volumes
+	guests     *guestWatch
 	link       *link
 	peers      *http.Client
 	api        net.Listener
@@ -109,6 +110,7 @@ func (d *daemon) openMachines(context.Context) (err error) {
 		Controllers: d.cfg.Node.Controllers, TLS: d.creds.ClientTLS(pki.RoleController), Logger: d.logger,
 		Report: d.report, Reported: d.reported, Desired: d.takeDesired, Learned: d.rememberControllers,
 	})
+	d.guests = newGuestWatch(d.machines, d.link.reportSoon, d.logger)
 	d.networks = newNetworks(hypervisor.NewNetworkKeeper(d.cfg.Driver, d.cfg.Node.ClusterID, d.logger), d.machines.HostFacts, d.link.reportSoon, d.logger)
 	d.reconciler = reconcile.New(reconcile.Config{
 		Machines: d.machines, ClusterID: d.cfg.Node.ClusterID, Images: d.imagesOf, Changed: d.link.reportSoon, Logger: d.logger,

@@ -68,6 +68,9 @@ func (d *daemon) collectEvents(ctx context.Context) error {
 	}
 	for event := range events {
 		d.events.add(event)
+		if event.Kind == "started" || event.Kind == "rebooted" {
+			d.guests.again(event.ID)
+		}
 		d.link.reportSoon()
 	}
 	return ctx.Err()

@@ -32,7 +32,7 @@ func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
 	info := hostInfo(facts, d.cfg)
 	info.NetworkFaults = d.networks.report()
 	return &agentv1.ReportRequest{
-		Info: info, Vms: d.reconciler.Observations(), Volumes: d.volumes.Observations(), Events: events, BootId: d.events.bootID,
+		Info: info, Vms: d.guests.add(d.reconciler.Observations()), Volumes: d.volumes.Observations(), Events: events, BootId: d.events.bootID,
 	}, nil
 }
 
@@ -45,6 +45,10 @@ func hostInfo(facts hypervisor.HostFacts, cfg Config) *novacronv1.HostInfo {
 		ApiAddress: cfg.Node.API, Version: cfg.Version, Arch: facts.Arch, Capacity: capacity(facts, cfg.Node.Agent), Labels: cfg.Node.Agent.Labels,
 		Driver: facts.Driver, HypervisorVersion: facts.HypervisorVersion, LibvirtVersion: facts.LibvirtVersion, Accelerator: facts.Accelerator,
 		MachineTypes: machineTypes(facts), Networks: facts.Networks, Bridges: facts.Bridges, CpuModel: facts.CPUModel, Firmwares: facts.Firmwares,
+	}
+	info.CpuSignature = facts.CPUSignature
+	if facts.Guest != nil {
+		info.CpuModels = facts.Guest.CPUModels
 	}
 	for _, pool := range facts.Pools {
 		info.Pools = append(info.Pools, pool.Name)

@@ -48,6 +48,7 @@ func (s imageSource) file(ctx context.Context, ref *novacronv1.ImageRef) (hyperv
 // takeDesired hands a desired set on, and drops images that it has no use for.
 func (d *daemon) takeDesired(revision uint64, set *agentv1.DesiredSet) {
 	d.revoked.set(set.GetRevokedNodes())
+	d.machines.SetCPUBaseline(set.GetCpuBaseline())
 	d.networks.setDesired(revision, set)
 	d.volumes.SetDesired(revision, set.GetVolumes()) // first: machines name them
 	d.reconciler.SetDesired(revision, set.GetVms())

@@ -59,6 +59,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	})
 	parts.Go(func() { _ = d.reconciler.Run(ctx) }) // ends with the context alone
 	parts.Go(func() { d.networks.run(ctx) })
+	parts.Go(func() { d.guests.run(ctx) })
 	parts.Go(func() { _ = d.volumes.Run(ctx) }) // so does this
 	parts.Go(func() { _ = d.link.run(ctx) })
 	parts.Go(func() {

@@ -38,6 +38,12 @@ func TestTheLifeOfAMachine(t *testing.T) {
 	f.must(createArgs("web-1")...)
 	f.up("web-1")
 	require.Contains(t, f.agentAnswers("web-1"), `"hostname": "web-1"`)
+	require.NoError(t, f.Await(f.ctx, "the cluster to know what the guest tells", func(ctx context.Context) error {
+		if shown := f.CLI(ctx, "vm", "show", "web-1").Out; !strings.Contains(shown, "Kernel:") || !strings.Contains(shown, "eth0:") {
+			return &lacking{shown}
+		}
+		return nil
+	}))
 	instance := f.instances("h1")
 
 	f.must("vm", "pause", "web-1")
@@ -51,6 +57,11 @@ func TestTheLifeOfAMachine(t *testing.T) {
 	f.up("web-1")
 	require.Equal(t, instance, f.instances("h1"), "restarts of the guest, not of the machine")
 
+	f.must("vm", "iso", "attach", "web-1", "guest-kernel") // any image will do
+	require.Regexp(t, `sda\s+nc-base-`, f.virsh("h1", "domblklist", "web-1"))
+	f.must("vm", "iso", "eject", "web-1")
+	require.Regexp(t, `sda\s+-`, f.virsh("h1", "domblklist", "web-1"))
+
 	refused := f.CLI(f.ctx, "vm", "rename", "web-1", "web-2")
 	require.Contains(t, refused.Err, "stop it first")
 	f.must("vm", "stop", "web-1")
@@ -62,7 +73,7 @@ func TestTheLifeOfAMachine(t *testing.T) {
 	f.requireNothing("h1")
 
 	told := f.must("event", "list", "-o", "csv", "--no-headers")
-	for _, kind := range []string{"vm.created", "vm.running", "vm.paused", "vm.request.restart", "vm.stopped", "vm.deleted", "hypervisor.started"} {
+	for _, kind := range []string{"vm.created", "vm.running", "vm.paused", "vm.request.restart", "vm.stopped", "vm.deleted", "hypervisor.started", "hypervisor.rebooted"} {
 		require.Contains(t, told, kind)
 	}
 }

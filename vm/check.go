@@ -57,7 +57,11 @@ type checker struct{ faults Faults }
 
 // add notes a fault; value may be anything and is shortened, so that a bad definition cannot flood a log.
 func (c *checker) add(path string, value any, limit, wayOut string) {
-	c.faults = append(c.faults, Fault{Path: path, Value: shown(value), Limit: limit, WayOut: wayOut})
+	text := shown(value)
+	if isSecret(path) {
+		text = Hidden
+	}
+	c.faults = append(c.faults, Fault{Path: path, Value: text, Limit: limit, WayOut: wayOut})
 }
 
 func shown(value any) string {

@@ -61,7 +61,7 @@ func (c *checker) cloudInit(seed *CloudInit) {
 	}
 	c.metaData(seed.MetaData)
 	c.sshKeys(seed.SSHKeys)
-	if seed.NetworkConfig != "" && !isNetworkConfig(seed.NetworkConfig) {
+	if seed.NetworkConfig != "" && !isHidden(seed.NetworkConfig) && !isNetworkConfig(seed.NetworkConfig) {
 		c.add("cloudInit.networkConfig", seed.NetworkConfig, "YAML with version: 1 or version: 2, at the top or below network:", "see cloud-init's documentation of networking")
 	}
 	if size := seedSize(seed); size > MaxSeedBytes {

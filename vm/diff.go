@@ -112,8 +112,20 @@ func leaf(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
+// add notes what differs; of a secret that it does, and no more.
 func (d *difference) add(path, from, to string) {
-	if from != to {
-		d.changes = append(d.changes, Change{path, from, to})
+	if from == to {
+		return
 	}
+	if isSecret(path) {
+		from, to = hide(from), hide(to)
+	}
+	d.changes = append(d.changes, Change{path, from, to})
+}
+
+func hide(text string) string {
+	if text == "" {
+		return ""
+	}
+	return HiddenDiffers
 }

@@ -124,7 +124,7 @@ func deviceRules() []ruleCase {
 		{36, func(d *d) { d.Devices.Watchdog = "bark" }, [4]string{"devices.watchdog", `"bark"`, "one of reset, poweroff, pause, inject-nmi, none", "choose one"}, func(d *d) { d.Devices.Watchdog = "reset" }},
 		{37, func(d *d) { d.OSType = "debain" }, [4]string{"osType", `"debain"`, "linux, debian, ubuntu", `did you mean "debian"?`}, func(d *d) { d.OSType = "Debian" }},
 		{44, func(d *d) { d.Annotations = map[string]string{"note": "a\x00b"} }, [4]string{"annotations[note]", `"a\x00b"`, "without control characters", "remove them"}, func(d *d) { d.Annotations = map[string]string{"note": `"'/><script>]]>`} }},
-		{44, func(d *d) { d.CloudInit = &CloudInit{UserData: "\x1b[2J"} }, [4]string{"cloudInit.userData", `\x1b`, "without control characters", "remove them"}, func(d *d) { d.CloudInit = &CloudInit{UserData: "#!/bin/sh\n\techo hi\n"} }},
+		{44, func(d *d) { d.CloudInit = &CloudInit{UserData: "\x1b[2J"} }, [4]string{"cloudInit.userData", "(hidden)", "without control characters", "remove them"}, func(d *d) { d.CloudInit = &CloudInit{UserData: "#!/bin/sh\n\techo hi\n"} }},
 	}
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	// KeepUnusedBases leaves imported base images in the pools when the last overlay goes, for the next create.
 	KeepUnusedBases bool
 	// CPUBaseline is the processor model that all hosts of the cluster have, where they differ; empty means that they do not.
+	// SetCPUBaseline changes it.
 	CPUBaseline string
 	// NoOvercommit refuses volumes that could outgrow the free space of their pool.
 	NoOvercommit bool

@@ -240,7 +240,7 @@ func (c *creation) define(ctx context.Context) error {
 		return err
 	}
 	t := Template{Accelerator: facts.Accelerator, ConsoleLogDir: c.config.ConsoleLogDir, Owner: c.spec.Owner,
-		Host: facts, CPUBaseline: c.config.CPUBaseline, bases: c.bases}
+		Host: facts, CPUBaseline: c.baseline(), bases: c.bases}
 	text, err := t.GenerateXML(c.def)
 	if err != nil {
 		return err

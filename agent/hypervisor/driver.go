@@ -10,6 +10,7 @@ import (
 type Driver interface {
 	DomainDriver
 	LifecycleDriver
+	MediaDriver
 	VolumeDriver
 	NetworkDriver
 	StorageDriver

@@ -15,6 +15,8 @@ type HostFacts struct {
 	CPUs     int
 	MemoryMB int
 	CPUModel string
+	// CPUSignature is the same on hosts with the same processor; empty means unknown.
+	CPUSignature string
 	// PhysAddrBits is the width of the processor's physical addresses; 0 means unknown.
 	PhysAddrBits int
 	// NUMANodes are the host's, HugePages how many pages there are of a size in KiB. Nil means unknown.

@@ -136,7 +136,7 @@ type Observed struct {
 	Ours  bool
 	State State
 	Owner Owner
-	// Definition is what the machine was created from.
+	// Definition is what the machine was created from, without its secrets.
 	Definition *VMDefinition
 	// Machine is the versioned machine type that the alias was resolved to.
 	Machine string
@@ -148,7 +148,8 @@ type Observed struct {
 type Event struct {
 	// ID is the domain's UUID; empty means that anything may have changed.
 	ID string
-	// Kind is "defined", "undefined", "started", "stopped", "paused", "resumed", "crashed", "connected" or "disconnected".
+	// Kind is "defined", "undefined", "started", "stopped", "paused", "resumed", "rebooted", "crashed", "connected" or
+	// "disconnected".
 	Kind string
 }
 

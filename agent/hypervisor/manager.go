@@ -39,6 +39,9 @@ type Manager struct {
 	facts   HostFacts
 	factsAt time.Time
 
+	baselineMu  sync.Mutex
+	cpuBaseline string
+
 	systems systems
 }
 
@@ -59,7 +62,21 @@ func New(config Config) (*Manager, error) {
 			return nil, fmt.Errorf("folder of the console logs: %w", err)
 		}
 	}
-	return &Manager{driver: config.Driver, config: config, log: config.Logger, journal: j}, nil
+	return &Manager{driver: config.Driver, config: config, log: config.Logger, journal: j, cpuBaseline: config.CPUBaseline}, nil
+}
+
+// SetCPUBaseline says which processor model all hosts of the cluster have, where they differ. Machines that are made from now
+// on, and that may move, get it.
+func (m *Manager) SetCPUBaseline(model string) {
+	m.baselineMu.Lock()
+	defer m.baselineMu.Unlock()
+	m.cpuBaseline = model
+}
+
+func (m *Manager) baseline() string {
+	m.baselineMu.Lock()
+	defer m.baselineMu.Unlock()
+	return m.cpuBaseline
 }
 
 // Close ends the connection to the hypervisor. Guests run on.

@@ -19,7 +19,8 @@ const (
 
 // metadata is our element in a domain. A domain without it, or with that of another cluster, is foreign.
 type metadata struct {
-	Owner      Owner
+	Owner Owner
+	// Definition has no secrets.
 	Definition *VMDefinition
 	// Bases are the imported images that the machine uses, by name in the definition.
 	Bases []BaseRef
@@ -48,9 +49,10 @@ type metadataXML struct {
 
 const metadataVersion = 1
 
-// encode writes the element as it stands in domain XML, or bare, as SetMetadata wants it.
+// encode writes the element as it stands in domain XML, or bare, as SetMetadata wants it. What cloud-init hands on to the
+// guest is hidden: libvirt shows domains to everyone on the host.
 func (m metadata) encode(bare bool) (string, error) {
-	def, err := json.Marshal(m.Definition)
+	def, err := json.Marshal(m.Definition.WithoutSecrets())
 	if err != nil {
 		return "", fmt.Errorf("encode the definition for the domain's metadata: %w", err)
 	}

@@ -20,7 +20,7 @@ func (m *Manager) Plan(ctx context.Context, def *VMDefinition) (string, error) {
 	}
 	t := Template{
 		Accelerator: facts.Accelerator, ConsoleLogDir: m.config.ConsoleLogDir,
-		Owner: Owner{ClusterID: m.config.ClusterID, Epoch: 1, Generation: 1}, Host: facts, CPUBaseline: m.config.CPUBaseline,
+		Owner: Owner{ClusterID: m.config.ClusterID, Epoch: 1, Generation: 1}, Host: facts, CPUBaseline: m.baseline(),
 	}
 	return t.GenerateXML(def)
 }

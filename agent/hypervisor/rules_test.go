@@ -127,6 +127,8 @@ func processorOfTheHost(t *testing.T) {
 	require.Equal(t, "host-passthrough", mode(Template{Accelerator: AcceleratorKVM, Host: someHost()}))
 	require.Equal(t, "custom Haswell", mode(Template{Accelerator: AcceleratorKVM, Host: someHost(), CPUBaseline: "Haswell"}))
 	require.Equal(t, "maximum", mode(Template{Accelerator: AcceleratorQEMU, Host: someHost(), CPUBaseline: "Haswell"}))
+	def.EvacuationPolicy = "restart"
+	require.Equal(t, "host-passthrough", mode(Template{Accelerator: AcceleratorKVM, Host: someHost(), CPUBaseline: "Haswell"}), "it never moves while it runs")
 	unmovable := someHost()
 	unmovable.Guest.Migratable = false
 	require.Equal(t, "host-model", mode(Template{Accelerator: AcceleratorKVM, Host: unmovable}))

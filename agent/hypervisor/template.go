@@ -126,7 +126,7 @@ func uefi(def *VMDefinition, os *libvirtxml.DomainOS) {
 
 // ordered tells whether devices say themselves in which order they are started from.
 func ordered(def *VMDefinition) bool {
-	return def.ISO != "" || asksForOrder(def)
+	return def.BootsISO() || asksForOrder(def)
 }
 
 func asksForOrder(def *VMDefinition) bool {

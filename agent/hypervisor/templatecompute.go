@@ -37,7 +37,8 @@ func (t *Template) cpu(def *VMDefinition) *libvirtxml.DomainCPU {
 	return cpu
 }
 
-// processor is the kind that was asked for, or the best that can be moved between the hosts of the cluster.
+// processor is the kind that was asked for, or the best: what can be moved between the hosts of the cluster where the machine
+// shall be, else what the host has.
 func (t *Template) processor(def *VMDefinition) *libvirtxml.DomainCPU {
 	switch def.CPU.Mode {
 	case vm.CPUCustom:
@@ -50,7 +51,7 @@ func (t *Template) processor(def *VMDefinition) *libvirtxml.DomainCPU {
 		return &libvirtxml.DomainCPU{Mode: vm.CPUHostModel, Check: "partial"}
 	}
 	switch guest := t.Host.Guest; {
-	case t.Accelerator == AcceleratorKVM && t.CPUBaseline != "":
+	case t.Accelerator == AcceleratorKVM && t.CPUBaseline != "" && def.EvacuationPolicy == vm.EvacuateMigrate:
 		return namedCPU(t.CPUBaseline)
 	case t.Accelerator == AcceleratorKVM && guest != nil && !guest.Migratable:
 		return &libvirtxml.DomainCPU{Mode: vm.CPUHostModel, Check: "partial"}

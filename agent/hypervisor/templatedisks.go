@@ -111,7 +111,7 @@ func diskBoot(def *VMDefinition, d disk) *libvirtxml.DomainDeviceBoot {
 	switch {
 	case def.Boot != nil && order == 0, !ordered(def):
 		return nil
-	case d.name == vm.ISOVolume && def.ISO != "":
+	case order == 0 && d.name == vm.ISOVolume && def.BootsISO():
 		order = lastOrder(def) + 1
 	case d.name == vm.RootVolume && !asksForOrder(def):
 		order = 1

@@ -127,7 +127,7 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 	case Start:
 		return r.acknowledge(ctx, wish, machines.Start(ctx, j.step.ID))
 	case Stop:
-		return r.acknowledge(ctx, wish, machines.Stop(ctx, j.step.ID, hypervisor.StopOptions{Force: wish.GetForce()}))
+		return r.acknowledge(ctx, wish, r.stop(ctx, wish))
 	case Adopt:
 		definition := vm.FromProto(wish.GetSpec())
 		return machines.Adopt(ctx, &definition, r.owner(wish))
@@ -145,12 +145,34 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 	return fmt.Errorf("step %q is not known", j.step.Kind)
 }
 
-// prepare has the surroundings of a machine made before it comes to life.
+// prepare has the surroundings of a machine made before it comes to life, and its drives filled: what a start finds in them
+// is what was asked for by then.
 func (r *Reconciler) prepare(ctx context.Context, step Step) error {
-	if r.config.Prepare == nil || step.Kind != Create && step.Kind != Start && step.Kind != Pause {
-		return nil
+	if r.config.Prepare != nil && (step.Kind == Create || step.Kind == Start || step.Kind == Pause) {
+		if err := r.config.Prepare(ctx, step.VM); err != nil {
+			return err
+		}
 	}
-	return r.config.Prepare(ctx, step.VM)
+	switch step.Kind {
+	case Start, Pause, Restart, Acknowledge:
+		return r.media(ctx, step.VM)
+	}
+	return nil
+}
+
+func (r *Reconciler) media(ctx context.Context, wish *novacronv1.VM) error {
+	definition := vm.FromProto(wish.GetSpec())
+	return r.config.Machines.ChangeMedia(ctx, hypervisor.MediaSpec{
+		Definition: &definition, Images: r.config.Images(wish), VolumeProject: r.config.VolumeProject, Force: wish.GetForce(),
+	})
+}
+
+// stop changes the drives after the guest is gone, which may have locked them.
+func (r *Reconciler) stop(ctx context.Context, wish *novacronv1.VM) error {
+	if err := r.config.Machines.Stop(ctx, wish.GetId(), hypervisor.StopOptions{Force: wish.GetForce()}); err != nil {
+		return err
+	}
+	return r.media(ctx, wish)
 }
 
 // pause makes sure that there is something to pause.

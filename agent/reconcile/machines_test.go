@@ -21,6 +21,8 @@ type machines struct {
 	creates  int
 	deletes  int
 	undone   []string
+	// media are the changes of media, each with what the machine did then.
+	media []string
 }
 
 var _ Machines = (*machines)(nil)
@@ -101,6 +103,13 @@ func (m *machines) SetOwner(_ context.Context, id string, owner hypervisor.Owner
 
 func (m *machines) Adjust(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error {
 	return m.SetOwner(ctx, definition.UUID, owner)
+}
+
+func (m *machines) ChangeMedia(_ context.Context, spec hypervisor.MediaSpec) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.media = append(m.media, string(m.there[spec.Definition.UUID].State)+" "+spec.Definition.ISO)
+	return nil
 }
 
 func (m *machines) Adopt(_ context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error {

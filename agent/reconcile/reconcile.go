@@ -21,6 +21,7 @@ type Machines interface {
 	Adopt(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error
 	Pause(ctx context.Context, id string) error
 	Reboot(ctx context.Context, id string, hard bool) error
+	ChangeMedia(ctx context.Context, spec hypervisor.MediaSpec) error
 	Adjust(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error
 	Undo(ctx context.Context, id string) error
 	Observe(ctx context.Context) ([]hypervisor.Observed, error)

@@ -49,7 +49,7 @@ func RoleFromProto(role novacronv1.Role) (pki.Role, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("role %s: must be controller, agent, admin or viewer", role)
+	return "", fmt.Errorf("role %s: must be controller, agent, admin, operator or viewer", role)
 }
 
 // RoleToProto gives the API role of a certificate role.
@@ -59,5 +59,6 @@ func roles() map[pki.Role]novacronv1.Role {
 	return map[pki.Role]novacronv1.Role{
 		pki.RoleController: novacronv1.Role_ROLE_CONTROLLER, pki.RoleAgent: novacronv1.Role_ROLE_AGENT,
 		pki.RoleAdmin: novacronv1.Role_ROLE_ADMIN, pki.RoleViewer: novacronv1.Role_ROLE_VIEWER,
+		pki.RoleOperator: novacronv1.Role_ROLE_OPERATOR,
 	}
 }

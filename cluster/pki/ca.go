@@ -17,7 +17,7 @@ const (
 	// MaxNodeTTL is the longest life of an agent's or controller's certificate. Nodes renew by themselves at two thirds
 	// of it, so a stolen one is worth a day at most and nobody has to remember a renewal.
 	MaxNodeTTL = 24 * time.Hour
-	// MaxClientTTL is the longest life of an admin's or viewer's certificate: people do not renew every day,
+	// MaxClientTTL is the longest life of an admin's, operator's or viewer's certificate: people do not renew every day,
 	// and theirs can be revoked.
 	MaxClientTTL = 90 * 24 * time.Hour
 	// ClockSkew is how far a certificate's start is backdated, so that a node whose clock is behind can use it at once.

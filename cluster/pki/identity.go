@@ -17,16 +17,19 @@ const maxNameLen = 63
 // Role says what the holder of a certificate may be in the cluster.
 type Role string
 
-// The four roles. Controllers and agents are nodes and serve; admins and viewers are clients only.
+// The roles. Controllers and agents are nodes and serve; admins, operators and viewers are clients only.
 const (
 	RoleController Role = "controller"
 	RoleAgent      Role = "agent"
 	RoleAdmin      Role = "admin"
+	RoleOperator   Role = "operator"
 	RoleViewer     Role = "viewer"
 )
 
-// Valid reports whether r is one of the four roles.
-func (r Role) Valid() bool { return r.IsNode() || r == RoleAdmin || r == RoleViewer }
+// Valid reports whether r is one of the roles.
+func (r Role) Valid() bool {
+	return r.IsNode() || r == RoleAdmin || r == RoleOperator || r == RoleViewer
+}
 
 // IsNode reports whether r is a role that serves other nodes.
 func (r Role) IsNode() bool { return r == RoleController || r == RoleAgent }
@@ -59,7 +62,7 @@ func (id Identity) Validate() error {
 		}
 	}
 	if !id.Role.Valid() {
-		return fmt.Errorf("%w: role %q: use controller, agent, admin or viewer", ErrBadIdentity, clip(string(id.Role)))
+		return fmt.Errorf("%w: role %q: use controller, agent, admin, operator or viewer", ErrBadIdentity, clip(string(id.Role)))
 	}
 	return nil
 }

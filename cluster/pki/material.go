@@ -25,7 +25,7 @@ const GossipKeyLen = 32
 type Material struct {
 	Identity
 	CertPEM, KeyPEM, CAPEM []byte
-	// GossipKey has GossipKeyLen bytes; nil for admins and viewers.
+	// GossipKey has GossipKeyLen bytes; nil for admins, operators and viewers.
 	GossipKey []byte
 	// CAKeyPEM is nil except on controllers.
 	CAKeyPEM []byte

@@ -51,7 +51,7 @@ func TestSignedIdentityReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := Identity{
 			ClusterID: testCluster, NodeID: name.Draw(t, "node"), Name: name.Draw(t, "name"),
-			Role: rapid.SampledFrom([]Role{RoleController, RoleAgent, RoleAdmin, RoleViewer}).Draw(t, "role"),
+			Role: rapid.SampledFrom([]Role{RoleController, RoleAgent, RoleAdmin, RoleOperator, RoleViewer}).Draw(t, "role"),
 		}
 		certPEM, err := ca.Sign(csrPEM, id, []string{"10.0.0.1", "host.example"}, 0, time.Now())
 		require.NoError(t, err)

@@ -94,7 +94,7 @@ func greet(addr string, cfg *tls.Config) (*tls.ConnectionState, error) {
 func TestEveryRoleReachesTheAPI(t *testing.T) {
 	ca := mustCA(t, testCluster)
 	addr := serve(t, mustCredentials(t, issue(t, ca, RoleController, "ctl", 0, time.Now()), Options{}).ServerTLS())
-	for _, role := range []Role{RoleController, RoleAgent, RoleAdmin, RoleViewer} {
+	for _, role := range []Role{RoleController, RoleAgent, RoleAdmin, RoleOperator, RoleViewer} {
 		c := mustCredentials(t, issue(t, ca, role, "n1", 0, time.Now()), Options{})
 		cs, err := greet(addr, c.ClientTLS(RoleController))
 		require.NoError(t, err, role)
@@ -160,7 +160,7 @@ func TestAttack2AgentOnTheRaftPortIsRefusedAndAudited(t *testing.T) {
 	var audit refusals
 	server := mustCredentials(t, issue(t, ca, RoleController, "ctl", 0, time.Now()), Options{Refused: audit.add})
 	addr := serve(t, server.PeerTLS(RoleController))
-	for _, role := range []Role{RoleAgent, RoleAdmin, RoleViewer} {
+	for _, role := range []Role{RoleAgent, RoleAdmin, RoleOperator, RoleViewer} {
 		c := mustCredentials(t, issue(t, ca, role, "n1", 0, time.Now()), Options{})
 		_, err := greet(addr, c.ClientTLS(RoleController))
 		require.Error(t, err)

@@ -100,7 +100,7 @@ func (a *app) clusterJoin() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "join CONTROLLER...", Short: "Join a cluster with a token", Args: cobra.MinimumNArgs(1),
 		Long: `Join the cluster of the controllers named, host:port. The token decides as what: for a controller or an agent this machine's
-data directory is prepared and nothing is started; for an admin or a viewer a context is written into the client configuration.
+data directory is prepared and nothing is started; for an admin, an operator or a viewer a context is written into the client configuration.
 
   novacron cluster join 10.0.0.1:7750 --token - <token.txt
   novacron agent --data-dir /var/lib/novacron`,

@@ -18,7 +18,7 @@ func (a *app) clusterToken() *cobra.Command {
 }
 
 func (a *app) tokenCreate() *cobra.Command {
-	role := choice{allowed: []string{"controller", "agent", "admin", "viewer"}}
+	role := choice{allowed: []string{"controller", "agent", "admin", "operator", "viewer"}}
 	var ttl time.Duration
 	var node string
 	cmd := &cobra.Command{
@@ -42,7 +42,7 @@ func (a *app) tokenCreate() *cobra.Command {
 			return a.printToken(answer.Msg)
 		}),
 	}
-	cmd.Flags().Var(&role, "role", "what the holder becomes: controller, agent, admin or viewer")
+	cmd.Flags().Var(&role, "role", "what the holder becomes: controller, agent, admin, operator or viewer")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long the token can be used, at most 15m (default 15m)")
 	cmd.Flags().StringVar(&node, "node", "", "only a node of this `name` may use it")
 	return cmd

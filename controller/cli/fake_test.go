@@ -272,7 +272,10 @@ func (f *fake) GetVM(_ context.Context, req *connect.Request[pb.GetVMRequest]) (
 func (f *fake) ListVMs(_ context.Context, req *connect.Request[pb.ListVMsRequest]) (*connect.Response[pb.ListVMsResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	filter := vmFilter{labels: req.Msg.Labels, host: req.Msg.Host}
+	filter, err := newFilter(req.Msg)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
 	var found []*pb.VM
 	for _, vm := range f.vms {
 		if vm.Spec.Project == req.Msg.Project && filter.matches(vm) && vm.Spec.Name > req.Msg.PageToken {

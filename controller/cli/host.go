@@ -130,6 +130,10 @@ func (a *app) hostDetails(h *pb.Host) (d details) {
 	d.sub("libvirt", info.GetLibvirtVersion())
 	d.sub("Arch", info.GetArch())
 	d.sub("CPU model", info.GetCpuModel())
+	if n := len(info.GetCpuModels()); n > 0 {
+		d.sub("Guest CPUs", fmt.Sprintf("%d models", n))
+	}
+	d.sub("CPU baseline", h.GetCpuBaseline())
 	d.section("Offers")
 	d.sub("Pools", strings.Join(info.GetPools(), ", "))
 	d.sub("Networks", strings.Join(info.GetNetworks(), ", "))

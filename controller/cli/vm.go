@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
+	vmdef "github.com/novacron/novacron/vm"
 	"github.com/spf13/cobra"
 )
 
@@ -17,50 +18,31 @@ func (a *app) vmCommand() *cobra.Command {
   novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
   novacron vm console web-1`,
 		a.vmCreate(), a.vmPlan(), a.vmList(), a.vmShow(), a.vmStart(), a.vmStop(), a.vmDelete(), a.vmConsole(), a.vmWatch(),
-		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmTemplate(), a.vmGuest(), a.vmScreenshot())
-}
-
-func (a *app) vmList() *cobra.Command {
-	var labels pairs
-	var host string
-	var watch bool
-	cmd := &cobra.Command{
-		Use: "list", Short: "List the virtual machines", Args: cobra.NoArgs,
-		Long: "List the virtual machines of the project, and with --watch every change from then on.\n\n  novacron vm list -l tier=web --host kvm-1 -o wide",
-		RunE: a.withClient(func(ctx context.Context, c *client, _ []string) error {
-			if watch {
-				return a.listAndWatch(ctx, c, &vmFilter{labels: labels, host: host})
-			}
-			vms, err := c.listVMs(ctx, &pb.ListVMsRequest{Project: a.project, Labels: labels, Host: host})
-			if err != nil {
-				return err
-			}
-			return list(a, a.vmTable(), vms)
-		}),
-	}
-	cmd.Flags().VarP(&labels, "label", "l", "only machines with these labels")
-	cmd.Flags().StringVar(&host, "host", "", "only machines of this `host`, by name or id")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on with every change")
-	a.completeFlag(cmd, "host", a.hostNames)
-	return cmd
+		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmISO(), a.vmTemplate(), a.vmGuest(), a.vmScreenshot())
 }
 
 func (a *app) vmShow() *cobra.Command {
-	return &cobra.Command{
+	var secrets bool
+	cmd := &cobra.Command{
 		Use: "show VM", Short: "Show a virtual machine", Args: cobra.ExactArgs(1),
 		Long: `Show a virtual machine, by name or id: what was asked for, where it runs, how it is and, where it failed, the way out.
 
+What cloud-init hands on to the guest is hidden; --secrets shows it to admins and operators, with -o yaml or json.
+
   novacron vm show web-1
-  novacron vm show web-1 -o yaml`,
+  novacron vm show web-1 --secrets -o yaml`,
 		ValidArgsFunction: a.completeOnce(a.vmNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
-			vm, err := c.getVM(ctx, args[0], a.project)
+			answer, err := c.vms.GetVM(ctx, connect.NewRequest(&pb.GetVMRequest{Vm: args[0], Project: a.project, Secrets: secrets}))
 			if err != nil {
 				return err
 			}
+			vm := answer.Msg.GetVm()
 			return show(a, a.vmTable(), vm, a.vmDetails(vm))
 		}),
 	}
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "show what cloud-init hands on to the guest")
+	return cmd
 }
 
 func (c *client) getVM(ctx context.Context, name, project string) (*pb.VM, error) {
@@ -97,11 +79,21 @@ func (a *app) vmTable() table[*pb.VM] {
 		{name: "IMAGE", where: wideAndCSV, text: func(v vm) string { return v.GetSpec().GetImage() }},
 		{name: "AGE", text: func(v vm) string { return a.age(v.GetCreateTime()) },
 			raw: func(v vm) string { return moment(v.GetCreateTime()) }, rawName: "created"},
+		{name: "ADDRESSES", where: wideAndCSV, text: guestAddresses},
 		{name: "PROJECT", where: wideAndCSV, text: func(v vm) string { return v.GetSpec().GetProject() }},
 		{name: "LABELS", where: wideAndCSV, text: func(v vm) string { return joinPairs(v.GetSpec().GetLabels()) }},
 		{name: "ID", where: wideAndCSV, text: func(v vm) string { return v.GetId() }},
 		{name: "MESSAGE", where: wideAndCSV, text: func(v vm) string { return firstOf(v.GetStatus().GetMessage(), v.GetStatus().GetStep()) }},
 	}}
+}
+
+// guestAddresses are those that the guest says it has.
+func guestAddresses(v *pb.VM) string {
+	var all []string
+	for _, card := range v.GetStatus().GetGuest().GetInterfaces() {
+		all = append(all, card.GetAddresses()...)
+	}
+	return strings.Join(all, " ")
 }
 
 // phaseOf is the machine's phase as people read it.
@@ -132,11 +124,23 @@ func (a *app) vmDetails(v *pb.VM) (d details) {
 	if v.GetDeleteTime() != nil {
 		d.add("Deletion asked", a.age(v.GetDeleteTime())+" ago")
 	}
+	d.addGuest(v.GetStatus().GetGuest())
 	d.addSpec(v.GetSpec())
 	d.addPlacement(v)
 	a.addOperation(&d, v.GetOperation())
 	d.add("Way out", vmWayOut(v))
 	return d
+}
+
+// addGuest is what the guest says of itself.
+func (d *details) addGuest(g *pb.GuestInfo) {
+	d.section("Guest")
+	d.sub("Hostname", g.GetHostname())
+	d.sub("System", g.GetOs())
+	d.sub("Kernel", g.GetKernel())
+	for _, card := range g.GetInterfaces() {
+		d.sub(card.GetName(), strings.TrimSpace(card.GetMac()+"  "+strings.Join(card.GetAddresses(), " ")))
+	}
 }
 
 func (d *details) addSpec(s *pb.VMSpec) {
@@ -147,17 +151,33 @@ func (d *details) addSpec(s *pb.VMSpec) {
 		d.sub("Disk", listed(formatGiB(uint64(s.GetDiskGb())), from("image", s.GetImage()), from("pool", s.GetPool())))
 	}
 	for _, v := range s.GetVolumes() {
+		if v.GetDevice() == vmdef.DeviceCDROM || v.GetDevice() == vmdef.DeviceFloppy {
+			medium := listed(from("image", v.GetImage()), from("volume", v.GetSource()))
+			d.sub("Drive "+v.GetName(), listed(v.GetDevice(), v.GetBus(), firstOf(medium, "empty")))
+			continue
+		}
 		d.sub("Volume "+v.GetName(), listed(formatGiB(uint64(v.GetSizeGb())), v.GetFormat(), v.GetBus(), from("image", v.GetImage()), from("pool", v.GetPool())))
 	}
 	for i, n := range s.GetNetworkInterfaces() {
 		d.sub(fmt.Sprintf("NIC %d", i), listed(from("network", n.GetNetwork()), from("bridge", n.GetBridge()), n.GetModel(), n.GetMac()))
 	}
+	d.sub("ISO", s.GetIso())
 	d.sub("Kernel", s.GetBoot().GetKernel())
 	d.sub("Initrd", s.GetBoot().GetInitrd())
 	d.sub("Command line", s.GetBoot().GetCmdline())
 	d.sub("System", listed(s.GetOsType(), s.GetOsVersion(), s.GetArch(), s.GetMachine(), s.GetFirmware()))
+	d.addCloudInit(s.GetCloudInit())
 	d.sub("Labels", joinPairs(s.GetLabels()))
 	d.sub("Annotations", joinPairs(s.GetAnnotations()))
+}
+
+// addCloudInit shows the seed as far as the cluster does.
+func (d *details) addCloudInit(c *pb.CloudInit) {
+	d.sub("Hostname", c.GetHostname())
+	d.sub("SSH keys", strings.Join(c.GetSshKeys(), "\n"))
+	d.sub("User data", c.GetUserData())
+	d.sub("Network config", c.GetNetworkConfig())
+	d.sub("Meta data", joinPairs(c.GetMetaData()))
 }
 
 func (d *details) addPlacement(v *pb.VM) {

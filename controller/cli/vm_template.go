@@ -46,17 +46,24 @@ func templateTable() table[*pb.Template] {
 }
 
 func (a *app) templateShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show TEMPLATE", Short: "Show a template", Args: cobra.ExactArgs(1), Long: "Show a template with its parameters.\n\n  novacron vm template show linux-server",
+	var secrets bool
+	cmd := &cobra.Command{
+		Use: "show TEMPLATE", Short: "Show a template", Args: cobra.ExactArgs(1),
+		Long: `Show a template with its parameters. What cloud-init hands on to the guest is hidden; --secrets shows it to admins and operators.
+
+  novacron vm template show linux-server
+  novacron vm template show mine --secrets -o yaml`,
 		ValidArgsFunction: a.completeOnce(a.templateNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
-			answer, err := c.templates.GetTemplate(ctx, connect.NewRequest(&pb.GetTemplateRequest{Name: args[0]}))
+			answer, err := c.templates.GetTemplate(ctx, connect.NewRequest(&pb.GetTemplateRequest{Name: args[0], Secrets: secrets}))
 			if err != nil {
 				return err
 			}
 			return show(a, templateTable(), answer.Msg.GetTemplate(), templateDetails(answer.Msg.GetTemplate()))
 		}),
 	}
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "show what cloud-init hands on to the guest")
+	return cmd
 }
 
 func templateDetails(t *pb.Template) details {
@@ -146,7 +153,10 @@ func (a *app) renderTemplate(cmd *cobra.Command, name string, values []string) (
 		given[key] = text
 	}
 	err = a.withClient(func(ctx context.Context, c *client, _ []string) error {
-		answer, err := c.templates.RenderTemplate(ctx, connect.NewRequest(&pb.RenderTemplateRequest{Name: name, Values: given}))
+		answer, err := c.templates.RenderTemplate(ctx, connect.NewRequest(&pb.RenderTemplateRequest{Name: name, Values: given, Secrets: true}))
+		if connect.CodeOf(err) == connect.CodePermissionDenied { // who may create no machine can still see what it would be
+			answer, err = c.templates.RenderTemplate(ctx, connect.NewRequest(&pb.RenderTemplateRequest{Name: name, Values: given}))
+		}
 		if err != nil {
 			return err
 		}

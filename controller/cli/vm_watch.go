@@ -67,21 +67,6 @@ func eventText(msg *pb.WatchVMsResponse, name string) string {
 	return name + ": " + stateOf(vm)
 }
 
-// vmFilter is what a watch cannot ask the cluster for.
-type vmFilter struct {
-	labels map[string]string
-	host   string
-}
-
-func (f *vmFilter) matches(vm *pb.VM) bool {
-	for key, value := range f.labels {
-		if have, ok := vm.GetSpec().GetLabels()[key]; !ok || have != value {
-			return false
-		}
-	}
-	return f.host == "" || f.host == vm.GetHostName() || f.host == vm.GetHostId()
-}
-
 // listAndWatch prints the list as it is and then a row for every change.
 func (a *app) listAndWatch(ctx context.Context, c *client, filter *vmFilter) error {
 	printEvent := a.rowPrinter()

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/novacron/novacron/cluster/pki"
+	"github.com/novacron/novacron/controller/placing"
 	"github.com/novacron/novacron/controller/state"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
@@ -32,14 +33,14 @@ func (s *desiredService) Watch(ctx context.Context, _ *connect.Request[agentv1.W
 	if err := s.Fresh(ctx); err != nil {
 		return err
 	}
-	cursor, err := s.sendDesired(stream, hostID)
+	cursor, baseline, err := s.sendDesired(stream, hostID)
 	for pulse := newPulse(); err == nil; {
 		var changes []state.Change
 		var next state.Cursor
 		changes, next, err = s.next(ctx, cursor, pulse)
 		switch {
-		case errors.Is(err, state.ErrCompacted), err == nil && concerns(changes, hostID):
-			next, err = s.sendDesired(stream, hostID)
+		case errors.Is(err, state.ErrCompacted), err == nil && (concerns(changes, hostID) || ofHosts(changes) && baselineFor(s.Store.View(), hostID) != baseline):
+			next, baseline, err = s.sendDesired(stream, hostID)
 			err = pulse.beat(err)
 		case err == nil && pulse.due():
 			err = pulse.beat(stream.Send(&agentv1.WatchResponse{Revision: next.Revision()}))
@@ -49,9 +50,9 @@ func (s *desiredService) Watch(ctx context.Context, _ *connect.Request[agentv1.W
 	return err
 }
 
-func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchResponse], hostID string) (state.Cursor, error) {
+func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchResponse], hostID string) (state.Cursor, string, error) {
 	view := s.Store.View()
-	set := &agentv1.DesiredSet{}
+	set := &agentv1.DesiredSet{CpuBaseline: baselineFor(view, hostID)}
 	for vm := range view.VMsOf(hostID) {
 		set.Vms = append(set.Vms, asOrdered(vm))
 	}
@@ -70,7 +71,21 @@ func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchR
 	set.BlobSources = slices.Concat(set.GetControllers(), agents) // controllers hold every image: they come first
 	set.RevokedNodes = view.RevokedSince(s.Now().Add(-revocationMemory))
 	set.Networks = networksFor(view, hostID)
-	return view.Cursor(), stream.Send(&agentv1.WatchResponse{Desired: set, Revision: view.Revision()})
+	return view.Cursor(), set.GetCpuBaseline(), stream.Send(&agentv1.WatchResponse{Desired: set, Revision: view.Revision()})
+}
+
+// baselineFor is the processor model for machines of a host that may move to others.
+func baselineFor(view state.View, hostID string) string {
+	host, _ := view.Host(hostID)
+	return placing.CPUBaselines(view)[host.GetInfo().GetArch()]
+}
+
+// ofHosts tells whether a host has changed, which may change what all have in common.
+func ofHosts(changes []state.Change) bool {
+	return slices.ContainsFunc(changes, func(change state.Change) bool {
+		_, is := change.Record().(*statev1.HostRecord)
+		return is
+	})
 }
 
 // concerns tells whether changes alter what a host shall do. What the host itself reported does not.
@@ -147,7 +162,7 @@ func (s *desiredService) reportVMs(ctx context.Context, view state.View, hostID 
 		if ok && known.GetHostId() == hostID && isNews(known, o) {
 			news.Vms = append(news.Vms, &statev1.VMObservation{
 				VmId: o.GetVmId(), Epoch: o.GetEpoch(), ObservedGeneration: o.GetObservedGeneration(),
-				Phase: o.GetPhase(), Message: o.GetMessage(), Step: o.GetStep(), Gone: o.GetGone(),
+				Phase: o.GetPhase(), Message: o.GetMessage(), Step: o.GetStep(), Gone: o.GetGone(), Guest: o.GetGuest(),
 			})
 		}
 	}
@@ -170,5 +185,5 @@ func isNews(known *novacronv1.VM, o *agentv1.VMObservation) bool {
 		return false
 	}
 	return o.GetGone() || status.GetPhase() != o.GetPhase() || status.GetMessage() != o.GetMessage() ||
-		status.GetStep() != o.GetStep() || status.GetObservedGeneration() < o.GetObservedGeneration()
+		!proto.Equal(status.GetGuest(), o.GetGuest()) || status.GetStep() != o.GetStep() || status.GetObservedGeneration() < o.GetObservedGeneration()
 }

@@ -17,7 +17,7 @@ import (
 
 // PlanVM goes the way of a create up to where it would commit.
 func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.PlanVMRequest]) (*connect.Response[novacronv1.PlanVMResponse], error) {
-	definition, err := s.define(r.Msg.GetSpec())
+	definition, err := s.define(ctx, r.Msg.GetSpec())
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +31,7 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 	view := s.Store.View()
 	if existing, ok := view.VM(definition.Name, definition.Project); ok {
 		answer.Existing = existing
+		answer.Spec = vm.ToProto(vm.MarkDifferences(definition, vm.FromProto(existing.GetSpec())))
 	}
 	if err := view.Attachable(cmp.Or(answer.GetExisting().GetId(), definition.UUID), answer.GetSpec()); err != nil {
 		return nil, err
@@ -47,11 +48,12 @@ func (s *vmService) PlanVM(ctx context.Context, r *connect.Request[novacronv1.Pl
 	return connect.NewResponse(answer), s.planOn(ctx, host, answer, placing.WithPins(answer.GetSpec(), placing.HostCPUs(decision, &requests[0])))
 }
 
-// planOn asks the chosen host what it would make of the definition.
+// planOn asks the chosen host what it would make of the definition. The domain says of itself what the definition does, so
+// the host is given the one without secrets.
 func (s *vmService) planOn(ctx context.Context, host *novacronv1.Member, answer *novacronv1.PlanVMResponse, spec *novacronv1.VMSpec) error {
 	ctx, cancel := context.WithTimeout(ctx, guestTimeout)
 	defer cancel()
-	told, err := s.hostAgent(host).Plan(ctx, connect.NewRequest(&agentv1.PlanRequest{Spec: spec}))
+	told, err := s.hostAgent(host).Plan(ctx, connect.NewRequest(&agentv1.PlanRequest{Spec: vm.HideSecrets(spec)}))
 	if err != nil {
 		return unreachable(host, err)
 	}

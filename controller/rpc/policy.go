@@ -36,34 +36,37 @@ func (r rule) admits(role pki.Role) bool { return slices.Contains(r.roles, role)
 func rules() map[string]rule {
 	var (
 		admins      = []pki.Role{pki.RoleAdmin}
-		viewers     = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController}
+		operators   = []pki.Role{pki.RoleAdmin, pki.RoleOperator}
+		viewers     = []pki.Role{pki.RoleAdmin, pki.RoleOperator, pki.RoleViewer, pki.RoleController}
 		nodes       = []pki.Role{pki.RoleController, pki.RoleAgent}
 		agents      = []pki.Role{pki.RoleAgent}
 		controllers = []pki.Role{pki.RoleController}
-		everyone    = []pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleController, pki.RoleAgent}
+		everyone    = []pki.Role{pki.RoleAdmin, pki.RoleOperator, pki.RoleViewer, pki.RoleController, pki.RoleAgent}
 		joiners     = []pki.Role{RoleJoiner}
 		leavers     = []pki.Role{pki.RoleAdmin, pki.RoleController, pki.RoleAgent}
 	)
 	return map[string]rule{
-		novacronv1connect.VMServiceCreateVMProcedure:   {leader, admins},
-		novacronv1connect.VMServicePlanVMProcedure:     {read, admins},
+		novacronv1connect.VMServiceCreateVMProcedure:   {leader, operators},
+		novacronv1connect.VMServicePlanVMProcedure:     {read, operators},
 		novacronv1connect.VMServiceGetVMProcedure:      {read, viewers},
 		novacronv1connect.VMServiceListVMsProcedure:    {read, viewers},
-		novacronv1connect.VMServiceSetVMPowerProcedure: {leader, admins},
-		novacronv1connect.VMServiceDeleteVMProcedure:   {leader, admins},
-		novacronv1connect.VMServiceRestartVMProcedure:  {leader, admins},
-		novacronv1connect.VMServiceUpdateVMProcedure:   {leader, admins},
+		novacronv1connect.VMServiceSetVMPowerProcedure: {leader, operators},
+		novacronv1connect.VMServiceDeleteVMProcedure:   {leader, operators},
+		novacronv1connect.VMServiceRestartVMProcedure:  {leader, operators},
+		novacronv1connect.VMServiceUpdateVMProcedure:   {leader, operators},
 		novacronv1connect.VMServiceAdoptVMProcedure:    {leader, admins},
+		novacronv1connect.VMServiceAttachISOProcedure:  {leader, operators},
+		novacronv1connect.VMServiceEjectISOProcedure:   {leader, operators},
 		novacronv1connect.VMServiceGetGuestProcedure:   {here, viewers},
-		novacronv1connect.VMServiceScreenshotProcedure: {here, admins},
+		novacronv1connect.VMServiceScreenshotProcedure: {here, operators},
 		novacronv1connect.VMServiceWatchVMsProcedure:   {here, viewers},
-		novacronv1connect.VMServiceConsoleProcedure:    {here, admins},
+		novacronv1connect.VMServiceConsoleProcedure:    {here, operators},
 
-		novacronv1connect.ImageServiceUploadImageProcedure: {here, admins},
-		novacronv1connect.ImageServiceCreateImageProcedure: {leader, admins},
+		novacronv1connect.ImageServiceUploadImageProcedure: {here, operators},
+		novacronv1connect.ImageServiceCreateImageProcedure: {leader, operators},
 		novacronv1connect.ImageServiceGetImageProcedure:    {read, viewers},
 		novacronv1connect.ImageServiceListImagesProcedure:  {read, viewers},
-		novacronv1connect.ImageServiceDeleteImageProcedure: {leader, admins},
+		novacronv1connect.ImageServiceDeleteImageProcedure: {leader, operators},
 
 		novacronv1connect.NetworkServiceCreateNetworkProcedure: {leader, admins},
 		novacronv1connect.NetworkServiceGetNetworkProcedure:    {read, viewers},
@@ -87,19 +90,19 @@ func rules() map[string]rule {
 		novacronv1connect.StorageServiceRemoveOrphanProcedure:      {leader, admins},
 		novacronv1connect.StorageServiceCreatePoolProcedure:        {leader, admins},
 		novacronv1connect.StorageServiceDeletePoolProcedure:        {leader, admins},
-		novacronv1connect.StorageServiceCreateVolumeProcedure:      {leader, admins},
+		novacronv1connect.StorageServiceCreateVolumeProcedure:      {leader, operators},
 		novacronv1connect.StorageServiceGetVolumeProcedure:         {read, viewers},
 		novacronv1connect.StorageServiceListVolumesProcedure:       {read, viewers},
-		novacronv1connect.StorageServiceResizeVolumeProcedure:      {leader, admins},
-		novacronv1connect.StorageServiceDeleteVolumeProcedure:      {leader, admins},
-		novacronv1connect.StorageServiceDownloadVolumeProcedure:    {here, admins},
+		novacronv1connect.StorageServiceResizeVolumeProcedure:      {leader, operators},
+		novacronv1connect.StorageServiceDeleteVolumeProcedure:      {leader, operators},
+		novacronv1connect.StorageServiceDownloadVolumeProcedure:    {here, operators},
 
 		novacronv1connect.EventServiceWatchEventsProcedure: {here, viewers},
 
-		novacronv1connect.TemplateServicePutTemplateProcedure:    {leader, admins},
+		novacronv1connect.TemplateServicePutTemplateProcedure:    {leader, operators},
 		novacronv1connect.TemplateServiceGetTemplateProcedure:    {read, viewers},
 		novacronv1connect.TemplateServiceListTemplatesProcedure:  {read, viewers},
-		novacronv1connect.TemplateServiceDeleteTemplateProcedure: {leader, admins},
+		novacronv1connect.TemplateServiceDeleteTemplateProcedure: {leader, operators},
 		novacronv1connect.TemplateServiceRenderTemplateProcedure: {read, viewers},
 
 		novacronv1connect.ClusterServiceListMembersProcedure:         {read, everyone},

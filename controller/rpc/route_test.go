@@ -151,7 +151,7 @@ func TestForwardedCallersArriveAsTheyWere(t *testing.T) {
 	names := rapid.StringMatching(`[A-Za-z0-9-]{1,63}`)
 	rapid.Check(t, func(t *rapid.T) {
 		before := Caller{Identity: pki.Identity{
-			Role:   rapid.SampledFrom([]pki.Role{pki.RoleAdmin, pki.RoleViewer, pki.RoleAgent, pki.RoleController}).Draw(t, "role"),
+			Role:   rapid.SampledFrom([]pki.Role{pki.RoleAdmin, pki.RoleOperator, pki.RoleViewer, pki.RoleAgent, pki.RoleController}).Draw(t, "role"),
 			NodeID: names.Draw(t, "id"), Name: names.Draw(t, "name"),
 		}, Remote: rapid.SampledFrom([]string{"10.0.0.1:5", "[fe80::1%eth0]:7", "[::1]:8"}).Draw(t, "remote")}
 		after, err := parseCaller(encodeCaller(before))
@@ -171,6 +171,7 @@ func TestOnlyWhatIsHeardIsNews(t *testing.T) {
 	for name, change := range map[string]func(*agentv1.VMObservation){
 		"phase":      func(o *agentv1.VMObservation) { o.Phase = novacronv1.VMPhase_VM_PHASE_RUNNING },
 		"message":    func(o *agentv1.VMObservation) { o.Message = "" },
+		"guest":      func(o *agentv1.VMObservation) { o.Guest = &novacronv1.GuestInfo{Hostname: "web"} },
 		"generation": func(o *agentv1.VMObservation) { o.ObservedGeneration = 4 },
 		"gone":       func(o *agentv1.VMObservation) { o.Gone = true },
 	} {

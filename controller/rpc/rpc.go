@@ -72,7 +72,7 @@ func (s *Server) Handler() http.Handler {
 	options := connect.WithHandlerOptions(
 		connect.WithReadMaxBytes(node.MaxMessageBytes),
 		connect.WithSendMaxBytes(node.MaxMessageBytes),
-		connect.WithInterceptors(&errorInterceptor{}),
+		connect.WithInterceptors(&errorInterceptor{}, secretKeeper{s}),
 		connect.WithRecover(s.recovered),
 	)
 	mux := http.NewServeMux()

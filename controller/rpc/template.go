@@ -23,6 +23,9 @@ var _ novacronv1connect.TemplateServiceHandler = (*templateService)(nil)
 // PutTemplate checks a template as any definition is checked, and keeps its text.
 func (s *templateService) PutTemplate(ctx context.Context, r *connect.Request[novacronv1.PutTemplateRequest]) (*connect.Response[novacronv1.PutTemplateResponse], error) {
 	parsed, err := template.Parse([]byte(r.Msg.GetText()))
+	if err == nil && parsed.Hides() {
+		err = fmt.Errorf("definition.cloudInit: it holds %q, which stands for text that was not shown: give the text, or take the template from «novacron vm template show %s --secrets -o yaml»", vm.Hidden, parsed.Name)
+	}
 	if err == nil {
 		err = parsed.Check()
 	}

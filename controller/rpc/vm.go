@@ -27,7 +27,7 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 	if n := len(r.Msg.GetRequestId()); n > maxRequestID {
 		return nil, invalid(fmt.Errorf("request_id: %d characters, at most %d", n, maxRequestID))
 	}
-	definition, err := s.define(r.Msg.GetSpec())
+	definition, err := s.define(ctx, r.Msg.GetSpec())
 	if err != nil {
 		return nil, err
 	}
@@ -52,14 +52,20 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 	return connect.NewResponse(&novacronv1.CreateVMResponse{Vm: created, Warnings: warningsOf(definition)}), err
 }
 
-// define gives the definition as it is kept: complete, and without a fault.
-func (s *vmService) define(spec *novacronv1.VMSpec) (vm.Definition, error) {
+// define gives the definition as it is kept: complete, without a fault, and with nothing that the caller may not ask for. The
+// secrets of one that was shown without them are those of the machine that has its name.
+func (s *vmService) define(ctx context.Context, spec *novacronv1.VMSpec) (vm.Definition, error) {
 	given := vm.FromProto(spec)
 	definition := vm.Normalise(given, s.defaults(s.Store.View()))
 	if err := vm.Validate(definition); err != nil {
 		return vm.Definition{}, invalid(err)
 	}
-	return definition, nil
+	stored, _ := s.Store.View().VM(definition.Name, definition.Project)
+	definition, err := vm.RestoreSecrets(definition, vm.FromProto(stored.GetSpec()))
+	if err != nil {
+		return vm.Definition{}, invalid(err)
+	}
+	return definition, s.checkHostAccess(ctx, definition)
 }
 
 // resolve pins the images that a definition names to their present content.
@@ -108,38 +114,6 @@ func (s *vmService) find(idOrName, project string) (*novacronv1.VM, error) {
 		return nil, fmt.Errorf("%w: virtual machine %q in project %s: see «novacron vm list»", state.ErrNotFound, idOrName, project)
 	}
 	return found, nil
-}
-
-func (s *vmService) ListVMs(_ context.Context, r *connect.Request[novacronv1.ListVMsRequest]) (*connect.Response[novacronv1.ListVMsResponse], error) {
-	view, page := s.Store.View(), newPage(r.Msg.GetPageSize())
-	answer := &novacronv1.ListVMsResponse{}
-	for key, record := range view.VMsByName(r.Msg.GetPageToken()) {
-		if !matches(record, r.Msg) {
-			continue
-		}
-		if page.full(len(answer.Vms)) {
-			answer.NextPageToken = page.last
-			break
-		}
-		page.last = key
-		answer.Vms = append(answer.Vms, record)
-	}
-	return connect.NewResponse(answer), nil
-}
-
-func matches(record *novacronv1.VM, want *novacronv1.ListVMsRequest) bool {
-	if p := want.GetProject(); p != "" && p != record.GetSpec().GetProject() {
-		return false
-	}
-	if h := want.GetHost(); h != "" && h != record.GetHostId() && h != record.GetHostName() {
-		return false
-	}
-	for key, value := range want.GetLabels() {
-		if got, ok := record.GetSpec().GetLabels()[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *vmService) SetVMPower(ctx context.Context, r *connect.Request[novacronv1.SetVMPowerRequest]) (*connect.Response[novacronv1.SetVMPowerResponse], error) {

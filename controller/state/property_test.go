@@ -49,6 +49,7 @@ func commands() *rapid.Generator[*statev1.Command] {
 			func(c *statev1.Command) {
 				c.Op = &statev1.Command_SetVmPower{SetVmPower: &statev1.SetVMPower{Id: "vm-" + id, Power: novacronv1.PowerState(n % 3), OperationId: "op"}}
 			},
+			changeMedia("vm-"+id, n, other, &novacronv1.ImageRef{Name: id, Sha256: other}),
 			drain(id, n%2 == 0),
 			evacuate(&novacronv1.VM{Id: "vm-" + id, Revision: rapid.Uint64Range(1, 60).Draw(t, "seen")}),
 			createVM("vm-"+id, func(op *statev1.CreateVM) {

@@ -313,6 +313,7 @@ func observed(before *novacronv1.VM, seen *statev1.VMObservation, now *timestamp
 	after := edit(before)
 	after.Status = &novacronv1.VMStatus{
 		Phase: seen.GetPhase(), Message: seen.GetMessage(), Step: seen.GetStep(), ObservedGeneration: seen.GetObservedGeneration(), UpdateTime: now,
+		Guest: seen.GetGuest(),
 	}
 	return settle(after)
 }

@@ -27,6 +27,8 @@ type Client struct {
 	Hosts   novacronv1connect.HostServiceClient
 	Cluster novacronv1connect.ClusterServiceClient
 	Storage novacronv1connect.StorageServiceClient
+
+	Templates novacronv1connect.TemplateServiceClient
 }
 
 // Consistency makes every read of a client as fresh as the word says; see controller/rpc.
@@ -68,6 +70,8 @@ func newClient(dialer *http.Client, address string, options ...connect.ClientOpt
 		Hosts:   novacronv1connect.NewHostServiceClient(dialer, url, options...),
 		Cluster: novacronv1connect.NewClusterServiceClient(dialer, url, options...),
 		Storage: novacronv1connect.NewStorageServiceClient(dialer, url, options...),
+
+		Templates: novacronv1connect.NewTemplateServiceClient(dialer, url, options...),
 	}
 }
 

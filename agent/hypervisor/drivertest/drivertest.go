@@ -34,6 +34,8 @@ const (
 	Leases Feature = "leases"
 	// Filters is to have packet filters.
 	Filters Feature = "filters"
+	// Media is to change what lies in drives.
+	Media Feature = "media"
 	// NameClash is to refuse a name that another domain has.
 	NameClash Feature = "name clash"
 )
@@ -77,6 +79,7 @@ func Run(t *testing.T, target Target) {
 	t.Run("restart", target.restart)
 	t.Run("rename", target.rename)
 	t.Run("questions", target.questions)
+	t.Run("media", target.media)
 	t.Run("name clash", target.nameClash)
 	t.Run("metadata", target.metadata)
 	t.Run("networks", target.networks)
@@ -100,17 +103,29 @@ func (g Target) need(t *testing.T, f Feature) {
 // guest generates a domain and defines it; it is gone when the test ends.
 func (g Target) guest(t *testing.T, name string) string {
 	t.Helper()
+	return g.guestWith(t, name, func(*vm.Definition) {})
+}
+
+// guestWith is a guest with more than others have.
+func (g Target) guestWith(t *testing.T, name string, more func(*vm.Definition)) string {
+	t.Helper()
 	id := uuid.NewString()
-	require.NoError(t, g.Driver.Define(t.Context(), g.xml(t, id, name)))
+	require.NoError(t, g.Driver.Define(t.Context(), g.xmlWith(t, id, name, more)))
 	t.Cleanup(func() { g.remove(t, id) })
 	return id
 }
 
 func (g Target) xml(t *testing.T, id, name string) string {
 	t.Helper()
+	return g.xmlWith(t, id, name, func(*vm.Definition) {})
+}
+
+func (g Target) xmlWith(t *testing.T, id, name string, more func(*vm.Definition)) string {
+	t.Helper()
 	facts, err := g.Driver.Facts(t.Context())
 	require.NoError(t, err)
 	def := vm.Definition{Name: name, UUID: id, CPUs: 1, MemoryMB: 96}
+	more(&def)
 	if g.Adapt != nil {
 		g.Adapt(&def)
 	}

@@ -24,8 +24,11 @@ func (g Target) restart(t *testing.T) {
 	g.need(t, Restart)
 	id := g.guest(t, "contract-restart")
 	require.Error(t, g.Driver.Reset(t.Context(), id), "it does not run yet")
+	events, err := g.Driver.Events(t.Context())
+	require.NoError(t, err)
 	require.NoError(t, g.Driver.Start(t.Context(), id))
 	require.NoError(t, g.Driver.Reset(t.Context(), id))
+	g.awaitEvent(t, events, hypervisor.Event{ID: id, Kind: "rebooted"})
 	require.NoError(t, g.Driver.Reboot(t.Context(), id))
 	g.await(t, id, hypervisor.StateRunning)
 }

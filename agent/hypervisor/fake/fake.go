@@ -30,6 +30,8 @@ type Options struct {
 	// ShutdownTime is how long a guest takes to obey a shutdown request; IgnoreShutdown guests never do.
 	ShutdownTime   time.Duration
 	IgnoreShutdown bool
+	// LockedDrives makes running guests lock what lies in their drives.
+	LockedDrives bool
 	// IgnoreTerm makes hypervisor processes outlive the gentle kill.
 	IgnoreTerm bool
 }

@@ -235,6 +235,13 @@ func (d *Driver) lifecycle(_ *lv.Connect, dom *lv.Domain, event *lv.DomainEventL
 	}
 }
 
+// rebooted passes on that a guest began anew within its domain, whoever asked for it. It must not block either.
+func (d *Driver) rebooted(_ *lv.Connect, dom *lv.Domain) {
+	if id, err := dom.GetUUIDString(); err == nil {
+		d.Publish(hypervisor.Event{ID: id, Kind: "rebooted"})
+	}
+}
+
 func eventKind(e lv.DomainEventType) string {
 	switch e {
 	case lv.DOMAIN_EVENT_DEFINED:

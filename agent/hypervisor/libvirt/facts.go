@@ -4,10 +4,13 @@ package libvirt
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	lv "libvirt.org/go/libvirt"
@@ -107,6 +110,7 @@ func capabilities(conn *lv.Connect) (hypervisor.HostFacts, error) {
 	facts.CPUNodes = cpuNodes(caps, facts.CPUs)
 	if caps.Host.CPU != nil {
 		facts.Arch, facts.CPUModel = caps.Host.CPU.Arch, caps.Host.CPU.Model
+		facts.CPUSignature = signature(caps.Host.CPU)
 	}
 	guest(&facts, caps)
 	if v, err := conn.GetLibVersion(); err == nil {
@@ -116,6 +120,17 @@ func capabilities(conn *lv.Connect) (hypervisor.HostFacts, error) {
 		facts.HypervisorVersion = dotted(v)
 	}
 	return facts, nil
+}
+
+// signature is the same for processors of the same kind with the same features, whatever their speed and microcode.
+func signature(cpu *libvirtxml.CapsHostCPU) string {
+	features := make([]string, 0, len(cpu.FeatureFlags))
+	for _, flag := range cpu.FeatureFlags {
+		features = append(features, flag.Name)
+	}
+	slices.Sort(features)
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{cpu.Arch, cpu.Vendor, cpu.Model}, features...), " ")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // guest reads what guests of the host's own architecture may be.

@@ -38,6 +38,18 @@ func TestGuestFactsAreReadFromDomainCapabilities(t *testing.T) {
 	require.Equal(t, 46, physAddrBits(caps))
 }
 
+func TestSignatureTellsProcessorsApart(t *testing.T) {
+	cpu := func(text string) string {
+		var caps libvirtxml.Caps
+		require.NoError(t, caps.Unmarshal("<capabilities><host><cpu><arch>x86_64</arch>"+text+"</cpu></host></capabilities>"))
+		return signature(caps.Host.CPU)
+	}
+	one := cpu("<model>EPYC</model><vendor>AMD</vendor><microcode version='1'/><feature name='avx'/><feature name='ibs'/>")
+	require.Equal(t, one, cpu("<model>EPYC</model><vendor>AMD</vendor><microcode version='2'/><feature name='ibs'/><feature name='avx'/>"))
+	require.NotEqual(t, one, cpu("<model>EPYC</model><vendor>AMD</vendor><feature name='avx'/>"))
+	require.NotEqual(t, one, cpu("<model>EPYC-Rome</model><vendor>AMD</vendor><feature name='avx'/><feature name='ibs'/>"))
+}
+
 func TestGuestFactsOfAHostWithNothing(t *testing.T) {
 	var caps libvirtxml.DomainCaps
 	require.NoError(t, caps.Unmarshal(`<domainCapabilities><os supported='yes'/><features><sev supported='no'/></features></domainCapabilities>`))

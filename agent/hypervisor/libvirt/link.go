@@ -55,6 +55,9 @@ func (l *link) connect() error {
 		if _, err := conn.DomainEventLifecycleRegister(nil, l.driver.lifecycle); err != nil {
 			opts.Logger.Warn("connection without events", "uri", opts.URI, "error", err)
 		}
+		if _, err := conn.DomainEventRebootRegister(nil, l.driver.rebooted); err != nil {
+			opts.Logger.Warn("connection without events of reboots", "uri", opts.URI, "error", err)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -55,6 +55,7 @@ func TestContractOnTestDriver(t *testing.T) {
 			drivertest.Console: "libvirt's test driver has no consoles",
 			drivertest.Leases:  "libvirt's test driver cannot change a network that is there",
 			drivertest.Filters: "libvirt's test driver has no packet filters",
+			drivertest.Media:   "libvirt's test driver changes no devices",
 			drivertest.Restart: "libvirt's test driver resets nothing and has no guests to ask",
 		},
 	})

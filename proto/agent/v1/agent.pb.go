@@ -134,6 +134,8 @@ type DesiredSet struct {
 	Controllers []string `protobuf:"bytes,3,rep,name=controllers,proto3" json:"controllers,omitempty"`
 	// Nodes that were removed while certificates of theirs may still be valid.
 	RevokedNodes []string `protobuf:"bytes,4,rep,name=revoked_nodes,json=revokedNodes,proto3" json:"revoked_nodes,omitempty"`
+	// Processor model for machines that may move to other hosts; empty where all hosts have the same processor.
+	CpuBaseline string `protobuf:"bytes,5,opt,name=cpu_baseline,json=cpuBaseline,proto3" json:"cpu_baseline,omitempty"`
 	// Absent where the controller has nothing to say about networks yet: none is touched then.
 	Networks *NetworkSet `protobuf:"bytes,10,opt,name=networks,proto3" json:"networks,omitempty"`
 	// Volumes that stand alone. One that is on the host but not here is left alone.
@@ -200,6 +202,13 @@ func (x *DesiredSet) GetRevokedNodes() []string {
 	return nil
 }
 
+func (x *DesiredSet) GetCpuBaseline() string {
+	if x != nil {
+		return x.CpuBaseline
+	}
+	return ""
+}
+
 func (x *DesiredSet) GetNetworks() *NetworkSet {
 	if x != nil {
 		return x.Networks
@@ -224,7 +233,8 @@ type VMObservation struct {
 	Message            string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	Step               string                 `protobuf:"bytes,6,opt,name=step,proto3" json:"step,omitempty"`
 	// Nothing of the machine is left on the host.
-	Gone          bool `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
+	Gone          bool          `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
+	Guest         *v1.GuestInfo `protobuf:"bytes,8,opt,name=guest,proto3" json:"guest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -308,11 +318,18 @@ func (x *VMObservation) GetGone() bool {
 	return false
 }
 
+func (x *VMObservation) GetGuest() *v1.GuestInfo {
+	if x != nil {
+		return x.Guest
+	}
+	return nil
+}
+
 // HypervisorEvent is one change that the hypervisor told.
 type HypervisorEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
-	// "defined", "undefined", "started", "stopped", "paused", "resumed" or "crashed".
+	// "defined", "undefined", "started", "stopped", "paused", "resumed", "rebooted" or "crashed".
 	Kind string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Grows with every event of one life of the agent.
@@ -1258,16 +1275,17 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\"[\n" +
 	"\rWatchResponse\x12.\n" +
 	"\adesired\x18\x01 \x01(\v2\x14.agent.v1.DesiredSetR\adesired\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\xfa\x01\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x9d\x02\n" +
 	"\n" +
 	"DesiredSet\x12!\n" +
 	"\x03vms\x18\x01 \x03(\v2\x0f.novacron.v1.VMR\x03vms\x12!\n" +
 	"\fblob_sources\x18\x02 \x03(\tR\vblobSources\x12 \n" +
 	"\vcontrollers\x18\x03 \x03(\tR\vcontrollers\x12#\n" +
-	"\rrevoked_nodes\x18\x04 \x03(\tR\frevokedNodes\x120\n" +
+	"\rrevoked_nodes\x18\x04 \x03(\tR\frevokedNodes\x12!\n" +
+	"\fcpu_baseline\x18\x05 \x01(\tR\vcpuBaseline\x120\n" +
 	"\bnetworks\x18\n" +
 	" \x01(\v2\x14.agent.v1.NetworkSetR\bnetworks\x12-\n" +
-	"\avolumes\x18\x14 \x03(\v2\x13.novacron.v1.VolumeR\avolumes\"\xd9\x01\n" +
+	"\avolumes\x18\x14 \x03(\v2\x13.novacron.v1.VolumeR\avolumes\"\x87\x02\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -1275,7 +1293,8 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\x86\x01\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\x12,\n" +
+	"\x05guest\x18\b \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\x86\x01\n" +
 	"\x0fHypervisorEvent\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
@@ -1385,13 +1404,14 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*NetworkSet)(nil),            // 24: agent.v1.NetworkSet
 	(*v1.Volume)(nil),             // 25: novacron.v1.Volume
 	(v1.VMPhase)(0),               // 26: novacron.v1.VMPhase
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 28: novacron.v1.HostInfo
-	(*VolumeObservation)(nil),     // 29: agent.v1.VolumeObservation
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(*v1.GetGuestResponse)(nil),   // 31: novacron.v1.GetGuestResponse
-	(*v1.VMSpec)(nil),             // 32: novacron.v1.VMSpec
-	(*v1.ForeignDomain)(nil),      // 33: novacron.v1.ForeignDomain
+	(*v1.GuestInfo)(nil),          // 27: novacron.v1.GuestInfo
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 29: novacron.v1.HostInfo
+	(*VolumeObservation)(nil),     // 30: agent.v1.VolumeObservation
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*v1.GetGuestResponse)(nil),   // 32: novacron.v1.GetGuestResponse
+	(*v1.VMSpec)(nil),             // 33: novacron.v1.VMSpec
+	(*v1.ForeignDomain)(nil),      // 34: novacron.v1.ForeignDomain
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
@@ -1399,40 +1419,41 @@ var file_agent_v1_agent_proto_depIdxs = []int32{
 	24, // 2: agent.v1.DesiredSet.networks:type_name -> agent.v1.NetworkSet
 	25, // 3: agent.v1.DesiredSet.volumes:type_name -> novacron.v1.Volume
 	26, // 4: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	27, // 5: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	28, // 6: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
-	3,  // 7: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
-	4,  // 8: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	29, // 9: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
-	30, // 10: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	31, // 11: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
-	32, // 12: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
-	33, // 13: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
-	0,  // 14: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 15: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 16: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	19, // 17: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
-	21, // 18: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
-	15, // 19: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
-	17, // 20: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
-	9,  // 21: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 22: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 23: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 24: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 25: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 26: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	20, // 27: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
-	22, // 28: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
-	16, // 29: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
-	18, // 30: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
-	10, // 31: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 32: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 33: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	24, // [24:34] is the sub-list for method output_type
-	14, // [14:24] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	27, // 5: agent.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	28, // 6: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	29, // 7: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	3,  // 8: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
+	4,  // 9: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
+	30, // 10: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
+	31, // 11: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	32, // 12: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	33, // 13: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
+	34, // 14: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
+	0,  // 15: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 16: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 17: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	19, // 18: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
+	21, // 19: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
+	15, // 20: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 21: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 22: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 23: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 24: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 25: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 26: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 27: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	20, // 28: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
+	22, // 29: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
+	16, // 30: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 31: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 32: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 33: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 34: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	25, // [25:35] is the sub-list for method output_type
+	15, // [15:25] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }

@@ -31,6 +31,8 @@ const (
 	Role_ROLE_AGENT       Role = 2
 	Role_ROLE_ADMIN       Role = 3
 	Role_ROLE_VIEWER      Role = 4
+	// Runs machines, and has no say over the cluster and its hosts.
+	Role_ROLE_OPERATOR Role = 5
 )
 
 // Enum value maps for Role.
@@ -41,6 +43,7 @@ var (
 		2: "ROLE_AGENT",
 		3: "ROLE_ADMIN",
 		4: "ROLE_VIEWER",
+		5: "ROLE_OPERATOR",
 	}
 	Role_value = map[string]int32{
 		"ROLE_UNSPECIFIED": 0,
@@ -48,6 +51,7 @@ var (
 		"ROLE_AGENT":       2,
 		"ROLE_ADMIN":       3,
 		"ROLE_VIEWER":      4,
+		"ROLE_OPERATOR":    5,
 	}
 )
 
@@ -1951,7 +1955,7 @@ const file_novacron_v1_cluster_proto_rawDesc = "" +
 	"\x0eRestoreRequest\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"-\n" +
 	"\x0fRestoreResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision*b\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision*u\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fROLE_CONTROLLER\x10\x01\x12\x0e\n" +
@@ -1959,7 +1963,8 @@ const file_novacron_v1_cluster_proto_rawDesc = "" +
 	"ROLE_AGENT\x10\x02\x12\x0e\n" +
 	"\n" +
 	"ROLE_ADMIN\x10\x03\x12\x0f\n" +
-	"\vROLE_VIEWER\x10\x042\xa7\b\n" +
+	"\vROLE_VIEWER\x10\x04\x12\x11\n" +
+	"\rROLE_OPERATOR\x10\x052\xa7\b\n" +
 	"\x0eClusterService\x12U\n" +
 	"\vListMembers\x12\x1f.novacron.v1.ListMembersRequest\x1a .novacron.v1.ListMembersResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\tGetHealth\x12\x1d.novacron.v1.GetHealthRequest\x1a\x1e.novacron.v1.GetHealthResponse\"\x03\x90\x02\x01\x12m\n" +

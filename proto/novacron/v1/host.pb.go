@@ -142,6 +142,9 @@ type Host struct {
 	Vms            uint32                 `protobuf:"varint,6,opt,name=vms,proto3" json:"vms,omitempty"`
 	LastChangeTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_change_time,json=lastChangeTime,proto3" json:"last_change_time,omitempty"`
 	Revision       uint64                 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Processor model that machines which may move get there: the best that all hosts of the architecture have, where their
+	// processors differ; empty where they do not.
+	CpuBaseline string `protobuf:"bytes,9,opt,name=cpu_baseline,json=cpuBaseline,proto3" json:"cpu_baseline,omitempty"`
 	// It is being emptied: no machine is placed on it.
 	Draining      bool `protobuf:"varint,70,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -232,6 +235,13 @@ func (x *Host) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *Host) GetCpuBaseline() string {
+	if x != nil {
+		return x.CpuBaseline
+	}
+	return ""
 }
 
 func (x *Host) GetDraining() bool {
@@ -325,6 +335,10 @@ type HostInfo struct {
 	// Networks and security groups of the cluster that are not as they should be there, as "network/NAME" or
 	// "security-group/NAME", and why.
 	NetworkFaults map[string]string `protobuf:"bytes,30,rep,name=network_faults,json=networkFaults,proto3" json:"network_faults,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Named processor models that run there, in libvirt's words.
+	CpuModels []string `protobuf:"bytes,40,rep,name=cpu_models,json=cpuModels,proto3" json:"cpu_models,omitempty"`
+	// The same on hosts with the same processor.
+	CpuSignature string `protobuf:"bytes,41,opt,name=cpu_signature,json=cpuSignature,proto3" json:"cpu_signature,omitempty"`
 	// The processors by NUMA node; empty where the host does not tell.
 	CpuNodes      []*CPUNode `protobuf:"bytes,70,rep,name=cpu_nodes,json=cpuNodes,proto3" json:"cpu_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -471,6 +485,20 @@ func (x *HostInfo) GetNetworkFaults() map[string]string {
 		return x.NetworkFaults
 	}
 	return nil
+}
+
+func (x *HostInfo) GetCpuModels() []string {
+	if x != nil {
+		return x.CpuModels
+	}
+	return nil
+}
+
+func (x *HostInfo) GetCpuSignature() string {
+	if x != nil {
+		return x.CpuSignature
+	}
+	return ""
 }
 
 func (x *HostInfo) GetCpuNodes() []*CPUNode {
@@ -1282,7 +1310,7 @@ var File_novacron_v1_host_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x16novacron/v1/host.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x02\n" +
+	"\x16novacron/v1/host.proto\x12\vnovacron.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x02\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12,\n" +
@@ -1291,12 +1319,13 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\tallocated\x18\x05 \x01(\v2\x16.novacron.v1.ResourcesR\tallocated\x12\x10\n" +
 	"\x03vms\x18\x06 \x01(\rR\x03vms\x12D\n" +
 	"\x10last_change_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0elastChangeTime\x12\x1a\n" +
-	"\brevision\x18\b \x01(\x04R\brevision\x12\x1a\n" +
+	"\brevision\x18\b \x01(\x04R\brevision\x12!\n" +
+	"\fcpu_baseline\x18\t \x01(\tR\vcpuBaseline\x12\x1a\n" +
 	"\bdraining\x18F \x01(\bR\bdraining\"U\n" +
 	"\tResources\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\rR\x04cpus\x12\x1b\n" +
 	"\tmemory_mb\x18\x02 \x01(\x04R\bmemoryMB\x12\x17\n" +
-	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\x87\x06\n" +
+	"\adisk_gb\x18\x03 \x01(\x04R\x06diskGB\"\xcb\x06\n" +
 	"\bHostInfo\x12\x1f\n" +
 	"\vapi_address\x18\x01 \x01(\tR\n" +
 	"apiAddress\x12\x18\n" +
@@ -1315,7 +1344,10 @@ const file_novacron_v1_host_proto_rawDesc = "" +
 	"\abridges\x18\r \x03(\tR\abridges\x12\x1b\n" +
 	"\tcpu_model\x18\x0e \x01(\tR\bcpuModel\x12\x1c\n" +
 	"\tfirmwares\x18\x0f \x03(\tR\tfirmwares\x12O\n" +
-	"\x0enetwork_faults\x18\x1e \x03(\v2(.novacron.v1.HostInfo.NetworkFaultsEntryR\rnetworkFaults\x121\n" +
+	"\x0enetwork_faults\x18\x1e \x03(\v2(.novacron.v1.HostInfo.NetworkFaultsEntryR\rnetworkFaults\x12\x1d\n" +
+	"\n" +
+	"cpu_models\x18( \x03(\tR\tcpuModels\x12#\n" +
+	"\rcpu_signature\x18) \x01(\tR\fcpuSignature\x121\n" +
 	"\tcpu_nodes\x18F \x03(\v2\x14.novacron.v1.CPUNodeR\bcpuNodes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

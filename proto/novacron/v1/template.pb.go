@@ -290,8 +290,10 @@ func (x *PutTemplateResponse) GetTemplate() *Template {
 }
 
 type GetTemplateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Show what cloud-init hands on to the guest, which other answers hide. For admins and operators.
+	Secrets       bool `protobuf:"varint,2,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,6 +333,13 @@ func (x *GetTemplateRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *GetTemplateRequest) GetSecrets() bool {
+	if x != nil {
+		return x.Secrets
+	}
+	return false
 }
 
 type GetTemplateResponse struct {
@@ -538,9 +547,11 @@ func (*DeleteTemplateResponse) Descriptor() ([]byte, []int) {
 }
 
 type RenderTemplateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Values        map[string]string      `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Values map[string]string      `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// As in GetTemplateRequest.
+	Secrets       bool `protobuf:"varint,3,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -587,6 +598,13 @@ func (x *RenderTemplateRequest) GetValues() map[string]string {
 		return x.Values
 	}
 	return nil
+}
+
+func (x *RenderTemplateRequest) GetSecrets() bool {
+	if x != nil {
+		return x.Secrets
+	}
+	return false
 }
 
 type RenderTemplateResponse struct {
@@ -660,9 +678,10 @@ const file_novacron_v1_template_proto_rawDesc = "" +
 	"\x12PutTemplateRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\"H\n" +
 	"\x13PutTemplateResponse\x121\n" +
-	"\btemplate\x18\x01 \x01(\v2\x15.novacron.v1.TemplateR\btemplate\"(\n" +
+	"\btemplate\x18\x01 \x01(\v2\x15.novacron.v1.TemplateR\btemplate\"B\n" +
 	"\x12GetTemplateRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"H\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\asecrets\x18\x02 \x01(\bR\asecrets\"H\n" +
 	"\x13GetTemplateResponse\x121\n" +
 	"\btemplate\x18\x01 \x01(\v2\x15.novacron.v1.TemplateR\btemplate\"\x16\n" +
 	"\x14ListTemplatesRequest\"L\n" +
@@ -670,10 +689,11 @@ const file_novacron_v1_template_proto_rawDesc = "" +
 	"\ttemplates\x18\x01 \x03(\v2\x15.novacron.v1.TemplateR\ttemplates\"+\n" +
 	"\x15DeleteTemplateRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x18\n" +
-	"\x16DeleteTemplateResponse\"\xae\x01\n" +
+	"\x16DeleteTemplateResponse\"\xc8\x01\n" +
 	"\x15RenderTemplateRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12F\n" +
-	"\x06values\x18\x02 \x03(\v2..novacron.v1.RenderTemplateRequest.ValuesEntryR\x06values\x1a9\n" +
+	"\x06values\x18\x02 \x03(\v2..novacron.v1.RenderTemplateRequest.ValuesEntryR\x06values\x12\x18\n" +
+	"\asecrets\x18\x03 \x01(\bR\asecrets\x1a9\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"A\n" +

@@ -1666,7 +1666,8 @@ func (x *HostDevice) GetUsb() string {
 	return ""
 }
 
-// CloudInit is the NoCloud seed of a guest.
+// CloudInit is the NoCloud seed of a guest. Answers hide the user-data, the network configuration and the values of the
+// meta-data as "(hidden)", unless they are asked for by GetVMRequest.secrets.
 type CloudInit struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	UserData string                 `protobuf:"bytes,1,opt,name=user_data,json=userData,proto3" json:"user_data,omitempty"`
@@ -2150,7 +2151,9 @@ type VMStatus struct {
 	ObservedGeneration uint64                 `protobuf:"varint,3,opt,name=observed_generation,json=observedGeneration,proto3" json:"observed_generation,omitempty"`
 	UpdateTime         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// What a creation is busy with, such as "fetching image debian-12".
-	Step          string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	Step string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	// What the agent in the guest told last; absent while the machine does not run.
+	Guest         *GuestInfo `protobuf:"bytes,6,opt,name=guest,proto3" json:"guest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2220,6 +2223,91 @@ func (x *VMStatus) GetStep() string {
 	return ""
 }
 
+func (x *VMStatus) GetGuest() *GuestInfo {
+	if x != nil {
+		return x.Guest
+	}
+	return nil
+}
+
+type GuestInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rest is empty where no agent answers.
+	AgentConnected bool   `protobuf:"varint,1,opt,name=agent_connected,json=agentConnected,proto3" json:"agent_connected,omitempty"`
+	Hostname       string `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	Os             string `protobuf:"bytes,3,opt,name=os,proto3" json:"os,omitempty"`
+	Kernel         string `protobuf:"bytes,4,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	// Without the loopback.
+	Interfaces    []*GuestInterface `protobuf:"bytes,5,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuestInfo) Reset() {
+	*x = GuestInfo{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestInfo) ProtoMessage() {}
+
+func (x *GuestInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestInfo.ProtoReflect.Descriptor instead.
+func (*GuestInfo) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GuestInfo) GetAgentConnected() bool {
+	if x != nil {
+		return x.AgentConnected
+	}
+	return false
+}
+
+func (x *GuestInfo) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *GuestInfo) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *GuestInfo) GetKernel() string {
+	if x != nil {
+		return x.Kernel
+	}
+	return ""
+}
+
+func (x *GuestInfo) GetInterfaces() []*GuestInterface {
+	if x != nil {
+		return x.Interfaces
+	}
+	return nil
+}
+
 type ImageRef struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2232,7 +2320,7 @@ type ImageRef struct {
 
 func (x *ImageRef) Reset() {
 	*x = ImageRef{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2332,7 @@ func (x *ImageRef) String() string {
 func (*ImageRef) ProtoMessage() {}
 
 func (x *ImageRef) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[19]
+	mi := &file_novacron_v1_vm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2345,7 @@ func (x *ImageRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageRef.ProtoReflect.Descriptor instead.
 func (*ImageRef) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{19}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ImageRef) GetName() string {
@@ -2292,7 +2380,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "adopt", "start", "stop", "pause", "restart", "update", "evacuate" or "delete".
+	// "create", "adopt", "start", "stop", "pause", "restart", "update", "attach-iso", "eject-iso", "evacuate" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -2305,7 +2393,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2317,7 +2405,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[20]
+	mi := &file_novacron_v1_vm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2330,7 +2418,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{20}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Operation) GetId() string {
@@ -2388,7 +2476,7 @@ type CreateVMRequest struct {
 
 func (x *CreateVMRequest) Reset() {
 	*x = CreateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2400,7 +2488,7 @@ func (x *CreateVMRequest) String() string {
 func (*CreateVMRequest) ProtoMessage() {}
 
 func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[21]
+	mi := &file_novacron_v1_vm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2413,7 +2501,7 @@ func (x *CreateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMRequest.ProtoReflect.Descriptor instead.
 func (*CreateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{21}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateVMRequest) GetSpec() *VMSpec {
@@ -2448,7 +2536,7 @@ type CreateVMResponse struct {
 
 func (x *CreateVMResponse) Reset() {
 	*x = CreateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2548,7 @@ func (x *CreateVMResponse) String() string {
 func (*CreateVMResponse) ProtoMessage() {}
 
 func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[22]
+	mi := &file_novacron_v1_vm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2561,7 @@ func (x *CreateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVMResponse.ProtoReflect.Descriptor instead.
 func (*CreateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{22}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateVMResponse) GetVm() *VM {
@@ -2493,15 +2581,18 @@ func (x *CreateVMResponse) GetWarnings() []string {
 type GetVMRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name or id.
-	Vm            string `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
-	Project       string `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	Vm      string `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// Show what cloud-init hands on to the guest: user-data, network configuration and meta-data, which every other answer
+	// hides. For admins and operators.
+	Secrets       bool `protobuf:"varint,3,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetVMRequest) Reset() {
 	*x = GetVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2513,7 +2604,7 @@ func (x *GetVMRequest) String() string {
 func (*GetVMRequest) ProtoMessage() {}
 
 func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[23]
+	mi := &file_novacron_v1_vm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2526,7 +2617,7 @@ func (x *GetVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMRequest.ProtoReflect.Descriptor instead.
 func (*GetVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{23}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetVMRequest) GetVm() string {
@@ -2543,6 +2634,13 @@ func (x *GetVMRequest) GetProject() string {
 	return ""
 }
 
+func (x *GetVMRequest) GetSecrets() bool {
+	if x != nil {
+		return x.Secrets
+	}
+	return false
+}
+
 type GetVMResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
@@ -2552,7 +2650,7 @@ type GetVMResponse struct {
 
 func (x *GetVMResponse) Reset() {
 	*x = GetVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +2662,7 @@ func (x *GetVMResponse) String() string {
 func (*GetVMResponse) ProtoMessage() {}
 
 func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[24]
+	mi := &file_novacron_v1_vm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +2675,7 @@ func (x *GetVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVMResponse.ProtoReflect.Descriptor instead.
 func (*GetVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{24}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetVMResponse) GetVm() *VM {
@@ -2595,15 +2693,19 @@ type ListVMsRequest struct {
 	// Name or id of a host.
 	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
 	// At most 1000; 0 means 100.
-	PageSize      uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	PageSize  uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Conditions on the labels and on the annotations, with commas between, all of which must hold: key, !key, key=value,
+	// key!=value, key~text, key in (a,b), key notin (a,b). A value with a comma stands in double quotes.
+	LabelSelector      string `protobuf:"bytes,6,opt,name=label_selector,json=labelSelector,proto3" json:"label_selector,omitempty"`
+	AnnotationSelector string `protobuf:"bytes,7,opt,name=annotation_selector,json=annotationSelector,proto3" json:"annotation_selector,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ListVMsRequest) Reset() {
 	*x = ListVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2615,7 +2717,7 @@ func (x *ListVMsRequest) String() string {
 func (*ListVMsRequest) ProtoMessage() {}
 
 func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[25]
+	mi := &file_novacron_v1_vm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2628,7 +2730,7 @@ func (x *ListVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsRequest.ProtoReflect.Descriptor instead.
 func (*ListVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{25}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListVMsRequest) GetProject() string {
@@ -2666,6 +2768,20 @@ func (x *ListVMsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListVMsRequest) GetLabelSelector() string {
+	if x != nil {
+		return x.LabelSelector
+	}
+	return ""
+}
+
+func (x *ListVMsRequest) GetAnnotationSelector() string {
+	if x != nil {
+		return x.AnnotationSelector
+	}
+	return ""
+}
+
 type ListVMsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Vms           []*VM                  `protobuf:"bytes,1,rep,name=vms,proto3" json:"vms,omitempty"`
@@ -2676,7 +2792,7 @@ type ListVMsResponse struct {
 
 func (x *ListVMsResponse) Reset() {
 	*x = ListVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2688,7 +2804,7 @@ func (x *ListVMsResponse) String() string {
 func (*ListVMsResponse) ProtoMessage() {}
 
 func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[26]
+	mi := &file_novacron_v1_vm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2701,7 +2817,7 @@ func (x *ListVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVMsResponse.ProtoReflect.Descriptor instead.
 func (*ListVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{26}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListVMsResponse) GetVms() []*VM {
@@ -2731,7 +2847,7 @@ type SetVMPowerRequest struct {
 
 func (x *SetVMPowerRequest) Reset() {
 	*x = SetVMPowerRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2743,7 +2859,7 @@ func (x *SetVMPowerRequest) String() string {
 func (*SetVMPowerRequest) ProtoMessage() {}
 
 func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[27]
+	mi := &file_novacron_v1_vm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2756,7 +2872,7 @@ func (x *SetVMPowerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerRequest.ProtoReflect.Descriptor instead.
 func (*SetVMPowerRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{27}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetVMPowerRequest) GetVm() string {
@@ -2796,7 +2912,7 @@ type SetVMPowerResponse struct {
 
 func (x *SetVMPowerResponse) Reset() {
 	*x = SetVMPowerResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +2924,7 @@ func (x *SetVMPowerResponse) String() string {
 func (*SetVMPowerResponse) ProtoMessage() {}
 
 func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[28]
+	mi := &file_novacron_v1_vm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +2937,7 @@ func (x *SetVMPowerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetVMPowerResponse.ProtoReflect.Descriptor instead.
 func (*SetVMPowerResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{28}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SetVMPowerResponse) GetVm() *VM {
@@ -2843,7 +2959,7 @@ type DeleteVMRequest struct {
 
 func (x *DeleteVMRequest) Reset() {
 	*x = DeleteVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2855,7 +2971,7 @@ func (x *DeleteVMRequest) String() string {
 func (*DeleteVMRequest) ProtoMessage() {}
 
 func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[29]
+	mi := &file_novacron_v1_vm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2868,7 +2984,7 @@ func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{29}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteVMRequest) GetVm() string {
@@ -2901,7 +3017,7 @@ type DeleteVMResponse struct {
 
 func (x *DeleteVMResponse) Reset() {
 	*x = DeleteVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2913,7 +3029,7 @@ func (x *DeleteVMResponse) String() string {
 func (*DeleteVMResponse) ProtoMessage() {}
 
 func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[30]
+	mi := &file_novacron_v1_vm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2926,7 +3042,7 @@ func (x *DeleteVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{30}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteVMResponse) GetVm() *VM {
@@ -2949,7 +3065,7 @@ type WatchVMsRequest struct {
 
 func (x *WatchVMsRequest) Reset() {
 	*x = WatchVMsRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2961,7 +3077,7 @@ func (x *WatchVMsRequest) String() string {
 func (*WatchVMsRequest) ProtoMessage() {}
 
 func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[31]
+	mi := &file_novacron_v1_vm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2974,7 +3090,7 @@ func (x *WatchVMsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsRequest.ProtoReflect.Descriptor instead.
 func (*WatchVMsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{31}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchVMsRequest) GetVm() string {
@@ -3012,7 +3128,7 @@ type WatchVMsResponse struct {
 
 func (x *WatchVMsResponse) Reset() {
 	*x = WatchVMsResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3024,7 +3140,7 @@ func (x *WatchVMsResponse) String() string {
 func (*WatchVMsResponse) ProtoMessage() {}
 
 func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[32]
+	mi := &file_novacron_v1_vm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3037,7 +3153,7 @@ func (x *WatchVMsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchVMsResponse.ProtoReflect.Descriptor instead.
 func (*WatchVMsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{32}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WatchVMsResponse) GetVm() *VM {
@@ -3080,7 +3196,7 @@ type ConsoleRequest struct {
 
 func (x *ConsoleRequest) Reset() {
 	*x = ConsoleRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3208,7 @@ func (x *ConsoleRequest) String() string {
 func (*ConsoleRequest) ProtoMessage() {}
 
 func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[33]
+	mi := &file_novacron_v1_vm_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3221,7 @@ func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleRequest.ProtoReflect.Descriptor instead.
 func (*ConsoleRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{33}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConsoleRequest) GetVm() string {
@@ -3138,7 +3254,7 @@ type ConsoleResponse struct {
 
 func (x *ConsoleResponse) Reset() {
 	*x = ConsoleResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3150,7 +3266,7 @@ func (x *ConsoleResponse) String() string {
 func (*ConsoleResponse) ProtoMessage() {}
 
 func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[34]
+	mi := &file_novacron_v1_vm_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3163,7 +3279,7 @@ func (x *ConsoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleResponse.ProtoReflect.Descriptor instead.
 func (*ConsoleResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{34}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ConsoleResponse) GetData() []byte {
@@ -3185,7 +3301,7 @@ type RestartVMRequest struct {
 
 func (x *RestartVMRequest) Reset() {
 	*x = RestartVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3197,7 +3313,7 @@ func (x *RestartVMRequest) String() string {
 func (*RestartVMRequest) ProtoMessage() {}
 
 func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[35]
+	mi := &file_novacron_v1_vm_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3210,7 +3326,7 @@ func (x *RestartVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMRequest.ProtoReflect.Descriptor instead.
 func (*RestartVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{35}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RestartVMRequest) GetVm() string {
@@ -3243,7 +3359,7 @@ type RestartVMResponse struct {
 
 func (x *RestartVMResponse) Reset() {
 	*x = RestartVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3255,7 +3371,7 @@ func (x *RestartVMResponse) String() string {
 func (*RestartVMResponse) ProtoMessage() {}
 
 func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[36]
+	mi := &file_novacron_v1_vm_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3268,7 +3384,7 @@ func (x *RestartVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVMResponse.ProtoReflect.Descriptor instead.
 func (*RestartVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{36}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RestartVMResponse) GetVm() *VM {
@@ -3288,7 +3404,7 @@ type GetGuestRequest struct {
 
 func (x *GetGuestRequest) Reset() {
 	*x = GetGuestRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3300,7 +3416,7 @@ func (x *GetGuestRequest) String() string {
 func (*GetGuestRequest) ProtoMessage() {}
 
 func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[37]
+	mi := &file_novacron_v1_vm_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3313,7 +3429,7 @@ func (x *GetGuestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestRequest.ProtoReflect.Descriptor instead.
 func (*GetGuestRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{37}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetGuestRequest) GetVm() string {
@@ -3344,7 +3460,7 @@ type GetGuestResponse struct {
 
 func (x *GetGuestResponse) Reset() {
 	*x = GetGuestResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +3472,7 @@ func (x *GetGuestResponse) String() string {
 func (*GetGuestResponse) ProtoMessage() {}
 
 func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[38]
+	mi := &file_novacron_v1_vm_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +3485,7 @@ func (x *GetGuestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuestResponse.ProtoReflect.Descriptor instead.
 func (*GetGuestResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{38}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetGuestResponse) GetAgentConnected() bool {
@@ -3419,7 +3535,7 @@ type GuestInterface struct {
 
 func (x *GuestInterface) Reset() {
 	*x = GuestInterface{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3431,7 +3547,7 @@ func (x *GuestInterface) String() string {
 func (*GuestInterface) ProtoMessage() {}
 
 func (x *GuestInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[39]
+	mi := &file_novacron_v1_vm_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3444,7 +3560,7 @@ func (x *GuestInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestInterface.ProtoReflect.Descriptor instead.
 func (*GuestInterface) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{39}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GuestInterface) GetName() string {
@@ -3478,7 +3594,7 @@ type ScreenshotRequest struct {
 
 func (x *ScreenshotRequest) Reset() {
 	*x = ScreenshotRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3490,7 +3606,7 @@ func (x *ScreenshotRequest) String() string {
 func (*ScreenshotRequest) ProtoMessage() {}
 
 func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[40]
+	mi := &file_novacron_v1_vm_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3503,7 +3619,7 @@ func (x *ScreenshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotRequest.ProtoReflect.Descriptor instead.
 func (*ScreenshotRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{40}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ScreenshotRequest) GetVm() string {
@@ -3531,7 +3647,7 @@ type ScreenshotResponse struct {
 
 func (x *ScreenshotResponse) Reset() {
 	*x = ScreenshotResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3543,7 +3659,7 @@ func (x *ScreenshotResponse) String() string {
 func (*ScreenshotResponse) ProtoMessage() {}
 
 func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[41]
+	mi := &file_novacron_v1_vm_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3556,7 +3672,7 @@ func (x *ScreenshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenshotResponse.ProtoReflect.Descriptor instead.
 func (*ScreenshotResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{41}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ScreenshotResponse) GetData() []byte {
@@ -3590,7 +3706,7 @@ type UpdateVMRequest struct {
 
 func (x *UpdateVMRequest) Reset() {
 	*x = UpdateVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3602,7 +3718,7 @@ func (x *UpdateVMRequest) String() string {
 func (*UpdateVMRequest) ProtoMessage() {}
 
 func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[42]
+	mi := &file_novacron_v1_vm_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3615,7 +3731,7 @@ func (x *UpdateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMRequest.ProtoReflect.Descriptor instead.
 func (*UpdateVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{42}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UpdateVMRequest) GetVm() string {
@@ -3676,7 +3792,7 @@ type UpdateVMResponse struct {
 
 func (x *UpdateVMResponse) Reset() {
 	*x = UpdateVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3688,7 +3804,7 @@ func (x *UpdateVMResponse) String() string {
 func (*UpdateVMResponse) ProtoMessage() {}
 
 func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[43]
+	mi := &file_novacron_v1_vm_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3701,7 +3817,7 @@ func (x *UpdateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVMResponse.ProtoReflect.Descriptor instead.
 func (*UpdateVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{43}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UpdateVMResponse) GetVm() *VM {
@@ -3720,7 +3836,7 @@ type PlanVMRequest struct {
 
 func (x *PlanVMRequest) Reset() {
 	*x = PlanVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +3848,7 @@ func (x *PlanVMRequest) String() string {
 func (*PlanVMRequest) ProtoMessage() {}
 
 func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[44]
+	mi := &file_novacron_v1_vm_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +3861,7 @@ func (x *PlanVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMRequest.ProtoReflect.Descriptor instead.
 func (*PlanVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{44}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PlanVMRequest) GetSpec() *VMSpec {
@@ -3773,7 +3889,7 @@ type PlanVMResponse struct {
 
 func (x *PlanVMResponse) Reset() {
 	*x = PlanVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3785,7 +3901,7 @@ func (x *PlanVMResponse) String() string {
 func (*PlanVMResponse) ProtoMessage() {}
 
 func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[45]
+	mi := &file_novacron_v1_vm_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3798,7 +3914,7 @@ func (x *PlanVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanVMResponse.ProtoReflect.Descriptor instead.
 func (*PlanVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{45}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PlanVMResponse) GetSpec() *VMSpec {
@@ -3855,7 +3971,7 @@ type AdoptVMRequest struct {
 
 func (x *AdoptVMRequest) Reset() {
 	*x = AdoptVMRequest{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3867,7 +3983,7 @@ func (x *AdoptVMRequest) String() string {
 func (*AdoptVMRequest) ProtoMessage() {}
 
 func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[46]
+	mi := &file_novacron_v1_vm_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3880,7 +3996,7 @@ func (x *AdoptVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMRequest.ProtoReflect.Descriptor instead.
 func (*AdoptVMRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{46}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AdoptVMRequest) GetHost() string {
@@ -3913,7 +4029,7 @@ type AdoptVMResponse struct {
 
 func (x *AdoptVMResponse) Reset() {
 	*x = AdoptVMResponse{}
-	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3925,7 +4041,7 @@ func (x *AdoptVMResponse) String() string {
 func (*AdoptVMResponse) ProtoMessage() {}
 
 func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_vm_proto_msgTypes[47]
+	mi := &file_novacron_v1_vm_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3938,10 +4054,254 @@ func (x *AdoptVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptVMResponse.ProtoReflect.Descriptor instead.
 func (*AdoptVMResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{47}
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AdoptVMResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
+type AttachISORequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vm      string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// Name of an image of the cluster, or of a raw volume of the cluster on the machine's host: one of the two.
+	Image  string `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	Volume string `protobuf:"bytes,4,opt,name=volume,proto3" json:"volume,omitempty"`
+	// Name of the drive; empty means that of the ISO, else the first.
+	Drive string `protobuf:"bytes,5,opt,name=drive,proto3" json:"drive,omitempty"`
+	// Change the medium even where the guest has locked the drive.
+	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachISORequest) Reset() {
+	*x = AttachISORequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachISORequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachISORequest) ProtoMessage() {}
+
+func (x *AttachISORequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachISORequest.ProtoReflect.Descriptor instead.
+func (*AttachISORequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *AttachISORequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetVolume() string {
+	if x != nil {
+		return x.Volume
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetDrive() string {
+	if x != nil {
+		return x.Drive
+	}
+	return ""
+}
+
+func (x *AttachISORequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type AttachISOResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachISOResponse) Reset() {
+	*x = AttachISOResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachISOResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachISOResponse) ProtoMessage() {}
+
+func (x *AttachISOResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachISOResponse.ProtoReflect.Descriptor instead.
+func (*AttachISOResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *AttachISOResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
+type EjectISORequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Vm      string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Project string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// As in AttachISORequest.
+	Drive         string `protobuf:"bytes,3,opt,name=drive,proto3" json:"drive,omitempty"`
+	Force         bool   `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EjectISORequest) Reset() {
+	*x = EjectISORequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EjectISORequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EjectISORequest) ProtoMessage() {}
+
+func (x *EjectISORequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EjectISORequest.ProtoReflect.Descriptor instead.
+func (*EjectISORequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *EjectISORequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *EjectISORequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *EjectISORequest) GetDrive() string {
+	if x != nil {
+		return x.Drive
+	}
+	return ""
+}
+
+func (x *EjectISORequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type EjectISOResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            *VM                    `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EjectISOResponse) Reset() {
+	*x = EjectISOResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EjectISOResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EjectISOResponse) ProtoMessage() {}
+
+func (x *EjectISOResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EjectISOResponse.ProtoReflect.Descriptor instead.
+func (*EjectISOResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *EjectISOResponse) GetVm() *VM {
 	if x != nil {
 		return x.Vm
 	}
@@ -4248,14 +4608,23 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\fadopted_macs\x18H \x03(\tR\vadoptedMacs\"4\n" +
 	"\bHostCPUs\x12\x10\n" +
 	"\x03own\x18\x01 \x03(\rR\x03own\x12\x16\n" +
-	"\x06shared\x18\x02 \x03(\rR\x06shared\"\xd2\x01\n" +
+	"\x06shared\x18\x02 \x03(\rR\x06shared\"\x80\x02\n" +
 	"\bVMStatus\x12*\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12/\n" +
 	"\x13observed_generation\x18\x03 \x01(\x04R\x12observedGeneration\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x12\n" +
-	"\x04step\x18\x05 \x01(\tR\x04step\"m\n" +
+	"\x04step\x18\x05 \x01(\tR\x04step\x12,\n" +
+	"\x05guest\x18\x06 \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xb5\x01\n" +
+	"\tGuestInfo\x12'\n" +
+	"\x0fagent_connected\x18\x01 \x01(\bR\x0eagentConnected\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x0e\n" +
+	"\x02os\x18\x03 \x01(\tR\x02os\x12\x16\n" +
+	"\x06kernel\x18\x04 \x01(\tR\x06kernel\x12;\n" +
+	"\n" +
+	"interfaces\x18\x05 \x03(\v2\x1b.novacron.v1.GuestInterfaceR\n" +
+	"interfaces\"m\n" +
 	"\bImageRef\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x16\n" +
@@ -4279,19 +4648,22 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\astopped\x18\x03 \x01(\bR\astopped\"O\n" +
 	"\x10CreateVMResponse\x12\x1f\n" +
 	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"8\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"R\n" +
 	"\fGetVMRequest\x12\x0e\n" +
 	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
-	"\aproject\x18\x02 \x01(\tR\aproject\"0\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x18\n" +
+	"\asecrets\x18\x03 \x01(\bR\asecrets\"0\n" +
 	"\rGetVMResponse\x12\x1f\n" +
-	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"\xf6\x01\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"\xce\x02\n" +
 	"\x0eListVMsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12?\n" +
 	"\x06labels\x18\x02 \x03(\v2'.novacron.v1.ListVMsRequest.LabelsEntryR\x06labels\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\tR\x04host\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\x1a9\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12%\n" +
+	"\x0elabel_selector\x18\x06 \x01(\tR\rlabelSelector\x12/\n" +
+	"\x13annotation_selector\x18\a \x01(\tR\x12annotationSelector\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\\\n" +
@@ -4385,6 +4757,22 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x18\n" +
 	"\aproject\x18\x03 \x01(\tR\aproject\"2\n" +
 	"\x0fAdoptVMResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"\x96\x01\n" +
+	"\x10AttachISORequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x14\n" +
+	"\x05image\x18\x03 \x01(\tR\x05image\x12\x16\n" +
+	"\x06volume\x18\x04 \x01(\tR\x06volume\x12\x14\n" +
+	"\x05drive\x18\x05 \x01(\tR\x05drive\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\"4\n" +
+	"\x11AttachISOResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"g\n" +
+	"\x0fEjectISORequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x14\n" +
+	"\x05drive\x18\x03 \x01(\tR\x05drive\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"3\n" +
+	"\x10EjectISOResponse\x12\x1f\n" +
 	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm*s\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
@@ -4409,7 +4797,7 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x18\n" +
 	"\x14OPERATION_STATE_DONE\x10\x02\x12\x1a\n" +
-	"\x16OPERATION_STATE_FAILED\x10\x032\xdd\a\n" +
+	"\x16OPERATION_STATE_FAILED\x10\x032\xf2\b\n" +
 	"\tVMService\x12G\n" +
 	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12F\n" +
 	"\x06PlanVM\x12\x1a.novacron.v1.PlanVMRequest\x1a\x1b.novacron.v1.PlanVMResponse\"\x03\x90\x02\x01\x12C\n" +
@@ -4419,7 +4807,9 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12D\n" +
 	"\aAdoptVM\x12\x1b.novacron.v1.AdoptVMRequest\x1a\x1c.novacron.v1.AdoptVMResponse\x12G\n" +
 	"\bUpdateVM\x12\x1c.novacron.v1.UpdateVMRequest\x1a\x1d.novacron.v1.UpdateVMResponse\x12J\n" +
-	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12L\n" +
+	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12J\n" +
+	"\tAttachISO\x12\x1d.novacron.v1.AttachISORequest\x1a\x1e.novacron.v1.AttachISOResponse\x12G\n" +
+	"\bEjectISO\x12\x1c.novacron.v1.EjectISORequest\x1a\x1d.novacron.v1.EjectISOResponse\x12L\n" +
 	"\bGetGuest\x12\x1c.novacron.v1.GetGuestRequest\x1a\x1d.novacron.v1.GetGuestResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\n" +
 	"Screenshot\x12\x1e.novacron.v1.ScreenshotRequest\x1a\x1f.novacron.v1.ScreenshotResponse\"\x03\x90\x02\x010\x01\x12G\n" +
@@ -4440,7 +4830,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4464,49 +4854,54 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*VM)(nil),                    // 19: novacron.v1.VM
 	(*HostCPUs)(nil),              // 20: novacron.v1.HostCPUs
 	(*VMStatus)(nil),              // 21: novacron.v1.VMStatus
-	(*ImageRef)(nil),              // 22: novacron.v1.ImageRef
-	(*Operation)(nil),             // 23: novacron.v1.Operation
-	(*CreateVMRequest)(nil),       // 24: novacron.v1.CreateVMRequest
-	(*CreateVMResponse)(nil),      // 25: novacron.v1.CreateVMResponse
-	(*GetVMRequest)(nil),          // 26: novacron.v1.GetVMRequest
-	(*GetVMResponse)(nil),         // 27: novacron.v1.GetVMResponse
-	(*ListVMsRequest)(nil),        // 28: novacron.v1.ListVMsRequest
-	(*ListVMsResponse)(nil),       // 29: novacron.v1.ListVMsResponse
-	(*SetVMPowerRequest)(nil),     // 30: novacron.v1.SetVMPowerRequest
-	(*SetVMPowerResponse)(nil),    // 31: novacron.v1.SetVMPowerResponse
-	(*DeleteVMRequest)(nil),       // 32: novacron.v1.DeleteVMRequest
-	(*DeleteVMResponse)(nil),      // 33: novacron.v1.DeleteVMResponse
-	(*WatchVMsRequest)(nil),       // 34: novacron.v1.WatchVMsRequest
-	(*WatchVMsResponse)(nil),      // 35: novacron.v1.WatchVMsResponse
-	(*ConsoleRequest)(nil),        // 36: novacron.v1.ConsoleRequest
-	(*ConsoleResponse)(nil),       // 37: novacron.v1.ConsoleResponse
-	(*RestartVMRequest)(nil),      // 38: novacron.v1.RestartVMRequest
-	(*RestartVMResponse)(nil),     // 39: novacron.v1.RestartVMResponse
-	(*GetGuestRequest)(nil),       // 40: novacron.v1.GetGuestRequest
-	(*GetGuestResponse)(nil),      // 41: novacron.v1.GetGuestResponse
-	(*GuestInterface)(nil),        // 42: novacron.v1.GuestInterface
-	(*ScreenshotRequest)(nil),     // 43: novacron.v1.ScreenshotRequest
-	(*ScreenshotResponse)(nil),    // 44: novacron.v1.ScreenshotResponse
-	(*UpdateVMRequest)(nil),       // 45: novacron.v1.UpdateVMRequest
-	(*UpdateVMResponse)(nil),      // 46: novacron.v1.UpdateVMResponse
-	(*PlanVMRequest)(nil),         // 47: novacron.v1.PlanVMRequest
-	(*PlanVMResponse)(nil),        // 48: novacron.v1.PlanVMResponse
-	(*AdoptVMRequest)(nil),        // 49: novacron.v1.AdoptVMRequest
-	(*AdoptVMResponse)(nil),       // 50: novacron.v1.AdoptVMResponse
-	nil,                           // 51: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 52: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 53: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 54: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 55: novacron.v1.Placement.AffinityEntry
-	nil,                           // 56: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 57: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 58: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 59: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 60: google.protobuf.Timestamp
+	(*GuestInfo)(nil),             // 22: novacron.v1.GuestInfo
+	(*ImageRef)(nil),              // 23: novacron.v1.ImageRef
+	(*Operation)(nil),             // 24: novacron.v1.Operation
+	(*CreateVMRequest)(nil),       // 25: novacron.v1.CreateVMRequest
+	(*CreateVMResponse)(nil),      // 26: novacron.v1.CreateVMResponse
+	(*GetVMRequest)(nil),          // 27: novacron.v1.GetVMRequest
+	(*GetVMResponse)(nil),         // 28: novacron.v1.GetVMResponse
+	(*ListVMsRequest)(nil),        // 29: novacron.v1.ListVMsRequest
+	(*ListVMsResponse)(nil),       // 30: novacron.v1.ListVMsResponse
+	(*SetVMPowerRequest)(nil),     // 31: novacron.v1.SetVMPowerRequest
+	(*SetVMPowerResponse)(nil),    // 32: novacron.v1.SetVMPowerResponse
+	(*DeleteVMRequest)(nil),       // 33: novacron.v1.DeleteVMRequest
+	(*DeleteVMResponse)(nil),      // 34: novacron.v1.DeleteVMResponse
+	(*WatchVMsRequest)(nil),       // 35: novacron.v1.WatchVMsRequest
+	(*WatchVMsResponse)(nil),      // 36: novacron.v1.WatchVMsResponse
+	(*ConsoleRequest)(nil),        // 37: novacron.v1.ConsoleRequest
+	(*ConsoleResponse)(nil),       // 38: novacron.v1.ConsoleResponse
+	(*RestartVMRequest)(nil),      // 39: novacron.v1.RestartVMRequest
+	(*RestartVMResponse)(nil),     // 40: novacron.v1.RestartVMResponse
+	(*GetGuestRequest)(nil),       // 41: novacron.v1.GetGuestRequest
+	(*GetGuestResponse)(nil),      // 42: novacron.v1.GetGuestResponse
+	(*GuestInterface)(nil),        // 43: novacron.v1.GuestInterface
+	(*ScreenshotRequest)(nil),     // 44: novacron.v1.ScreenshotRequest
+	(*ScreenshotResponse)(nil),    // 45: novacron.v1.ScreenshotResponse
+	(*UpdateVMRequest)(nil),       // 46: novacron.v1.UpdateVMRequest
+	(*UpdateVMResponse)(nil),      // 47: novacron.v1.UpdateVMResponse
+	(*PlanVMRequest)(nil),         // 48: novacron.v1.PlanVMRequest
+	(*PlanVMResponse)(nil),        // 49: novacron.v1.PlanVMResponse
+	(*AdoptVMRequest)(nil),        // 50: novacron.v1.AdoptVMRequest
+	(*AdoptVMResponse)(nil),       // 51: novacron.v1.AdoptVMResponse
+	(*AttachISORequest)(nil),      // 52: novacron.v1.AttachISORequest
+	(*AttachISOResponse)(nil),     // 53: novacron.v1.AttachISOResponse
+	(*EjectISORequest)(nil),       // 54: novacron.v1.EjectISORequest
+	(*EjectISOResponse)(nil),      // 55: novacron.v1.EjectISOResponse
+	nil,                           // 56: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 57: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 58: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 59: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 60: novacron.v1.Placement.AffinityEntry
+	nil,                           // 61: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 62: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 63: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 64: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	51, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	52, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	56, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	57, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4524,72 +4919,80 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	53, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	54, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	55, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	56, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	58, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	59, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	60, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	61, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
 	21, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	60, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	60, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
-	23, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
-	22, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
+	65, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	65, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	24, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
+	23, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
 	20, // 30: novacron.v1.VM.host_cpus:type_name -> novacron.v1.HostCPUs
-	60, // 31: novacron.v1.VM.evacuate_time:type_name -> google.protobuf.Timestamp
+	65, // 31: novacron.v1.VM.evacuate_time:type_name -> google.protobuf.Timestamp
 	1,  // 32: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	60, // 33: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 34: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	60, // 35: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 36: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
-	19, // 37: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 38: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	57, // 39: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
-	19, // 40: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
-	0,  // 41: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
-	19, // 42: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
-	19, // 43: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
-	19, // 44: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
-	19, // 45: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
-	42, // 46: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	58, // 47: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	59, // 48: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	19, // 49: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
-	3,  // 50: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
-	3,  // 51: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
-	19, // 52: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
-	19, // 53: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
-	24, // 54: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	47, // 55: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
-	26, // 56: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	28, // 57: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	30, // 58: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	49, // 59: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
-	45, // 60: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	38, // 61: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	40, // 62: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	43, // 63: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	32, // 64: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	34, // 65: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	36, // 66: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	25, // 67: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	48, // 68: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
-	27, // 69: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	29, // 70: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	31, // 71: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	50, // 72: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
-	46, // 73: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	39, // 74: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	41, // 75: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	44, // 76: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	33, // 77: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	35, // 78: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	37, // 79: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	67, // [67:80] is the sub-list for method output_type
-	54, // [54:67] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	65, // 33: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	22, // 34: novacron.v1.VMStatus.guest:type_name -> novacron.v1.GuestInfo
+	43, // 35: novacron.v1.GuestInfo.interfaces:type_name -> novacron.v1.GuestInterface
+	2,  // 36: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
+	65, // 37: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 38: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
+	19, // 39: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 40: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
+	62, // 41: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	19, // 42: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
+	0,  // 43: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
+	19, // 44: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
+	19, // 45: novacron.v1.DeleteVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 46: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
+	19, // 47: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
+	43, // 48: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
+	63, // 49: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	64, // 50: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	19, // 51: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
+	3,  // 52: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
+	3,  // 53: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
+	19, // 54: novacron.v1.PlanVMResponse.existing:type_name -> novacron.v1.VM
+	19, // 55: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
+	19, // 56: novacron.v1.AttachISOResponse.vm:type_name -> novacron.v1.VM
+	19, // 57: novacron.v1.EjectISOResponse.vm:type_name -> novacron.v1.VM
+	25, // 58: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	48, // 59: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	27, // 60: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	29, // 61: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	31, // 62: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	50, // 63: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
+	46, // 64: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	39, // 65: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	52, // 66: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
+	54, // 67: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
+	41, // 68: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	44, // 69: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	33, // 70: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	35, // 71: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	37, // 72: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	26, // 73: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	49, // 74: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	28, // 75: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	30, // 76: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	32, // 77: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	51, // 78: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
+	47, // 79: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	40, // 80: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	53, // 81: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
+	55, // 82: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
+	42, // 83: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	45, // 84: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	34, // 85: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	36, // 86: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	38, // 87: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	73, // [73:88] is the sub-list for method output_type
+	58, // [58:73] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -4612,7 +5015,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   57,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -56,6 +56,7 @@ type Command struct {
 	//	*Command_UpdateVm
 	//	*Command_AdoptVm
 	//	*Command_InitCluster
+	//	*Command_ChangeVmMedia
 	//	*Command_SetHostDraining
 	//	*Command_EvacuateVms
 	//	*Command_PutNetwork
@@ -318,6 +319,15 @@ func (x *Command) GetInitCluster() *InitCluster {
 	return nil
 }
 
+func (x *Command) GetChangeVmMedia() *ChangeVMMedia {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ChangeVmMedia); ok {
+			return x.ChangeVmMedia
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetSetHostDraining() *SetHostDraining {
 	if x != nil {
 		if x, ok := x.Op.(*Command_SetHostDraining); ok {
@@ -496,6 +506,10 @@ type Command_InitCluster struct {
 	InitCluster *InitCluster `protobuf:"bytes,60,opt,name=init_cluster,json=initCluster,proto3,oneof"`
 }
 
+type Command_ChangeVmMedia struct {
+	ChangeVmMedia *ChangeVMMedia `protobuf:"bytes,61,opt,name=change_vm_media,json=changeVmMedia,proto3,oneof"`
+}
+
 type Command_SetHostDraining struct {
 	SetHostDraining *SetHostDraining `protobuf:"bytes,70,opt,name=set_host_draining,json=setHostDraining,proto3,oneof"`
 }
@@ -577,6 +591,8 @@ func (*Command_UpdateVm) isCommand_Op() {}
 func (*Command_AdoptVm) isCommand_Op() {}
 
 func (*Command_InitCluster) isCommand_Op() {}
+
+func (*Command_ChangeVmMedia) isCommand_Op() {}
 
 func (*Command_SetHostDraining) isCommand_Op() {}
 
@@ -1704,6 +1720,103 @@ func (x *UpdateVM) GetRemoveAnnotations() []string {
 	return nil
 }
 
+// ChangeVMMedia is an optimistic change of what lies in the CD-ROM drives.
+type ChangeVMMedia struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	OperationId string                 `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// "attach-iso" or "eject-iso".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Generation of the machine that the change was made from.
+	Generation uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The machine with the change; only iso and volumes of it are taken.
+	Spec *v1.VMSpec `protobuf:"bytes,5,opt,name=spec,proto3" json:"spec,omitempty"`
+	// Every image that the machine then names.
+	Images        []*v1.ImageRef `protobuf:"bytes,6,rep,name=images,proto3" json:"images,omitempty"`
+	Force         bool           `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeVMMedia) Reset() {
+	*x = ChangeVMMedia{}
+	mi := &file_state_v1_state_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeVMMedia) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeVMMedia) ProtoMessage() {}
+
+func (x *ChangeVMMedia) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeVMMedia.ProtoReflect.Descriptor instead.
+func (*ChangeVMMedia) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ChangeVMMedia) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ChangeVMMedia) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *ChangeVMMedia) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ChangeVMMedia) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ChangeVMMedia) GetSpec() *v1.VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *ChangeVMMedia) GetImages() []*v1.ImageRef {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+func (x *ChangeVMMedia) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 type RestartVM struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1715,7 +1828,7 @@ type RestartVM struct {
 
 func (x *RestartVM) Reset() {
 	*x = RestartVM{}
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1840,7 @@ func (x *RestartVM) String() string {
 func (*RestartVM) ProtoMessage() {}
 
 func (x *RestartVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[19]
+	mi := &file_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1853,7 @@ func (x *RestartVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVM.ProtoReflect.Descriptor instead.
 func (*RestartVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RestartVM) GetId() string {
@@ -1775,7 +1888,7 @@ type DeleteVM struct {
 
 func (x *DeleteVM) Reset() {
 	*x = DeleteVM{}
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1900,7 @@ func (x *DeleteVM) String() string {
 func (*DeleteVM) ProtoMessage() {}
 
 func (x *DeleteVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1913,7 @@ func (x *DeleteVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVM.ProtoReflect.Descriptor instead.
 func (*DeleteVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteVM) GetId() string {
@@ -1834,7 +1947,7 @@ type BindVMs struct {
 
 func (x *BindVMs) Reset() {
 	*x = BindVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1959,7 @@ func (x *BindVMs) String() string {
 func (*BindVMs) ProtoMessage() {}
 
 func (x *BindVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1972,7 @@ func (x *BindVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindVMs.ProtoReflect.Descriptor instead.
 func (*BindVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BindVMs) GetBindings() []*Binding {
@@ -1883,7 +1996,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2008,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2021,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Binding) GetVmId() string {
@@ -1950,7 +2063,7 @@ type SetHostDraining struct {
 
 func (x *SetHostDraining) Reset() {
 	*x = SetHostDraining{}
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2075,7 @@ func (x *SetHostDraining) String() string {
 func (*SetHostDraining) ProtoMessage() {}
 
 func (x *SetHostDraining) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2088,7 @@ func (x *SetHostDraining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostDraining.ProtoReflect.Descriptor instead.
 func (*SetHostDraining) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetHostDraining) GetHostId() string {
@@ -2002,7 +2115,7 @@ type EvacuateVMs struct {
 
 func (x *EvacuateVMs) Reset() {
 	*x = EvacuateVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2127,7 @@ func (x *EvacuateVMs) String() string {
 func (*EvacuateVMs) ProtoMessage() {}
 
 func (x *EvacuateVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2140,7 @@ func (x *EvacuateVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvacuateVMs.ProtoReflect.Descriptor instead.
 func (*EvacuateVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EvacuateVMs) GetEvacuations() []*Evacuation {
@@ -2049,7 +2162,7 @@ type Evacuation struct {
 
 func (x *Evacuation) Reset() {
 	*x = Evacuation{}
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2174,7 @@ func (x *Evacuation) String() string {
 func (*Evacuation) ProtoMessage() {}
 
 func (x *Evacuation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2187,7 @@ func (x *Evacuation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evacuation.ProtoReflect.Descriptor instead.
 func (*Evacuation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Evacuation) GetVmId() string {
@@ -2110,7 +2223,7 @@ type RefuseVM struct {
 
 func (x *RefuseVM) Reset() {
 	*x = RefuseVM{}
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2235,7 @@ func (x *RefuseVM) String() string {
 func (*RefuseVM) ProtoMessage() {}
 
 func (x *RefuseVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2248,7 @@ func (x *RefuseVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefuseVM.ProtoReflect.Descriptor instead.
 func (*RefuseVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RefuseVM) GetVmId() string {
@@ -2171,7 +2284,7 @@ type ObserveVMs struct {
 
 func (x *ObserveVMs) Reset() {
 	*x = ObserveVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2183,7 +2296,7 @@ func (x *ObserveVMs) String() string {
 func (*ObserveVMs) ProtoMessage() {}
 
 func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2196,7 +2309,7 @@ func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVMs.ProtoReflect.Descriptor instead.
 func (*ObserveVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ObserveVMs) GetHostId() string {
@@ -2224,7 +2337,7 @@ func (x *ObserveVMs) GetEvents() []*HypervisorEvent {
 type HypervisorEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
-	// "defined", "undefined", "started", "stopped", "paused", "resumed" or "crashed".
+	// "defined", "undefined", "started", "stopped", "paused", "resumed", "rebooted" or "crashed".
 	Kind string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Grows with every event of one life of the agent; a repeated one is ignored.
@@ -2237,7 +2350,7 @@ type HypervisorEvent struct {
 
 func (x *HypervisorEvent) Reset() {
 	*x = HypervisorEvent{}
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2362,7 @@ func (x *HypervisorEvent) String() string {
 func (*HypervisorEvent) ProtoMessage() {}
 
 func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2375,7 @@ func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
 func (*HypervisorEvent) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HypervisorEvent) GetVmId() string {
@@ -2309,13 +2422,14 @@ type VMObservation struct {
 	Message            string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	Step               string                 `protobuf:"bytes,6,opt,name=step,proto3" json:"step,omitempty"`
 	Gone               bool                   `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
+	Guest              *v1.GuestInfo          `protobuf:"bytes,8,opt,name=guest,proto3" json:"guest,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *VMObservation) Reset() {
 	*x = VMObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2441,7 @@ func (x *VMObservation) String() string {
 func (*VMObservation) ProtoMessage() {}
 
 func (x *VMObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2454,7 @@ func (x *VMObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMObservation.ProtoReflect.Descriptor instead.
 func (*VMObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *VMObservation) GetVmId() string {
@@ -2392,6 +2506,13 @@ func (x *VMObservation) GetGone() bool {
 	return false
 }
 
+func (x *VMObservation) GetGuest() *v1.GuestInfo {
+	if x != nil {
+		return x.Guest
+	}
+	return nil
+}
+
 // SnapshotRecord is one length-prefixed record of a snapshot; the first is a header.
 type SnapshotRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2418,7 +2539,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +2551,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +2564,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -2680,7 +2801,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2813,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2826,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SnapshotHeader) GetVersion() uint32 {
@@ -2745,7 +2866,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2757,7 +2878,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2770,7 +2891,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SnapshotEnd) GetRecords() uint64 {
@@ -2797,7 +2918,7 @@ type HostRecord struct {
 
 func (x *HostRecord) Reset() {
 	*x = HostRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +2930,7 @@ func (x *HostRecord) String() string {
 func (*HostRecord) ProtoMessage() {}
 
 func (x *HostRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +2943,7 @@ func (x *HostRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRecord.ProtoReflect.Descriptor instead.
 func (*HostRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostRecord) GetId() string {
@@ -2892,7 +3013,7 @@ type RevokedNode struct {
 
 func (x *RevokedNode) Reset() {
 	*x = RevokedNode{}
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2904,7 +3025,7 @@ func (x *RevokedNode) String() string {
 func (*RevokedNode) ProtoMessage() {}
 
 func (x *RevokedNode) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2917,7 +3038,7 @@ func (x *RevokedNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedNode.ProtoReflect.Descriptor instead.
 func (*RevokedNode) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RevokedNode) GetId() string {
@@ -2946,7 +3067,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2958,7 +3079,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2971,7 +3092,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -3005,7 +3126,7 @@ type CreateVolume struct {
 
 func (x *CreateVolume) Reset() {
 	*x = CreateVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +3138,7 @@ func (x *CreateVolume) String() string {
 func (*CreateVolume) ProtoMessage() {}
 
 func (x *CreateVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,7 +3151,7 @@ func (x *CreateVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolume.ProtoReflect.Descriptor instead.
 func (*CreateVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CreateVolume) GetVolume() *v1.Volume {
@@ -3050,7 +3171,7 @@ type ResizeVolume struct {
 
 func (x *ResizeVolume) Reset() {
 	*x = ResizeVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3062,7 +3183,7 @@ func (x *ResizeVolume) String() string {
 func (*ResizeVolume) ProtoMessage() {}
 
 func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3075,7 +3196,7 @@ func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeVolume.ProtoReflect.Descriptor instead.
 func (*ResizeVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ResizeVolume) GetId() string {
@@ -3101,7 +3222,7 @@ type DeleteVolume struct {
 
 func (x *DeleteVolume) Reset() {
 	*x = DeleteVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[38]
+	mi := &file_state_v1_state_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3113,7 +3234,7 @@ func (x *DeleteVolume) String() string {
 func (*DeleteVolume) ProtoMessage() {}
 
 func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[38]
+	mi := &file_state_v1_state_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3126,7 +3247,7 @@ func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolume.ProtoReflect.Descriptor instead.
 func (*DeleteVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{38}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeleteVolume) GetId() string {
@@ -3146,7 +3267,7 @@ type ObserveVolumes struct {
 
 func (x *ObserveVolumes) Reset() {
 	*x = ObserveVolumes{}
-	mi := &file_state_v1_state_proto_msgTypes[39]
+	mi := &file_state_v1_state_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3158,7 +3279,7 @@ func (x *ObserveVolumes) String() string {
 func (*ObserveVolumes) ProtoMessage() {}
 
 func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[39]
+	mi := &file_state_v1_state_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3171,7 +3292,7 @@ func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVolumes.ProtoReflect.Descriptor instead.
 func (*ObserveVolumes) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{39}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ObserveVolumes) GetHostId() string {
@@ -3199,7 +3320,7 @@ type VolumeObservation struct {
 
 func (x *VolumeObservation) Reset() {
 	*x = VolumeObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[40]
+	mi := &file_state_v1_state_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3211,7 +3332,7 @@ func (x *VolumeObservation) String() string {
 func (*VolumeObservation) ProtoMessage() {}
 
 func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[40]
+	mi := &file_state_v1_state_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3224,7 +3345,7 @@ func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeObservation.ProtoReflect.Descriptor instead.
 func (*VolumeObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{40}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *VolumeObservation) GetVolumeId() string {
@@ -3252,7 +3373,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xb8\x0f\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xfb\x0f\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -3282,7 +3403,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"restart_vm\x188 \x01(\v2\x13.state.v1.RestartVMH\x00R\trestartVm\x121\n" +
 	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12.\n" +
 	"\badopt_vm\x18: \x01(\v2\x11.state.v1.AdoptVMH\x00R\aadoptVm\x12:\n" +
-	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x12G\n" +
+	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x12A\n" +
+	"\x0fchange_vm_media\x18= \x01(\v2\x17.state.v1.ChangeVMMediaH\x00R\rchangeVmMedia\x12G\n" +
 	"\x11set_host_draining\x18F \x01(\v2\x19.state.v1.SetHostDrainingH\x00R\x0fsetHostDraining\x12:\n" +
 	"\fevacuate_vms\x18G \x01(\v2\x15.state.v1.EvacuateVMsH\x00R\vevacuateVms\x127\n" +
 	"\vput_network\x18P \x01(\v2\x14.state.v1.PutNetworkH\x00R\n" +
@@ -3381,7 +3503,17 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
 	"\x13SetAnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe4\x01\n" +
+	"\rChangeVMMedia\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
+	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x04 \x01(\x04R\n" +
+	"generation\x12'\n" +
+	"\x04spec\x18\x05 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12-\n" +
+	"\x06images\x18\x06 \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"T\n" +
 	"\tRestartVM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x14\n" +
@@ -3424,7 +3556,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12\x17\n" +
-	"\aboot_id\x18\x05 \x01(\tR\x06bootId\"\xd9\x01\n" +
+	"\aboot_id\x18\x05 \x01(\tR\x06bootId\"\x87\x02\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -3432,7 +3564,8 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x05phase\x18\x04 \x01(\x0e2\x14.novacron.v1.VMPhaseR\x05phase\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\"\xc4\x05\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\x12,\n" +
+	"\x05guest\x18\b \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xc4\x05\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -3504,7 +3637,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -3525,54 +3658,56 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*SetVMPower)(nil),            // 16: state.v1.SetVMPower
 	(*AdoptVM)(nil),               // 17: state.v1.AdoptVM
 	(*UpdateVM)(nil),              // 18: state.v1.UpdateVM
-	(*RestartVM)(nil),             // 19: state.v1.RestartVM
-	(*DeleteVM)(nil),              // 20: state.v1.DeleteVM
-	(*BindVMs)(nil),               // 21: state.v1.BindVMs
-	(*Binding)(nil),               // 22: state.v1.Binding
-	(*SetHostDraining)(nil),       // 23: state.v1.SetHostDraining
-	(*EvacuateVMs)(nil),           // 24: state.v1.EvacuateVMs
-	(*Evacuation)(nil),            // 25: state.v1.Evacuation
-	(*RefuseVM)(nil),              // 26: state.v1.RefuseVM
-	(*ObserveVMs)(nil),            // 27: state.v1.ObserveVMs
-	(*HypervisorEvent)(nil),       // 28: state.v1.HypervisorEvent
-	(*VMObservation)(nil),         // 29: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 30: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 31: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 32: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 33: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 34: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 35: state.v1.RequestRecord
-	(*CreateVolume)(nil),          // 36: state.v1.CreateVolume
-	(*ResizeVolume)(nil),          // 37: state.v1.ResizeVolume
-	(*DeleteVolume)(nil),          // 38: state.v1.DeleteVolume
-	(*ObserveVolumes)(nil),        // 39: state.v1.ObserveVolumes
-	(*VolumeObservation)(nil),     // 40: state.v1.VolumeObservation
-	nil,                           // 41: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 42: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
-	(*PutNetwork)(nil),            // 44: state.v1.PutNetwork
-	(*DeleteNetwork)(nil),         // 45: state.v1.DeleteNetwork
-	(*PutSecurityGroup)(nil),      // 46: state.v1.PutSecurityGroup
-	(*DeleteSecurityGroup)(nil),   // 47: state.v1.DeleteSecurityGroup
-	(*v1.Member)(nil),             // 48: novacron.v1.Member
-	(v1.Role)(0),                  // 49: novacron.v1.Role
-	(*v1.Image)(nil),              // 50: novacron.v1.Image
-	(v1.HostState)(0),             // 51: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 52: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 53: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 54: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 55: novacron.v1.ImageRef
-	(*v1.HostCPUs)(nil),           // 56: novacron.v1.HostCPUs
-	(v1.VMPhase)(0),               // 57: novacron.v1.VMPhase
-	(*v1.VM)(nil),                 // 58: novacron.v1.VM
-	(*v1.Event)(nil),              // 59: novacron.v1.Event
-	(*v1.Network)(nil),            // 60: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),      // 61: novacron.v1.SecurityGroup
-	(*v1.Volume)(nil),             // 62: novacron.v1.Volume
-	(*v1.VolumeStatus)(nil),       // 63: novacron.v1.VolumeStatus
+	(*ChangeVMMedia)(nil),         // 19: state.v1.ChangeVMMedia
+	(*RestartVM)(nil),             // 20: state.v1.RestartVM
+	(*DeleteVM)(nil),              // 21: state.v1.DeleteVM
+	(*BindVMs)(nil),               // 22: state.v1.BindVMs
+	(*Binding)(nil),               // 23: state.v1.Binding
+	(*SetHostDraining)(nil),       // 24: state.v1.SetHostDraining
+	(*EvacuateVMs)(nil),           // 25: state.v1.EvacuateVMs
+	(*Evacuation)(nil),            // 26: state.v1.Evacuation
+	(*RefuseVM)(nil),              // 27: state.v1.RefuseVM
+	(*ObserveVMs)(nil),            // 28: state.v1.ObserveVMs
+	(*HypervisorEvent)(nil),       // 29: state.v1.HypervisorEvent
+	(*VMObservation)(nil),         // 30: state.v1.VMObservation
+	(*SnapshotRecord)(nil),        // 31: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),        // 32: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),           // 33: state.v1.SnapshotEnd
+	(*HostRecord)(nil),            // 34: state.v1.HostRecord
+	(*RevokedNode)(nil),           // 35: state.v1.RevokedNode
+	(*RequestRecord)(nil),         // 36: state.v1.RequestRecord
+	(*CreateVolume)(nil),          // 37: state.v1.CreateVolume
+	(*ResizeVolume)(nil),          // 38: state.v1.ResizeVolume
+	(*DeleteVolume)(nil),          // 39: state.v1.DeleteVolume
+	(*ObserveVolumes)(nil),        // 40: state.v1.ObserveVolumes
+	(*VolumeObservation)(nil),     // 41: state.v1.VolumeObservation
+	nil,                           // 42: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 43: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*PutNetwork)(nil),            // 45: state.v1.PutNetwork
+	(*DeleteNetwork)(nil),         // 46: state.v1.DeleteNetwork
+	(*PutSecurityGroup)(nil),      // 47: state.v1.PutSecurityGroup
+	(*DeleteSecurityGroup)(nil),   // 48: state.v1.DeleteSecurityGroup
+	(*v1.Member)(nil),             // 49: novacron.v1.Member
+	(v1.Role)(0),                  // 50: novacron.v1.Role
+	(*v1.Image)(nil),              // 51: novacron.v1.Image
+	(v1.HostState)(0),             // 52: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 53: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 54: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 55: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 56: novacron.v1.ImageRef
+	(*v1.HostCPUs)(nil),           // 57: novacron.v1.HostCPUs
+	(v1.VMPhase)(0),               // 58: novacron.v1.VMPhase
+	(*v1.GuestInfo)(nil),          // 59: novacron.v1.GuestInfo
+	(*v1.VM)(nil),                 // 60: novacron.v1.VM
+	(*v1.Event)(nil),              // 61: novacron.v1.Event
+	(*v1.Network)(nil),            // 62: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),      // 63: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),             // 64: novacron.v1.Volume
+	(*v1.VolumeStatus)(nil),       // 65: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	43, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	44, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -3586,75 +3721,79 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	14, // 11: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
 	15, // 12: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
 	16, // 13: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
-	20, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
-	21, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
-	26, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
-	27, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
-	19, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
+	21, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
+	22, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
+	27, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
+	28, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
+	20, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
 	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
 	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
 	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	23, // 22: state.v1.Command.set_host_draining:type_name -> state.v1.SetHostDraining
-	24, // 23: state.v1.Command.evacuate_vms:type_name -> state.v1.EvacuateVMs
-	44, // 24: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
-	45, // 25: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
-	46, // 26: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
-	47, // 27: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
-	36, // 28: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
-	37, // 29: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
-	38, // 30: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
-	39, // 31: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
-	48, // 32: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	48, // 33: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	49, // 34: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	43, // 35: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 36: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	48, // 37: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	50, // 38: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	51, // 39: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	52, // 40: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	53, // 41: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	54, // 42: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	55, // 43: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	54, // 44: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	53, // 45: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	54, // 46: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	41, // 47: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	42, // 48: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	22, // 49: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	56, // 50: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
-	25, // 51: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
-	29, // 52: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	28, // 53: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	43, // 54: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	57, // 55: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	31, // 56: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	48, // 57: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 58: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	50, // 59: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	33, // 60: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	58, // 61: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	34, // 62: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	35, // 63: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	32, // 64: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	59, // 65: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 66: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	60, // 67: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	61, // 68: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	62, // 69: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
-	51, // 70: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	52, // 71: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	43, // 72: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	43, // 73: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	43, // 74: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	62, // 75: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
-	40, // 76: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
-	63, // 77: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
-	78, // [78:78] is the sub-list for method output_type
-	78, // [78:78] is the sub-list for method input_type
-	78, // [78:78] is the sub-list for extension type_name
-	78, // [78:78] is the sub-list for extension extendee
-	0,  // [0:78] is the sub-list for field type_name
+	19, // 22: state.v1.Command.change_vm_media:type_name -> state.v1.ChangeVMMedia
+	24, // 23: state.v1.Command.set_host_draining:type_name -> state.v1.SetHostDraining
+	25, // 24: state.v1.Command.evacuate_vms:type_name -> state.v1.EvacuateVMs
+	45, // 25: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
+	46, // 26: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
+	47, // 27: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
+	48, // 28: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
+	37, // 29: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
+	38, // 30: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
+	39, // 31: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
+	40, // 32: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
+	49, // 33: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	49, // 34: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	50, // 35: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	44, // 36: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 37: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	49, // 38: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	51, // 39: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	52, // 40: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	53, // 41: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	54, // 42: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	55, // 43: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	56, // 44: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	55, // 45: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	54, // 46: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	55, // 47: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	42, // 48: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	43, // 49: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	54, // 50: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
+	56, // 51: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
+	23, // 52: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	57, // 53: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
+	26, // 54: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
+	30, // 55: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	29, // 56: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	44, // 57: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	58, // 58: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	59, // 59: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	32, // 60: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	49, // 61: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 62: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	51, // 63: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	34, // 64: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	60, // 65: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	35, // 66: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	36, // 67: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	33, // 68: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	61, // 69: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 70: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	62, // 71: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	63, // 72: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	64, // 73: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	52, // 74: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	53, // 75: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	44, // 76: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	44, // 77: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	44, // 78: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	64, // 79: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	41, // 80: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	65, // 81: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	82, // [82:82] is the sub-list for method output_type
+	82, // [82:82] is the sub-list for method input_type
+	82, // [82:82] is the sub-list for extension type_name
+	82, // [82:82] is the sub-list for extension extendee
+	0,  // [0:82] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -3685,6 +3824,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_UpdateVm)(nil),
 		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
+		(*Command_ChangeVmMedia)(nil),
 		(*Command_SetHostDraining)(nil),
 		(*Command_EvacuateVms)(nil),
 		(*Command_PutNetwork)(nil),
@@ -3696,7 +3836,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_DeleteVolume)(nil),
 		(*Command_ObserveVolumes)(nil),
 	}
-	file_state_v1_state_proto_msgTypes[30].OneofWrappers = []any{
+	file_state_v1_state_proto_msgTypes[31].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Member)(nil),
 		(*SnapshotRecord_Token)(nil),
@@ -3718,7 +3858,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -50,6 +50,10 @@ const (
 	VMServiceUpdateVMProcedure = "/novacron.v1.VMService/UpdateVM"
 	// VMServiceRestartVMProcedure is the fully-qualified name of the VMService's RestartVM RPC.
 	VMServiceRestartVMProcedure = "/novacron.v1.VMService/RestartVM"
+	// VMServiceAttachISOProcedure is the fully-qualified name of the VMService's AttachISO RPC.
+	VMServiceAttachISOProcedure = "/novacron.v1.VMService/AttachISO"
+	// VMServiceEjectISOProcedure is the fully-qualified name of the VMService's EjectISO RPC.
+	VMServiceEjectISOProcedure = "/novacron.v1.VMService/EjectISO"
 	// VMServiceGetGuestProcedure is the fully-qualified name of the VMService's GetGuest RPC.
 	VMServiceGetGuestProcedure = "/novacron.v1.VMService/GetGuest"
 	// VMServiceScreenshotProcedure is the fully-qualified name of the VMService's Screenshot RPC.
@@ -80,6 +84,11 @@ type VMServiceClient interface {
 	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
 	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
+	// AttachISO puts an image or a volume into a CD-ROM drive, whether the machine runs or not. A machine without a drive gets
+	// one, where its bus takes one at the time.
+	AttachISO(context.Context, *connect.Request[v1.AttachISORequest]) (*connect.Response[v1.AttachISOResponse], error)
+	// EjectISO takes out what lies in a CD-ROM drive. The drive stays. The seed of cloud-init is not ejected.
+	EjectISO(context.Context, *connect.Request[v1.EjectISORequest]) (*connect.Response[v1.EjectISOResponse], error)
 	// GetGuest asks the guest's agent.
 	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
 	// Screenshot streams the picture on the machine's screen.
@@ -154,6 +163,18 @@ func NewVMServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(vMServiceMethods.ByName("RestartVM")),
 			connect.WithClientOptions(opts...),
 		),
+		attachISO: connect.NewClient[v1.AttachISORequest, v1.AttachISOResponse](
+			httpClient,
+			baseURL+VMServiceAttachISOProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("AttachISO")),
+			connect.WithClientOptions(opts...),
+		),
+		ejectISO: connect.NewClient[v1.EjectISORequest, v1.EjectISOResponse](
+			httpClient,
+			baseURL+VMServiceEjectISOProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("EjectISO")),
+			connect.WithClientOptions(opts...),
+		),
 		getGuest: connect.NewClient[v1.GetGuestRequest, v1.GetGuestResponse](
 			httpClient,
 			baseURL+VMServiceGetGuestProcedure,
@@ -200,6 +221,8 @@ type vMServiceClient struct {
 	adoptVM    *connect.Client[v1.AdoptVMRequest, v1.AdoptVMResponse]
 	updateVM   *connect.Client[v1.UpdateVMRequest, v1.UpdateVMResponse]
 	restartVM  *connect.Client[v1.RestartVMRequest, v1.RestartVMResponse]
+	attachISO  *connect.Client[v1.AttachISORequest, v1.AttachISOResponse]
+	ejectISO   *connect.Client[v1.EjectISORequest, v1.EjectISOResponse]
 	getGuest   *connect.Client[v1.GetGuestRequest, v1.GetGuestResponse]
 	screenshot *connect.Client[v1.ScreenshotRequest, v1.ScreenshotResponse]
 	deleteVM   *connect.Client[v1.DeleteVMRequest, v1.DeleteVMResponse]
@@ -247,6 +270,16 @@ func (c *vMServiceClient) RestartVM(ctx context.Context, req *connect.Request[v1
 	return c.restartVM.CallUnary(ctx, req)
 }
 
+// AttachISO calls novacron.v1.VMService.AttachISO.
+func (c *vMServiceClient) AttachISO(ctx context.Context, req *connect.Request[v1.AttachISORequest]) (*connect.Response[v1.AttachISOResponse], error) {
+	return c.attachISO.CallUnary(ctx, req)
+}
+
+// EjectISO calls novacron.v1.VMService.EjectISO.
+func (c *vMServiceClient) EjectISO(ctx context.Context, req *connect.Request[v1.EjectISORequest]) (*connect.Response[v1.EjectISOResponse], error) {
+	return c.ejectISO.CallUnary(ctx, req)
+}
+
 // GetGuest calls novacron.v1.VMService.GetGuest.
 func (c *vMServiceClient) GetGuest(ctx context.Context, req *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {
 	return c.getGuest.CallUnary(ctx, req)
@@ -290,6 +323,11 @@ type VMServiceHandler interface {
 	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
 	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
+	// AttachISO puts an image or a volume into a CD-ROM drive, whether the machine runs or not. A machine without a drive gets
+	// one, where its bus takes one at the time.
+	AttachISO(context.Context, *connect.Request[v1.AttachISORequest]) (*connect.Response[v1.AttachISOResponse], error)
+	// EjectISO takes out what lies in a CD-ROM drive. The drive stays. The seed of cloud-init is not ejected.
+	EjectISO(context.Context, *connect.Request[v1.EjectISORequest]) (*connect.Response[v1.EjectISOResponse], error)
 	// GetGuest asks the guest's agent.
 	GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error)
 	// Screenshot streams the picture on the machine's screen.
@@ -360,6 +398,18 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(vMServiceMethods.ByName("RestartVM")),
 		connect.WithHandlerOptions(opts...),
 	)
+	vMServiceAttachISOHandler := connect.NewUnaryHandler(
+		VMServiceAttachISOProcedure,
+		svc.AttachISO,
+		connect.WithSchema(vMServiceMethods.ByName("AttachISO")),
+		connect.WithHandlerOptions(opts...),
+	)
+	vMServiceEjectISOHandler := connect.NewUnaryHandler(
+		VMServiceEjectISOProcedure,
+		svc.EjectISO,
+		connect.WithSchema(vMServiceMethods.ByName("EjectISO")),
+		connect.WithHandlerOptions(opts...),
+	)
 	vMServiceGetGuestHandler := connect.NewUnaryHandler(
 		VMServiceGetGuestProcedure,
 		svc.GetGuest,
@@ -411,6 +461,10 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 			vMServiceUpdateVMHandler.ServeHTTP(w, r)
 		case VMServiceRestartVMProcedure:
 			vMServiceRestartVMHandler.ServeHTTP(w, r)
+		case VMServiceAttachISOProcedure:
+			vMServiceAttachISOHandler.ServeHTTP(w, r)
+		case VMServiceEjectISOProcedure:
+			vMServiceEjectISOHandler.ServeHTTP(w, r)
 		case VMServiceGetGuestProcedure:
 			vMServiceGetGuestHandler.ServeHTTP(w, r)
 		case VMServiceScreenshotProcedure:
@@ -460,6 +514,14 @@ func (UnimplementedVMServiceHandler) UpdateVM(context.Context, *connect.Request[
 
 func (UnimplementedVMServiceHandler) RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.RestartVM is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) AttachISO(context.Context, *connect.Request[v1.AttachISORequest]) (*connect.Response[v1.AttachISOResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.AttachISO is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) EjectISO(context.Context, *connect.Request[v1.EjectISORequest]) (*connect.Response[v1.EjectISOResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.EjectISO is not implemented"))
 }
 
 func (UnimplementedVMServiceHandler) GetGuest(context.Context, *connect.Request[v1.GetGuestRequest]) (*connect.Response[v1.GetGuestResponse], error) {
