@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/novacron/novacron/itest/fault"
 	"github.com/novacron/novacron/vm"
 )
 
@@ -37,7 +38,7 @@ func (m *Manager) Create(ctx context.Context, spec CreateSpec) (string, error) {
 	if err := m.checkOwner(spec.Owner); err != nil {
 		return "", fmt.Errorf("create %s: %w", def.Name, err)
 	}
-	id := def.UUID
+	id, ctx := def.UUID, fault.On(ctx, def.Name)
 	release, err := m.machines.lock(ctx, id)
 	if err != nil {
 		return "", err
