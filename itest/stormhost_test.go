@@ -112,17 +112,16 @@ func (f *fleet) stock(host, pool, dir, name string) string {
 }
 
 // holdings is what a host holds, by section: domains, volumes with their bytes' hash, addresses, cards, processes, and what
-// libvirt and the agent keep beside.
-func (f *fleet) holdings(host string) map[string]string {
-	f.t.Helper()
-	out := f.onMust(host, "bash", "-c", holdingsScript, "holdings", f.tightDir(host)+"/pool", f.journalDir(host))
+// libvirt and the agent keep beside. It fails where something goes while it is looked at.
+func (f *fleet) holdings(host string) (map[string]string, error) {
+	out, err := f.on(host, "bash", "-c", holdingsScript, "holdings", f.tightDir(host)+"/pool", f.journalDir(host))
 	held := map[string]string{}
 	for section := range strings.SplitSeq(out, "== ") {
 		title, text, _ := strings.Cut(section, "\n")
 		held[title] = strings.TrimSpace(text)
 	}
 	delete(held, "")
-	return held
+	return held, err
 }
 
 func (f *fleet) journalDir(host string) string {
