@@ -297,11 +297,14 @@ func (s *storm) remove(round []mishap, base map[string]map[string]string) {
 func (s *storm) heldBy() map[string]map[string]string {
 	s.t.Helper()
 	held := map[string]map[string]string{}
-	for _, host := range s.hosts {
-		var err error
-		held[host], err = s.holdings(host)
-		require.NoError(s.t, err)
-	}
+	s.await("a look at the hosts", func() (err error) {
+		for _, host := range s.hosts {
+			if held[host], err = s.holdings(host); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return held
 }
 
