@@ -122,7 +122,7 @@ func TestCreatesWithMishaps(t *testing.T) {
 	rng := rand.New(rand.NewPCG(drawSeed(t), 0))
 	h := newHost(t, fake.Options{})
 	h.settleStranger()
-	before, stranger := h.driver.Leftovers(), h.foreign()
+	before, stranger := h.driver.Leftovers(), h.stranger()
 	for _, begin := range []mishap{driverFails, agentDies, hypervisorGoes, poolFills, driverFails, agentDies, hypervisorGoes, poolFills} {
 		order := h.order(uuid.NewString())
 		id := order.Definition.UUID
@@ -143,7 +143,7 @@ func TestCreatesWithMishaps(t *testing.T) {
 		}
 		h.undoAll()
 		require.Equal(t, before, h.driver.Leftovers(), what)
-		require.Equal(t, stranger, h.foreign(), what)
+		require.Equal(t, stranger, h.stranger(), what)
 		left, err := os.ReadDir(filepath.Join(h.dir, "journal"))
 		require.NoError(t, err)
 		require.Empty(t, left, what)
@@ -163,7 +163,7 @@ func (h *host) settleStranger() {
 	}
 }
 
-func (h *host) foreign() hypervisor.Domain {
+func (h *host) stranger() hypervisor.Domain {
 	h.t.Helper()
 	d, err := h.driver.Domain(h.t.Context(), strangerID)
 	require.NoError(h.t, err)
