@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,7 +120,7 @@ func runAgent(ctx context.Context, member node.Config, logger *slog.Logger) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", fault.Environment, err)
 	}
-	if err := faults.Check(hypervisor.FaultPoints()); err != nil {
+	if err := faults.Check(slices.Concat(hypervisor.FaultPoints(), hypervisor.SeedFaultPoints())); err != nil {
 		return fmt.Errorf("%s: %w", fault.Environment, err)
 	}
 	return agent.Run(ctx, agent.Config{Node: member, Version: cli.Version(), Logger: logger, Driver: driver, Faults: faults})

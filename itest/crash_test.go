@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,17 +32,19 @@ func faultsFor(point string) string {
 	return fault.Environment + "=" + armed
 }
 
-// The agent is killed at every point of every journal. After its restart the machine runs or nothing of it is left, and
+// The agent is killed at every point of every journal, those of the cloud-init seed among them. After its restart the machine runs or nothing of it is left, and
 // deletion leaves nothing in any case.
 func TestTheAgentDiesAtEveryStep(t *testing.T) {
 	f := startFleet(t, []string{"c1"}, []string{"h1"})
 	f.blank()
-	for _, point := range hypervisor.FaultPoints() {
+	seeded := filepath.Join(t.TempDir(), "seeded.yaml")
+	require.NoError(t, os.WriteFile(seeded, []byte("cloudInit: {userData: \"#cloud-config\\n{}\\n\"}\n"), 0o600))
+	for _, point := range slices.Concat(hypervisor.FaultPoints(), hypervisor.SeedFaultPoints()) {
 		t.Run(point, func(t *testing.T) {
 			f := &fleet{Fleet: f.Fleet, t: t, ctx: f.ctx}
 			require.NoError(t, f.Kill(f.ctx, "h1"))
 			require.NoError(t, f.Start(f.ctx, "h1", faultsFor(point)))
-			f.must(createArgs("web-1", "--image", "blank", "--no-wait")...)
+			f.must(createArgs("web-1", "-f", seeded, "--image", "blank", "--no-wait")...)
 			if strings.HasPrefix(point, "hypervisor.delete.") {
 				f.requirePhase("web-1", "running")
 				f.must("vm", "delete", "web-1", "--force", "--yes", "--no-wait")

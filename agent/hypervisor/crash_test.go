@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,6 +76,81 @@ func TestFailedUndoIsFinishedLater(t *testing.T) {
 				require.NoError(t, h.Undo(t.Context(), order.Definition.UUID))
 			}
 			h.requireNothing()
+		})
+	}
+}
+
+// TestAnUndoThatWasCutOffIsEnded: what an undo has begun to take back is no ground to continue a create on. A machine that
+// is not started would otherwise come out without its disks.
+func TestAnUndoThatWasCutOffIsEnded(t *testing.T) {
+	for _, point := range pointsOf("undo") {
+		t.Run(point, func(t *testing.T) {
+			h := newHost(t, fake.Options{})
+			faults := fault.New()
+			faults.Arm("hypervisor.create.verify.before", fault.Error)
+			faults.Arm(point, fault.Error)
+			h.restart(faults)
+			order := h.order(uuid.NewString())
+			order.Start = false
+			_, err := h.Create(t.Context(), order)
+			require.ErrorIs(t, err, hypervisor.ErrHalfDone)
+			require.ErrorContains(t, err, "at "+point)
+			h.restart(nil)
+			if point != "hypervisor.undo.commit.after" {
+				_, err = h.Create(t.Context(), order)
+				require.ErrorContains(t, err, "at hypervisor.create.verify.before", "the reason is not lost")
+				require.NotErrorIs(t, err, hypervisor.ErrHalfDone)
+			}
+			h.requireNothing()
+			h.requireWhole(order)
+		})
+	}
+}
+
+func TestANewWishDoesNotInheritAFailure(t *testing.T) {
+	h := newHost(t, fake.Options{})
+	faults := fault.New()
+	faults.Arm("hypervisor.create.verify.before", fault.Error)
+	faults.Arm("hypervisor.undo.volume.after", fault.Error)
+	h.restart(faults)
+	order := h.order(uuid.NewString())
+	_, err := h.Create(t.Context(), order)
+	require.ErrorIs(t, err, hypervisor.ErrHalfDone)
+	h.restart(nil)
+	order.Owner.Generation++
+	h.requireWhole(order)
+}
+
+// requireWhole makes a machine and sees that it has all its volumes.
+func (h *host) requireWhole(order hypervisor.CreateSpec) {
+	h.t.Helper()
+	id, err := h.Create(h.t.Context(), order)
+	require.NoError(h.t, err)
+	names, err := h.driver.VolumeNames(h.t.Context(), "default")
+	require.NoError(h.t, err)
+	own := slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, "nc-"+id) })
+	require.Len(h.t, own, 4, "the root disk, two volumes and the seed")
+}
+
+// TestAHypervisorThatIsAwayIsWaitedFor: nothing can be undone there, and nothing is wrong with the machine.
+func TestAHypervisorThatIsAwayIsWaitedFor(t *testing.T) {
+	for _, op := range []string{"CreateVolume", "UploadVolume", "Define", "Start", "Domain"} {
+		t.Run(op, func(t *testing.T) {
+			away := false
+			h := newHost(t, fake.Options{Fault: func(did, _ string) error {
+				if away = away || did == op; away {
+					return hypervisor.ErrUnavailable
+				}
+				return nil
+			}})
+			order := h.order(uuid.NewString())
+			_, err := h.Create(t.Context(), order)
+			require.ErrorIs(t, err, hypervisor.ErrUnavailable)
+			require.NotErrorIs(t, err, hypervisor.ErrHalfDone)
+			h.opts.Fault = nil
+			h.restart(nil)
+			h.requireWhole(order)
+			require.Equal(t, hypervisor.StateRunning, h.only().State)
 		})
 	}
 }

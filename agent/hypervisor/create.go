@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/novacron/novacron/itest/fault"
 	"github.com/novacron/novacron/vm"
 )
 
@@ -28,7 +29,9 @@ type creation struct {
 
 // Create makes a machine, step by step through the journal, and returns its UUID. It is idempotent: it goes on with
 // what a crash left of the same create, and adopts the machine where it is complete. When a step fails, all before it
-// is undone; when the context ends, the create is left in the journal, to be continued by Create or ended by Undo.
+// is undone; where that fails too, the error is ErrHalfDone as well, and the next Create ends the undoing and tells the
+// first reason again. When the context ends or the hypervisor is away, the create is left in the journal, to be continued
+// by Create or ended by Undo.
 func (m *Manager) Create(ctx context.Context, spec CreateSpec) (string, error) {
 	def, err := complete(spec.Definition)
 	if err != nil {
@@ -37,7 +40,7 @@ func (m *Manager) Create(ctx context.Context, spec CreateSpec) (string, error) {
 	if err := m.checkOwner(spec.Owner); err != nil {
 		return "", fmt.Errorf("create %s: %w", def.Name, err)
 	}
-	id := def.UUID
+	id, ctx := def.UUID, fault.On(ctx, def.Name)
 	release, err := m.machines.lock(ctx, id)
 	if err != nil {
 		return "", err
@@ -91,7 +94,8 @@ func (c *creation) run(ctx context.Context) error {
 	return nil
 }
 
-// unfinished finds what a crash left of this create. What it left of a different create of the same id is undone.
+// unfinished finds what a crash left of this create. What it left of a different create of the same id is undone, and so
+// is what was being undone: its steps may be taken back already. A newer generation then begins anew.
 func (c *creation) unfinished(ctx context.Context) (JournalEntry, bool, error) {
 	entry, err := c.journal.resume(c.def.UUID)
 	switch {
@@ -101,10 +105,12 @@ func (c *creation) unfinished(ctx context.Context) (JournalEntry, bool, error) {
 		return entry, false, err
 	case entry.Kind != KindCreate:
 		return entry, false, fmt.Errorf("a %s of it is %w; finish it with Delete first", entry.Kind, ErrHalfDone)
-	case !reflect.DeepEqual(entry.Definition, c.def):
-		return JournalEntry{}, false, c.undo(ctx, entry)
+	case !reflect.DeepEqual(entry.Definition, c.def), entry.Failure != "" && c.spec.Owner.Generation > entry.Owner.Generation:
+		return JournalEntry{}, false, c.takeBack(ctx, entry)
 	case c.spec.Owner.Epoch < entry.Owner.Epoch:
 		return entry, false, fmt.Errorf("epoch %d is older than %d, which began it: %w", c.spec.Owner.Epoch, entry.Owner.Epoch, ErrStaleEpoch)
+	case entry.Failure != "":
+		return entry, false, errors.Join(errors.New(entry.Failure), c.takeBack(ctx, entry))
 	}
 	return entry, true, nil
 }
@@ -248,22 +254,31 @@ func (c *creation) define(ctx context.Context) error {
 	return c.driver.Define(ctx, text)
 }
 
-// abandon undoes a failed create, unless the context has ended: then the next start decides.
+// abandon undoes a failed create, unless the context has ended or the hypervisor is away: then the next start decides.
 func (c *creation) abandon(ctx context.Context, cause error) error {
 	if c.entry.ID == "" {
 		return cause
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(cause, ErrUnavailable) {
 		return fmt.Errorf("%w (left in the journal, to be continued or undone)", cause)
 	}
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	c.pins.release(c.bases)
 	c.bases = nil
-	if err := c.undo(undoing, c.entry); err != nil {
-		return errors.Join(cause, fmt.Errorf("and what it left could not be undone yet: %w", err))
+	noted := c.note(record{Failure: cause.Error()})
+	if err := c.takeBack(undoing, c.entry); err != nil {
+		return errors.Join(cause, noted, err)
 	}
-	return cause
+	return cause // a journal that took no note is gone with the rest
+}
+
+// takeBack undoes a create. One that cannot be undone yet is ErrHalfDone.
+func (c *creation) takeBack(ctx context.Context, entry JournalEntry) error {
+	if err := c.undo(ctx, entry); err != nil {
+		return fmt.Errorf("and it is %w: what it left could not be undone yet: %w", ErrHalfDone, err)
+	}
+	return nil
 }
 
 func (c *creation) progress(step string) {

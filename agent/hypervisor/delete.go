@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/novacron/novacron/itest/fault"
 )
 
 // Delete stops a machine and removes it with its volumes, through the journal. It goes on with what a crash left of
@@ -44,6 +46,7 @@ func (m *Manager) delete(ctx context.Context, id string, opts DeleteOptions) err
 	if err != nil {
 		return err
 	}
+	ctx = fault.On(ctx, meta.Definition.Name)
 	volumes, err := m.ownVolumes(ctx, id, pools(meta.Definition))
 	if err != nil {
 		return err
@@ -65,6 +68,7 @@ func (m *Manager) forgetUnlessInterrupted(ctx context.Context, id string, cause 
 
 // finishDelete does the steps of a delete. Each is fine where its work is done already.
 func (m *Manager) finishDelete(ctx context.Context, e JournalEntry, opts DeleteOptions) error {
+	ctx = fault.On(ctx, e.Definition.Name)
 	_, _, err := m.ours(ctx, e.ID)
 	switch {
 	case err == nil:

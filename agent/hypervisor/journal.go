@@ -42,6 +42,8 @@ type JournalEntry struct {
 	// Steps are those begun, Done those finished, in order.
 	Steps []string
 	Done  []string
+	// Failure is why the create failed and is being undone: it cannot be continued. Empty while it has not.
+	Failure string
 }
 
 // VolumeRef names a storage volume.
@@ -51,7 +53,7 @@ type VolumeRef struct {
 }
 
 // record is one line of a journal file, version 1. The first line of a file is its header; each later line begins
-// or ends a step. A last line that a crash tore counts as not written.
+// or ends a step, or says why the work failed and is undone from there on. A last line that a crash tore counts as not written.
 type record struct {
 	Version    int           `json:"version,omitempty"`
 	ID         string        `json:"id,omitempty"`
@@ -64,6 +66,7 @@ type record struct {
 	Bases      []BaseRef     `json:"bases,omitempty"`
 	Begin      string        `json:"begin,omitempty"`
 	Done       string        `json:"done,omitempty"`
+	Failure    string        `json:"failure,omitempty"`
 }
 
 const (
@@ -231,6 +234,9 @@ func (e *JournalEntry) apply(r record) {
 	}
 	if r.Done != "" {
 		e.Done = append(e.Done, r.Done)
+	}
+	if r.Failure != "" {
+		e.Failure = r.Failure
 	}
 }
 

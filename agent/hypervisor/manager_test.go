@@ -97,8 +97,12 @@ func TestForeignDomainsAndVolumesAreNeverTouched(t *testing.T) {
 	require.NoError(t, h.driver.Start(t.Context(), id))
 	_, err := h.driver.CreateVolume(t.Context(), hypervisor.VolumeSpec{Pool: "default", Name: "precious.qcow2", Format: "qcow2", CapacityBytes: 1})
 	require.NoError(t, err)
+	_, err = h.driver.CreateVolume(t.Context(), hypervisor.VolumeSpec{Pool: "default", Name: "nc-base-notes.raw", Format: "raw", CapacityBytes: 1})
+	require.NoError(t, err)
 	before := h.driver.Leftovers()
 
+	require.NoError(t, h.CollectBases(t.Context()))
+	require.Equal(t, before, h.driver.Leftovers(), "an unused base has another name")
 	require.ErrorIs(t, h.Delete(t.Context(), id, hypervisor.DeleteOptions{Vouched: true}), hypervisor.ErrForeign)
 	require.ErrorIs(t, h.Stop(t.Context(), id, hypervisor.StopOptions{Force: true}), hypervisor.ErrForeign)
 	require.ErrorIs(t, h.Start(t.Context(), id), hypervisor.ErrForeign)

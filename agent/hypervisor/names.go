@@ -22,7 +22,11 @@ func BaseName(sha256, format string) string { return basePrefix + sha256 + "." +
 // ownsVolume tells whether a volume carries the name pattern of a machine.
 func ownsVolume(id, volume string) bool { return strings.HasPrefix(volume, volumePrefix+id+"-") }
 
-func isBase(volume string) bool { return strings.HasPrefix(volume, basePrefix) }
+// isBase tells an imported image; a name that merely begins alike is somebody else's.
+func isBase(volume string) bool {
+	kind, _ := OwnerOf(volume)
+	return kind == OwnerImage
+}
 
 // DomainName is what libvirt calls a machine: its name, with the project in front unless it is the default one.
 // A dot cannot occur in either, so different machines of a cluster never share one.

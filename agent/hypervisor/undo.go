@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/novacron/novacron/itest/fault"
 )
 
 // Pending lists the creates and deletes that were begun and not finished. Each is ended by Create or Undo, or by
@@ -59,6 +61,7 @@ func (m *Manager) Undo(ctx context.Context, id string) error {
 
 // undo takes back the steps that an entry has begun. Steps that were never begun left nothing to remove.
 func (m *Manager) undo(ctx context.Context, e JournalEntry) error {
+	ctx = fault.On(ctx, e.Definition.Name)
 	if err := m.undoDomain(ctx, e); err != nil {
 		return err
 	}

@@ -173,6 +173,36 @@ func (f *Fleet) Alive(member string) bool {
 	return err == nil && !bytes.Contains(status, []byte(") Z "))
 }
 
+// Frozen tells whether a member's process is stopped, as SIGSTOP does.
+func (f *Fleet) Frozen(member string) bool { return frozen(f.pids[member]) }
+
+func frozen(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && bytes.Contains(status, []byte(") T "))
+}
+
+// Thaw has a frozen member go on. The program that brought it into its host stops when it does, and would not see it end.
+func (f *Fleet) Thaw(ctx context.Context, member string) error {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", f.pids[member]))
+	if err != nil {
+		return err
+	}
+	_, after, _ := bytes.Cut(status, []byte(") T "))
+	var parent int
+	if _, err := fmt.Sscan(string(after), &parent); err != nil {
+		return fmt.Errorf("%s is not frozen: %s", member, status)
+	}
+	if err := f.Signal(member, syscall.SIGCONT); err != nil {
+		return err
+	}
+	return f.Await(ctx, "what holds "+member+" to stop with it", func(context.Context) error {
+		if !frozen(parent) {
+			return errors.New("it runs")
+		}
+		return syscall.Kill(parent, syscall.SIGCONT)
+	})
+}
+
 // Kill ends a member's process at once and returns when it is gone.
 func (f *Fleet) Kill(ctx context.Context, member string) error {
 	if err := f.Signal(member, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -23,15 +26,37 @@ const (
 	Exit Action = "exit"
 	// Hang blocks until the context of the call ends, and returns its error.
 	Hang Action = "hang"
+	// Freeze stops the whole process as SIGSTOP does, until it gets a SIGCONT: time to change the world around it. Points
+	// that freeze do so one after the other.
+	Freeze Action = "freeze"
 )
+
+// subjectKey is the context's key of what the work is about.
+type subjectKey struct{}
+
+// On returns a context for work on subject, such as a machine's name: armings of «POINT#SUBJECT» act on that work alone.
+func On(ctx context.Context, subject string) context.Context {
+	return context.WithValue(ctx, subjectKey{}, subject)
+}
+
+func subjectOf(ctx context.Context) string {
+	subject, _ := ctx.Value(subjectKey{}).(string)
+	return subject
+}
+
+// Announcement begins the line on standard error that tells of a death or a freeze; «POINT[#SUBJECT]=ACTION» follows.
+const Announcement = "fault injected: "
 
 // Registry knows which points are armed. The nil registry is valid and has none, so code may call Point at no cost.
 type Registry struct {
 	mu    sync.Mutex
 	armed map[string]arming
 	hits  map[string]int
-	// die ends the process; a test of this package replaces it.
-	die func()
+	// die ends the process and freeze stops it, told to out; tests of this package replace them.
+	die, freeze func()
+	out         io.Writer
+	// cold is held while the process is frozen.
+	cold sync.Mutex
 }
 
 type arming struct {
@@ -42,7 +67,7 @@ type arming struct {
 
 // New returns a registry with no point armed.
 func New() *Registry {
-	return &Registry{armed: map[string]arming{}, hits: map[string]int{}, die: killSelf}
+	return &Registry{armed: map[string]arming{}, hits: map[string]int{}, die: killSelf, freeze: stopSelf, out: os.Stderr}
 }
 
 // Arm makes point act at every passage.
@@ -70,21 +95,40 @@ func (r *Registry) Hits(point string) int {
 	return r.hits[point]
 }
 
-// Point marks a place that may fail. It returns nil unless point is armed.
+// Point marks a place that may fail. It returns nil unless point is armed, for everything or for the context's subject.
 func (r *Registry) Point(ctx context.Context, point string) error {
 	if r == nil {
 		return nil
 	}
-	switch r.pass(point) {
+	if subject := subjectOf(ctx); subject != "" {
+		if err := r.act(ctx, point+"#"+subject); err != nil {
+			return err
+		}
+	}
+	return r.act(ctx, point)
+}
+
+func (r *Registry) act(ctx context.Context, point string) error {
+	switch action := r.pass(point); action {
 	case Error:
 		return fmt.Errorf("%w at %s", ErrInjected, point)
 	case Exit:
+		r.announce(point, action)
 		r.die()
+	case Freeze:
+		r.cold.Lock()
+		defer r.cold.Unlock()
+		r.announce(point, action)
+		r.freeze()
 	case Hang:
 		<-ctx.Done()
 		return fmt.Errorf("hung at %s: %w", point, ctx.Err())
 	}
 	return nil
+}
+
+func (r *Registry) announce(point string, action Action) {
+	fmt.Fprintf(r.out, "%s%s=%s\n", Announcement, point, action)
 }
 
 // pass counts a passage and returns the action that is due, if any.
@@ -106,4 +150,11 @@ func (r *Registry) pass(point string) Action {
 func killSelf() {
 	_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
 	select {}
+}
+
+// stopSelf stops the process before it returns: the signal goes to the calling thread, which takes all others with it.
+func stopSelf() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = syscall.Tgkill(syscall.Getpid(), syscall.Gettid(), syscall.SIGSTOP)
 }

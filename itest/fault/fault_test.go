@@ -1,7 +1,14 @@
 package fault
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,11 +42,51 @@ func TestHitPicksOnePassage(t *testing.T) {
 }
 
 func TestExitEndsTheProcess(t *testing.T) {
-	r, died := New(), 0
-	r.die = func() { died++ }
+	r, died, told := New(), 0, strings.Builder{}
+	r.die, r.out = func() { died++ }, &told
 	r.Arm("a", Exit)
 	require.NoError(t, r.Point(t.Context(), "a"))
 	require.Equal(t, 1, died)
+	require.Equal(t, Announcement+"a=exit\n", told.String())
+}
+
+func TestASubjectIsStruckAlone(t *testing.T) {
+	r, err := Parse("a#web-1=error@2,b=error")
+	require.NoError(t, err)
+	require.NoError(t, r.Check([]string{"a", "b"}))
+	one, other := On(t.Context(), "web-1"), On(t.Context(), "web-2")
+	require.NoError(t, r.Point(t.Context(), "a"))
+	require.NoError(t, r.Point(other, "a"))
+	require.NoError(t, r.Point(one, "a"))
+	require.NoError(t, r.Point(other, "a"))
+	require.ErrorContains(t, r.Point(one, "a"), "at a#web-1")
+	require.ErrorContains(t, r.Point(one, "b"), "at b")
+}
+
+const childPoint = "NOVACRON_TEST_FREEZE"
+
+// TestAFrozenProcessGoesOn has this test's own program freeze, and wakes it.
+func TestAFrozenProcessGoesOn(t *testing.T) {
+	if os.Getenv(childPoint) != "" {
+		r := New()
+		r.Arm("a", Freeze)
+		require.NoError(t, r.Point(On(t.Context(), "x"), "a"))
+		return
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAFrozenProcessGoesOn$")
+	child.Env = append(os.Environ(), childPoint+"=1")
+	told, err := child.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	line, err := bufio.NewReader(told).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, Announcement+"a=freeze\n", line)
+	require.Eventually(t, func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child.Process.Pid))
+		return err == nil && bytes.Contains(status, []byte(") T "))
+	}, 10*time.Second, time.Millisecond)
+	require.NoError(t, child.Process.Signal(syscall.SIGCONT))
+	require.NoError(t, child.Wait())
 }
 
 func TestHangLastsAsLongAsTheContext(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 const Environment = "NOVACRON_FAULTS"
 
 // Parse reads a list of armings such as "hypervisor.create.define.after=exit,hypervisor.create.volume.before=error@2",
-// where @2 means at the second passage alone. Empty text gives the nil registry.
+// where @2 means at the second passage alone. A point may name a subject: "hypervisor.create.define.after#web-1=exit" is
+// for work on web-1 alone. Empty text gives the nil registry.
 func Parse(text string) (*Registry, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -28,12 +29,12 @@ func Parse(text string) (*Registry, error) {
 func (r *Registry) parseItem(item string) error {
 	point, rest, ok := strings.Cut(item, "=")
 	if !ok || point == "" {
-		return fmt.Errorf("%s: %q is not POINT=ACTION[@HIT]; write for example hypervisor.create.define.after=error", Environment, item)
+		return fmt.Errorf("%s: %q is not POINT[#SUBJECT]=ACTION[@HIT]; write for example hypervisor.create.define.after=error", Environment, item)
 	}
 	name, at, counted := strings.Cut(rest, "@")
 	action := Action(name)
-	if !slices.Contains([]Action{Error, Exit, Hang}, action) {
-		return fmt.Errorf("%s: point %s has the unknown action %q; use error, exit or hang", Environment, point, name)
+	if !slices.Contains([]Action{Error, Exit, Hang, Freeze}, action) {
+		return fmt.Errorf("%s: point %s has the unknown action %q; use error, exit, hang or freeze", Environment, point, name)
 	}
 	hit := 0
 	if counted {
@@ -54,7 +55,8 @@ func (r *Registry) Check(known []string) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for point := range r.armed {
+	for armed := range r.armed {
+		point, _, _ := strings.Cut(armed, "#")
 		if !slices.Contains(known, point) {
 			return fmt.Errorf("%s: there is no point %q; the points are %s", Environment, point, strings.Join(known, ", "))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/novacron/novacron/agent/hypervisor"
 	"github.com/novacron/novacron/vm"
@@ -255,9 +256,12 @@ func (g Target) domains(t *testing.T) {
 
 func (g Target) power(t *testing.T) {
 	id := g.guest(t, "contract-2")
-	for range 2 {
-		require.NoError(t, g.Driver.Start(t.Context(), id))
+	var starts errgroup.Group
+	for range 3 {
+		starts.Go(func() error { return g.Driver.Start(t.Context(), id) })
 	}
+	require.NoError(t, starts.Wait(), "an order of a caller that died meanwhile may still be under way")
+	require.NoError(t, g.Driver.Start(t.Context(), id))
 	require.Equal(t, hypervisor.StateRunning, g.state(t, id))
 	require.NoError(t, g.Driver.Kill(t.Context(), id, true))
 	g.await(t, id, hypervisor.StateStopped)

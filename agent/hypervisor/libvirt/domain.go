@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	lv "libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -144,20 +145,39 @@ func refusesFlags(err error) bool {
 	return errors.Is(err, lv.ERR_INVALID_ARG) || errors.Is(err, lv.ERR_ARGUMENT_UNSUPPORTED) || errors.Is(err, lv.ERR_NO_SUPPORT)
 }
 
+// How often a start is tried where libvirt finds the domain in another state than it had just told, and the pause between:
+// another start may be under way, or libvirtd has begun anew and finds its guests one by one.
+const (
+	startTries = 5
+	startPause = 200 * time.Millisecond
+)
+
 // Start runs a defined domain, or lets a paused one go on.
 func (d *Driver) Start(ctx context.Context, id string) error {
-	return act(ctx, d, id, func(dom *lv.Domain) error {
-		state, _, err := dom.GetState()
-		switch {
-		case err != nil:
+	for try := 1; ; try++ {
+		err := act(ctx, d, id, startNow)
+		if try == startTries || !errors.Is(err, lv.ERR_OPERATION_INVALID) {
 			return err
-		case stateOf(state) == hypervisor.StateRunning:
-			return nil
-		case stateOf(state) == hypervisor.StatePaused:
-			return dom.Resume()
 		}
-		return dom.Create()
-	})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(startPause):
+		}
+	}
+}
+
+func startNow(dom *lv.Domain) error {
+	state, _, err := dom.GetState()
+	switch {
+	case err != nil:
+		return err
+	case stateOf(state) == hypervisor.StateRunning:
+		return nil
+	case stateOf(state) == hypervisor.StatePaused:
+		return dom.Resume()
+	}
+	return dom.Create()
 }
 
 // Shutdown asks the guest to power off: through its agent where connected, else by ACPI.
