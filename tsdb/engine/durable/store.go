@@ -23,6 +23,7 @@ import (
 //	LOCK        held by the process that has it open
 //	log/        segments of the log
 //	blocks/     one folder for each block
+//	unrolled.json   imported blocks whose windows are still to be made, where there are any
 type Store struct {
 	dir     string
 	options Options
@@ -35,6 +36,8 @@ type Store struct {
 	exemplars *exemplarRing
 	segments  segmentTimes
 	counters  counters
+	// unrolled are imported blocks; upkeep guards it.
+	unrolled unrolled
 
 	// life is held for reading by everyone who appends, from the first check to the last sample in the head, and for
 	// writing for the moments in which what they rely on changes: the sealed time, the log's segment, the ids.
@@ -80,6 +83,9 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.sealed = s.blocks.sealedThrough()
+	if s.unrolled, err = readUnrolled(s.path("unrolled.json"), s.blocks); err != nil {
+		return err
+	}
 	if err := s.replay(); err != nil {
 		return err
 	}
