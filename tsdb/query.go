@@ -1,4 +1,4 @@
-// Package tsdb is the metric shard: what it is asked in, and what it keeps for how long.
+// Package tsdb is the contract of the metric shard: what it takes and answers, and what it keeps for how long.
 package tsdb
 
 import "time"
@@ -26,9 +26,9 @@ type TimeRange struct {
 
 // MetricFilter keeps the series whose label compares to a value.
 type MetricFilter struct {
-	Label    string
-	Operator FilterOperator
-	Value    string
+	Label    string         `json:"label"`
+	Operator FilterOperator `json:"operator"`
+	Value    string         `json:"value"`
 }
 
 // FilterOperator compares a label to a value.

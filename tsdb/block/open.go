@@ -30,6 +30,7 @@ type Block struct {
 
 	deleting   sync.Mutex // held while tombstones are written
 	tombstones atomic.Pointer[tombstones]
+	hidden     hiddenMemo
 
 	mu     sync.Mutex
 	refs   int // readers, and one for the owner until Close

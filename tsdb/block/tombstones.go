@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
@@ -143,16 +142,7 @@ func (b *Block) Delete(minT, maxT int64, matchers ...*labels.Matcher) (err error
 	}
 	b.deleting.Lock()
 	defer b.deleting.Unlock()
-	next := b.tombstones.Load().with(stone{span, found})
-	text, err := next.encode()
-	if err == nil {
-		err = replaceFile(filepath.Join(b.dir, tombstonesName), text)
-	}
-	if err != nil {
-		return fmt.Errorf("deleting from block %s: %w", b.meta.ID, err)
-	}
-	b.tombstones.Store(next)
-	return nil
+	return b.replaceTombstones(b.tombstones.Load().with(stone{span, found}))
 }
 
 // Deleted returns the joined spans of time that are deleted from a series, in dst.

@@ -87,11 +87,11 @@ func setAside(dir string, src []byte, damages []Damage) error {
 
 // mapped maps a file into memory until unmap is called: segments are too large to be read as a whole.
 func mapped(path string) (src []byte, unmap func(), err error) {
-	file, err := os.Open(path) //nolint:gosec // a name of digits in a folder of ours
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer file.Close() //nolint:errcheck // nothing was written
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
 		return nil, func() {}, err

@@ -41,7 +41,7 @@ func (s *Store) Maintain(ctx context.Context) error {
 	now := s.options.Clock()
 	err := s.seal(ctx, s.sealable(now))
 	s.forget()
-	return errors.Join(err, s.roll(ctx), s.mergeBlocks(ctx, now), s.expire(ctx, now))
+	return errors.Join(err, s.roll(ctx, now), s.mergeBlocks(ctx, now), s.expire(ctx, now))
 }
 
 // Flush seals everything that the head has, whatever its age: a folder that is opened next has an empty log. Samples
@@ -58,19 +58,17 @@ func (s *Store) Flush(ctx context.Context) error {
 }
 
 // policy is what block's planner goes by.
-func (s *Store) policy() block.Policy {
+func (s *Store) policy(now time.Time) block.Policy {
 	span := s.head.spanLength
 	ranges := block.DefaultRanges()
 	ranges[engine.TierRaw] = []int64{span, 3 * span, 12 * span}
 	r := s.options.Retention
-	rolled := int64(math.MaxInt64)
-	for _, tier := range tiers {
-		rolled = min(rolled, s.blocks.rolledThrough(tier))
-	}
 	return block.Policy{
-		Ranges: ranges, Rolled: rolled, Settle: s.options.Window.Milliseconds(),
+		Ranges: ranges, Rolled: s.rolledAll(now), Settle: s.options.Window.Milliseconds(),
 		Retention: map[engine.Tier]int64{
-			engine.TierRaw: r.Raw.Milliseconds(), engine.TierFiveMinutes: r.FiveMinutes.Milliseconds(), engine.TierHour: r.Hour.Milliseconds(),
+			engine.TierRaw:         r.longest(engine.TierRaw).Milliseconds(),
+			engine.TierFiveMinutes: r.longest(engine.TierFiveMinutes).Milliseconds(),
+			engine.TierHour:        r.longest(engine.TierHour).Milliseconds(),
 		},
 		Budget: uint64(max(r.Bytes, 0)), Young: 2 * span,
 	}
@@ -78,8 +76,11 @@ func (s *Store) policy() block.Policy {
 
 // mergeBlocks does the merges that are due, one after the other.
 func (s *Store) mergeBlocks(ctx context.Context, now time.Time) error {
+	if len(s.unrolled.blocks) > 0 {
+		return nil // it must be known which samples were imported until their windows are made
+	}
 	for {
-		job, due := block.NextMerge(s.blocks.metas(), now.UnixMilli(), s.policy())
+		job, due := block.NextMerge(s.blocks.metas(), now.UnixMilli(), s.policy(now))
 		if !due {
 			return nil
 		}
@@ -112,7 +113,10 @@ func (s *Store) merge(ctx context.Context, job block.Job) error {
 // expire drops the blocks that the retention no longer covers, and says which and why.
 func (s *Store) expire(ctx context.Context, now time.Time) error {
 	var errs []error
-	for _, d := range block.Deletions(s.blocks.metas(), now.UnixMilli(), s.policy()) {
+	for _, d := range block.Deletions(s.blocks.metas(), now.UnixMilli(), s.policy(now)) {
+		if s.unrolled.has(d.Block.ID) {
+			continue
+		}
 		if d.Cause == block.CauseBudget {
 			s.options.Log.Warn("samples are dropped before their retention ends: the blocks exceed the disk budget",
 				"tier", d.Block.Tier, "from", stamp(d.Block.MinTime), "to", stamp(d.Block.MaxTime), "bytes", d.Block.Bytes, "budget", s.options.Retention.Bytes)

@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/index"
 )
 
@@ -29,6 +32,8 @@ type Options struct {
 	Maintain time.Duration
 	// Retention says how long what is kept, and how much of it.
 	Retention Retention
+	// Tiers are the windows to make; nil makes all of them as soon as samples are sealed.
+	Tiers []TierWindows
 	// ReadOnly opens a folder without changing anything in it; the log is read into memory.
 	ReadOnly bool
 	// Clock tells the time; time.Now.
@@ -37,11 +42,46 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Retention says how long the samples of each tier are kept, by their own time. Zero keeps them for ever.
+// Retention says how long what is kept, by its own time.
 type Retention struct {
-	Raw, FiveMinutes, Hour time.Duration
+	// Keep is for the series that match no rule.
+	Keep
+	// Rules are for series of their own, longer or shorter; the first one that matches counts.
+	Rules []Rule
 	// Bytes is the most disk that blocks may take: the oldest of the finest tier goes first. 0 is no limit.
 	Bytes int64
+}
+
+// Keep is how long the samples of each tier are kept. Zero keeps them for ever.
+type Keep struct{ Raw, FiveMinutes, Hour time.Duration }
+
+func (k Keep) of(tier engine.Tier) time.Duration {
+	return [...]time.Duration{k.Raw, k.FiveMinutes, k.Hour}[tier]
+}
+
+// Rule is how long the series are kept that all matchers match.
+type Rule struct {
+	Matchers []*labels.Matcher
+	Keep     Keep
+}
+
+// longest is how long a tier's samples are kept of any series, 0 for ever.
+func (r Retention) longest(tier engine.Tier) time.Duration {
+	longest := r.of(tier)
+	for _, rule := range r.Rules {
+		keep := rule.Keep.of(tier)
+		if keep == 0 || longest == 0 {
+			return 0
+		}
+		longest = max(longest, keep)
+	}
+	return longest
+}
+
+// TierWindows says from which age of samples on the windows of a tier are made.
+type TierWindows struct {
+	Tier  engine.Tier
+	After time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +96,9 @@ func (o Options) withDefaults() Options {
 	or(&o.Maintain, time.Minute)
 	if o.Exemplars == 0 {
 		o.Exemplars = 10_000
+	}
+	if o.Tiers == nil {
+		o.Tiers = []TierWindows{{Tier: engine.TierFiveMinutes}, {Tier: engine.TierHour}}
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

@@ -1,9 +1,10 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
-	"os"
 	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -45,7 +46,7 @@ func (st *segmentTimes) before(t int64) (segments []uint64) {
 // replay reads the log into the head.
 func (s *Store) replay() error {
 	segments, err := log.Segments(s.path("log"))
-	if os.IsNotExist(err) || len(segments) == 0 {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(segments) == 0 {
 		return nil
 	}
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -41,29 +43,61 @@ func (set *blockSet) rawFrom(t int64) (int64, bool) {
 	return from, found
 }
 
-// roll makes the windows of all raw samples that no longer change, a stretch of rollLength after the other.
-func (s *Store) roll(ctx context.Context) error {
-	for _, tier := range tiers {
-		from := s.blocks.rolledThrough(tier)
-		for {
-			first, found := s.blocks.rawFrom(from)
-			end := rollup.EndOf(first, rollLength)
-			if !found || end >= s.sealedTime() {
-				break
-			}
-			if err := s.rollStretch(ctx, tier, max(from, end-rollLength), end); err != nil {
-				return fmt.Errorf("making the windows of %s up to %s: %w", tier, stamp(end), err)
-			}
-			from = end
-		}
+// rolled is the time up to which a tier's windows exist or are no longer kept.
+func (s *Store) rolled(tier engine.Tier, now time.Time) int64 {
+	through := s.blocks.rolledThrough(tier)
+	if keep := s.options.Retention.longest(tier); keep > 0 {
+		through = max(through, rollup.EndOf(now.Add(-keep).UnixMilli(), rollLength)-rollLength)
 	}
-	return nil
+	return through
 }
 
-func (s *Store) sealedTime() int64 {
+// rolledAll is the time up to which the windows of all tiers that are made exist.
+func (s *Store) rolledAll(now time.Time) int64 {
+	through := int64(math.MaxInt64)
+	for _, t := range s.options.Tiers {
+		through = min(through, s.rolled(t.Tier, now))
+	}
+	return through
+}
+
+// roll makes the windows of all raw samples that no longer change, a stretch of rollLength after the other.
+func (s *Store) roll(ctx context.Context, now time.Time) error {
+	err := s.rollImported(ctx)
+	settled := s.settled(now)
+	for _, t := range s.options.Tiers {
+		err = errors.Join(err, s.rollTier(ctx, t.Tier, s.rolled(t.Tier, now), min(settled, now.Add(-t.After).UnixMilli())))
+	}
+	return err
+}
+
+// rollTier makes the windows between two times.
+func (s *Store) rollTier(ctx context.Context, tier engine.Tier, from, before int64) error {
+	for {
+		first, found := s.blocks.rawFrom(from)
+		end := rollup.EndOf(first, rollLength)
+		if !found || end >= before {
+			return nil
+		}
+		if err := s.rollStretch(ctx, tier, max(from, end-rollLength), end); err != nil {
+			return fmt.Errorf("making the windows of %s up to %s: %w", tier, stamp(end), err)
+		}
+		from = end
+	}
+}
+
+// settled is the time before which all samples lie in blocks and no more are taken.
+func (s *Store) settled(now time.Time) int64 {
 	s.life.RLock()
 	defer s.life.RUnlock()
-	return s.sealed
+	if s.options.AnyAge {
+		return s.sealed
+	}
+	before := s.sealable(now)
+	if oldest := s.head.oldest(); oldest != nil {
+		before = min(before, oldest.start)
+	}
+	return max(before, s.sealed)
 }
 
 // rollStretch makes a block of the windows that end in (after, end].
@@ -94,21 +128,23 @@ func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tie
 	var it chunkenc.Iterator
 	for set.Next() {
 		it = set.At().Iterator(it)
-		if err := addWindows(w, set.At().Labels(), tier.Window(), it); err != nil {
+		if err := addWindows(w, set.At().Labels(), tier.Window(), it, merge.All); err != nil {
 			return errors.Join(err, set.Close())
 		}
 	}
 	return errors.Join(set.Err(), set.Close())
 }
 
-// addWindows writes the windows of a series, where it has any.
-func addWindows(w *block.Writer, lset labels.Labels, window int64, raw chunkenc.Iterator) error {
+// addWindows writes the windows of a series that end in the bounds, both inclusive, where it has any.
+func addWindows(w *block.Writer, lset labels.Labels, window int64, raw chunkenc.Iterator, bounds merge.Interval) error {
 	var windows chunk.Windows
 	lasts, err := makeWindows(&windows, window, raw)
 	if err != nil {
 		return err
 	}
-	chunks := histogramsAndWindows(lasts, &windows)
+	lasts = slices.DeleteFunc(lasts, func(p histogramPoint) bool { return p.t < bounds.Min || p.t > bounds.Max })
+	cut := rollup.Between(&windows, bounds.Min, bounds.Max)
+	chunks := histogramsAndWindows(lasts, &cut)
 	if len(chunks) == 0 {
 		return nil
 	}

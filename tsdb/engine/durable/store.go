@@ -23,6 +23,7 @@ import (
 //	LOCK        held by the process that has it open
 //	log/        segments of the log
 //	blocks/     one folder for each block
+//	unrolled.json   imported blocks whose windows are still to be made, where there are any
 type Store struct {
 	dir     string
 	options Options
@@ -35,8 +36,13 @@ type Store struct {
 	exemplars *exemplarRing
 	segments  segmentTimes
 	counters  counters
+<<<<<<< HEAD
 	// defined counts the bytes of the definitions of series in the current segment of the log, before packing.
 	defined atomic.Int64
+=======
+	// unrolled are imported blocks; upkeep guards it.
+	unrolled unrolled
+>>>>>>> 1c9470436a312aa5f00f171a7890a541bdb744fd
 
 	// life is held for reading by everyone who appends, from the first check to the last sample in the head, and for
 	// writing for the moments in which what they rely on changes: the sealed time, the log's segment, the ids.
@@ -82,6 +88,9 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.sealed = s.blocks.sealedThrough()
+	if s.unrolled, err = readUnrolled(s.path("unrolled.json"), s.blocks); err != nil {
+		return err
+	}
 	if err := s.replay(); err != nil {
 		return err
 	}

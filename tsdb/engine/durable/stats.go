@@ -1,0 +1,72 @@
+package durable
+
+import (
+	"maps"
+	"os"
+	"time"
+
+	"github.com/novacron/novacron/tsdb/block"
+	"github.com/novacron/novacron/tsdb/engine"
+)
+
+// Stats say what a store has and did since it was opened.
+type Stats struct {
+	Series int
+	// Stored and Refused count samples; new series that were refused are not among them.
+	Stored  int64
+	Refused map[engine.Reason]int64
+	// LogSyncs, LogSyncTime and LogSyncFailures are of bringing the log to stable storage, LogFailures batches that
+	// the log did not take, LogBytes the size of its files.
+	LogSyncs, LogSyncFailures, LogFailures, LogBytes int64
+	LogSyncTime                                      time.Duration
+	// Damaged counts damage that was met and left out.
+	Damaged int64
+	Blocks  []block.Meta
+	// Unreadable are the folders of blocks that could not be opened, with the reason.
+	Unreadable map[string]error
+	// SealedUntil is the time in milliseconds before which no sample is taken; the least number where there is none.
+	SealedUntil int64
+	// Unrolled is how many imported blocks wait for their windows. It is negative while upkeep is going on.
+	Unrolled int
+}
+
+// Stats looks at the store.
+func (s *Store) Stats() Stats {
+	stats := Stats{
+		Series: s.index.Len(), Stored: s.counters.stored.Load(), Refused: s.counters.refusals(),
+		LogSyncs: s.counters.syncs.Load(), LogSyncFailures: s.counters.syncFailures.Load(), LogFailures: s.counters.logFailures.Load(),
+		LogSyncTime: time.Duration(s.counters.syncNanos.Load()), LogBytes: s.logBytes(), Damaged: s.counters.damaged.Load(),
+		Blocks: s.blocks.metas(), Unreadable: maps.Clone(s.blocks.unreadable), Unrolled: -1,
+	}
+	s.life.RLock()
+	stats.SealedUntil = s.sealed
+	s.life.RUnlock()
+	if s.upkeep.TryLock() {
+		stats.Unrolled = len(s.unrolled.blocks)
+		s.upkeep.Unlock()
+	}
+	return stats
+}
+
+func (c *counters) refusals() map[engine.Reason]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.refused)
+}
+
+// logBytes is the size of the files of the log, damaged parts that were set aside included.
+func (s *Store) logBytes() (bytes int64) {
+	entries, err := os.ReadDir(s.path("log"))
+	if err != nil {
+		return 0
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
+// BlockFolders are the folders of all blocks, readable or not, for verification and dumps.
+func (s *Store) BlockFolders() ([]string, error) { return block.List(s.path("blocks")) }
