@@ -12,6 +12,8 @@ import (
 // Stats say what a store has and did since it was opened.
 type Stats struct {
 	Series int
+	// HeadBytes is the memory of the samples that are too young for a block, free pieces included.
+	HeadBytes int64
 	// Stored and Refused count samples; new series that were refused are not among them.
 	Stored  int64
 	Refused map[engine.Reason]int64
@@ -33,7 +35,7 @@ type Stats struct {
 // Stats looks at the store.
 func (s *Store) Stats() Stats {
 	stats := Stats{
-		Series: s.index.Len(), Stored: s.counters.stored.Load(), Refused: s.counters.refusals(),
+		Series: s.index.Len(), HeadBytes: s.head.slabs.bytes(), Stored: s.counters.stored.Load(), Refused: s.counters.refusals(),
 		LogSyncs: s.counters.syncs.Load(), LogSyncFailures: s.counters.syncFailures.Load(), LogFailures: s.counters.logFailures.Load(),
 		LogSyncTime: time.Duration(s.counters.syncNanos.Load()), LogBytes: s.logBytes(), Damaged: s.counters.damaged.Load(),
 		Blocks: s.blocks.metas(), Unreadable: maps.Clone(s.blocks.unreadable), Unrolled: -1,

@@ -36,13 +36,10 @@ type Store struct {
 	exemplars *exemplarRing
 	segments  segmentTimes
 	counters  counters
-<<<<<<< HEAD
 	// defined counts the bytes of the definitions of series in the current segment of the log, before packing.
 	defined atomic.Int64
-=======
 	// unrolled are imported blocks; upkeep guards it.
 	unrolled unrolled
->>>>>>> 1c9470436a312aa5f00f171a7890a541bdb744fd
 
 	// life is held for reading by everyone who appends, from the first check to the last sample in the head, and for
 	// writing for the moments in which what they rely on changes: the sealed time, the log's segment, the ids.

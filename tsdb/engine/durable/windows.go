@@ -13,9 +13,6 @@ import (
 	"github.com/novacron/novacron/tsdb/rollup"
 )
 
-// tiers are those whose windows are made.
-var tiers = []engine.Tier{engine.TierFiveMinutes, engine.TierHour}
-
 // selectWindows finds series with windows in the bounds: those of the tier's blocks, and behind them windows that are
 // made of raw samples now.
 func (s *Store) selectWindows(ctx context.Context, sel engine.Selection) (engine.SeriesSet, error) {
