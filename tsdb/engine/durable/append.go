@@ -126,7 +126,7 @@ func (s *Store) rotateLog() error {
 		return s.logFailed(err)
 	}
 	_, newest := s.head.bounds()
-	s.segments.set(old, newest)
+	s.segments.end(old, newest)
 	s.defined.Store(0)
 	return nil
 }
