@@ -96,7 +96,9 @@ func (s *Store) appendPart(p part, all *engine.Appended) error {
 		return err
 	}
 	if s.segmentFull() {
-		return s.nextSegment()
+		if err := s.nextSegment(); err != nil {
+			s.options.Log.Warn("the log could not go on to a new segment and stays with the old one", "error", err)
+		}
 	}
 	return nil
 }
