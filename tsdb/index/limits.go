@@ -23,6 +23,9 @@ func DefaultLimits() Limits {
 	return Limits{Series: 5_000_000, SeriesPerMetric: 1_000_000, SeriesPerJob: 2_000_000, Labels: 40, NameBytes: 1 << 10, ValueBytes: 4 << 10}
 }
 
+// Limit sets what series may be made from now on. Nobody else uses the index meanwhile.
+func (m *Mem) Limit(limits Limits) { m.limits = limits }
+
 // The labels that have a limit of their own.
 const (
 	metricName = "__name__"

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -75,15 +76,23 @@ func Open(dir string, options Options) (*Log, error) {
 // begin opens the next segment; the caller holds mu.
 func (l *Log) begin() error {
 	next := l.segment + 1
-	file, err := os.OpenFile(filepath.Join(l.dir, name(next)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	file, err := create(l.dir, next)
+	for errors.Is(err, fs.ErrExist) { // left by a begin that failed
+		next++
+		file, err = create(l.dir, next)
+	}
 	if err != nil {
 		return fmt.Errorf("beginning log segment %d: %w", next, full(err))
 	}
 	if err := syncDir(l.dir); err != nil {
-		return errors.Join(err, file.Close())
+		return errors.Join(full(err), file.Close(), os.Remove(file.Name()))
 	}
 	l.file, l.segment, l.size, l.broken = file, next, 0, nil
 	return nil
+}
+
+func create(dir string, segment uint64) (*os.File, error) {
+	return os.OpenFile(filepath.Join(dir, name(segment)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 }
 
 // Segment is the number of the segment that records go to, and its size in bytes.
@@ -262,9 +271,9 @@ func syncDir(dir string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// full makes the errors of a full disk and of an exhausted quota ErrFull.
+// full makes the errors of a full disk, of an exhausted quota and of a limit on the size of files ErrFull.
 func full(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err

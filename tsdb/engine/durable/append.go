@@ -96,7 +96,9 @@ func (s *Store) appendPart(p part, all *engine.Appended) error {
 		return err
 	}
 	if s.segmentFull() {
-		return s.nextSegment()
+		if err := s.nextSegment(); err != nil {
+			s.options.Log.Warn("the log could not go on to a new segment and stays with the old one", "error", err)
+		}
 	}
 	return nil
 }
@@ -126,7 +128,7 @@ func (s *Store) rotateLog() error {
 		return s.logFailed(err)
 	}
 	_, newest := s.head.bounds()
-	s.segments.set(old, newest)
+	s.segments.end(old, newest)
 	s.defined.Store(0)
 	return nil
 }

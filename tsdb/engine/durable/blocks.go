@@ -105,26 +105,27 @@ func (set *blockSet) list() []*block.Block {
 	return slices.Clone(set.all)
 }
 
-// acquire keeps the blocks of a tier that reach into the bounds open; the caller releases each.
-func (set *blockSet) acquire(tier engine.Tier, minT, maxT int64) []*block.Block {
+// acquire keeps the blocks of a tier that reach into the bounds open; the caller releases each. It also tells through
+// what time the tier's blocks go at that moment.
+func (set *blockSet) acquire(tier engine.Tier, minT, maxT int64) (held []*block.Block, through int64) {
 	set.mu.RLock()
 	defer set.mu.RUnlock()
-	var held []*block.Block
 	for _, b := range set.all {
 		if m := b.Meta(); m.Tier == tier && m.MinTime <= maxT && m.MaxTime >= minT && b.Acquire() {
 			held = append(held, b)
 		}
 	}
-	return held
+	return held, rolledThrough(set.all, tier)
 }
 
-// replace puts new blocks in the place of old ones, in one step for all readers.
+// replace puts new blocks in the place of old ones, in one step for all readers. Where a new one cannot be opened, all
+// stays as it was and the new ones go.
 func (set *blockSet) replace(folders []string, old []*block.Block) error {
 	var opened []*block.Block
 	for _, folder := range folders {
 		b, err := block.Open(folder, set.open)
 		if err != nil {
-			return errors.Join(err, closeAll(opened))
+			return errors.Join(err, closeAll(opened), removeDirs(folders))
 		}
 		opened = append(opened, b)
 	}
@@ -154,9 +155,17 @@ func removeAll(blocks []*block.Block) error {
 }
 
 func removeFolders(blocks []*block.Block) error {
-	var errs []error
+	var dirs []string
 	for _, b := range blocks {
-		errs = append(errs, block.Remove(b.Dir()))
+		dirs = append(dirs, b.Dir())
+	}
+	return removeDirs(dirs)
+}
+
+func removeDirs(dirs []string) error {
+	var errs []error
+	for _, dir := range dirs {
+		errs = append(errs, block.Remove(dir))
 	}
 	return errors.Join(errs...)
 }

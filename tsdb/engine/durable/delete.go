@@ -21,8 +21,11 @@ func (s *Store) Delete(ctx context.Context, minT, maxT int64, matchers ...*label
 		return engine.ErrReadOnly
 	}
 	// Nothing is sealed or merged meanwhile: what is deleted could come back from what was read before.
-	s.upkeep.Lock()
-	defer s.upkeep.Unlock()
+	done, err := s.working()
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := s.deleteInHead(ctx, minT, maxT, matchers); err != nil {
 		return err
 	}

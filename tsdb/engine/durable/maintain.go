@@ -36,12 +36,15 @@ func (s *Store) Maintain(ctx context.Context) error {
 	if s.options.ReadOnly {
 		return engine.ErrReadOnly
 	}
-	s.upkeep.Lock()
-	defer s.upkeep.Unlock()
+	done, err := s.working()
+	if err != nil {
+		return err
+	}
+	defer done()
 	now := s.options.Clock()
-	err := s.seal(ctx, s.sealable(now))
+	err = s.seal(ctx, s.sealable(now))
 	s.forget()
-	return errors.Join(err, s.roll(ctx, now), s.mergeBlocks(ctx, now), s.expire(ctx, now))
+	return errors.Join(err, s.removeSegments(), s.roll(ctx, now), s.mergeBlocks(ctx, now), s.expire(ctx, now))
 }
 
 // Flush seals everything that the head has, whatever its age: a folder that is opened next has an empty log. Samples
@@ -50,9 +53,12 @@ func (s *Store) Flush(ctx context.Context) error {
 	if s.options.ReadOnly {
 		return engine.ErrReadOnly
 	}
-	s.upkeep.Lock()
-	defer s.upkeep.Unlock()
-	err := s.seal(ctx, math.MaxInt64)
+	done, err := s.working()
+	if err != nil {
+		return err
+	}
+	defer done()
+	err = s.seal(ctx, math.MaxInt64)
 	s.forget()
 	return err
 }
@@ -96,18 +102,26 @@ func (s *Store) merge(ctx context.Context, job block.Job) error {
 	for i := range job.Blocks {
 		old = append(old, s.blocks.find(job.Blocks[i].ID))
 	}
-	var made []string
+	made, err := s.mergeRanges(ctx, job, old)
+	if err == nil {
+		err = s.blocks.replace(made, old)
+	}
+	return err
+}
+
+// mergeRanges makes a block for every range of a job that has samples; after an error there is none.
+func (s *Store) mergeRanges(ctx context.Context, job block.Job, old []*block.Block) (made []string, err error) {
 	for _, r := range job.Ranges {
 		meta, err := block.Merge(ctx, s.blocks.dir, old, block.MergeOptions{Range: &r, Level: job.Level, OnDamage: s.damaged})
 		if errors.Is(err, block.ErrEmpty) {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, errors.Join(err, removeDirs(made))
 		}
 		made = append(made, folderOf(s.blocks.dir, meta))
 	}
-	return s.blocks.replace(made, old)
+	return made, nil
 }
 
 // expire drops the blocks that the retention no longer covers, and says which and why.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -19,6 +20,8 @@ import (
 type segmentTimes struct {
 	mu     sync.Mutex
 	newest map[uint64]int64
+	// next is the first segment of this process that is not known yet, 0 where none is.
+	next uint64
 }
 
 func (st *segmentTimes) set(segment uint64, newest int64) {
@@ -30,17 +33,33 @@ func (st *segmentTimes) set(segment uint64, newest int64) {
 	st.newest[segment] = newest
 }
 
-// before takes out the segments with no sample at t or later.
+// end notes that the segments up to the current one have ended, among them those that the log has left behind by
+// itself after a failure of the disk.
+func (st *segmentTimes) end(current uint64, newest int64) {
+	for segment := max(st.next, 1); segment <= current; segment++ {
+		st.set(segment, newest)
+	}
+	st.next = current + 1
+}
+
+// before lists the segments with no sample at t or later, oldest first.
 func (st *segmentTimes) before(t int64) (segments []uint64) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for segment, newest := range st.newest {
 		if newest < t {
 			segments = append(segments, segment)
-			delete(st.newest, segment)
 		}
 	}
+	slices.Sort(segments)
 	return segments
+}
+
+// removed forgets a segment.
+func (st *segmentTimes) removed(segment uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	delete(st.newest, segment)
 }
 
 // replay reads the log into the head.
@@ -52,8 +71,9 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
+	newest := int64(math.MinInt64)
 	for i, segment := range segments {
-		r := replayer{store: s, newest: math.MinInt64}
+		r := replayer{store: s, newest: newest}
 		damages, err := log.Replay(s.path("log"), segment, r.record)
 		if err != nil {
 			return err
@@ -62,8 +82,11 @@ func (s *Store) replay() error {
 		if r.orphans > 0 {
 			s.options.Log.Warn("samples in the log whose series is not known were left out", "segment", segment, "samples", r.orphans)
 		}
-		s.segments.set(segment, r.newest)
+		// No segment goes before an older one does: it may hold deletions of samples that the older one has.
+		newest = r.newest
+		s.segments.set(segment, newest)
 	}
+	s.gone.Store(true) // of series whose samples all lie in blocks the head has nothing
 	return nil
 }
 
@@ -130,15 +153,16 @@ func (r *replayer) define(in *recordReader) {
 			in.fail("an id")
 			return
 		}
+		for int(old) >= len(r.ids) {
+			r.ids = append(r.ids, 0)
+		}
+		r.ids[old] = 0 // the series that had the id before is not meant any more
 		ref, err := r.store.ref(lset)
 		if err != nil {
 			r.store.options.Log.Warn("a series of the log was left out", "series", lset.String(), "error", err)
 			continue
 		}
 		id, _ := splitRef(uint64(ref))
-		for int(old) >= len(r.ids) {
-			r.ids = append(r.ids, 0)
-		}
 		r.ids[old] = id + 1
 	}
 }

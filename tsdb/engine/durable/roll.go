@@ -22,9 +22,11 @@ import (
 const rollLength = 6 * 3_600_000
 
 // rolledThrough is the end of the newest window of a tier: later ones are made of raw samples by whoever asks.
-func (set *blockSet) rolledThrough(tier engine.Tier) int64 {
+func (set *blockSet) rolledThrough(tier engine.Tier) int64 { return rolledThrough(set.list(), tier) }
+
+func rolledThrough(blocks []*block.Block, tier engine.Tier) int64 {
 	through := int64(math.MinInt64 + 1)
-	for _, b := range set.list() {
+	for _, b := range blocks {
 		if m := b.Meta(); m.Tier == tier {
 			through = max(through, m.MaxTime)
 		}
@@ -116,7 +118,11 @@ func (s *Store) rollStretch(ctx context.Context, tier engine.Tier, after, end in
 	if err != nil {
 		return err
 	}
-	return s.blocks.add(folderOf(s.blocks.dir, meta))
+	folder := folderOf(s.blocks.dir, meta)
+	if err := s.blocks.add(folder); err != nil {
+		return errors.Join(err, block.Remove(folder)) // or each attempt would leave one
+	}
+	return nil
 }
 
 func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tier, minEnd, maxEnd int64) error {

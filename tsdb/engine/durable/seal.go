@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -168,20 +169,29 @@ func (s *Store) publish(folder string, sp *span) error {
 	defer s.life.Unlock()
 	if folder != "" {
 		if err := s.blocks.add(folder); err != nil {
-			return err
+			return errors.Join(err, block.Remove(folder)) // or each attempt would leave one
 		}
 	}
 	s.head.drop(sp.end, func() { s.gone.Store(true) })
 	return nil
 }
 
+// sealedTime is the time before which the head has nothing.
+func (s *Store) sealedTime() int64 {
+	s.life.RLock()
+	defer s.life.RUnlock()
+	return s.sealed
+}
+
 // removeSegments drops the segments of the log whose samples all lie in blocks.
 func (s *Store) removeSegments() error {
-	var errs []error
-	for _, segment := range s.segments.before(s.sealed) {
-		errs = append(errs, s.log.Remove(segment))
+	for _, segment := range s.segments.before(s.sealedTime()) {
+		if err := s.log.Remove(segment); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err // a later one must not go before it
+		}
+		s.segments.removed(segment)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // forget drops the series that nobody finds anything of in the head any more: others may have their ids. There is

@@ -11,7 +11,9 @@ import (
 // view is what one answer reads: blocks and spans that stay as long as it holds them.
 type view struct {
 	blocks []*block.Block
-	spans  held
+	// through is the end of the tier's newest block.
+	through int64
+	spans   held
 	// from is the time from which on the head is read: what is older lies in the blocks.
 	from int64
 }
@@ -25,7 +27,8 @@ func (s *Store) hold(tier engine.Tier, minT, maxT int64) (*view, error) {
 		return nil, engine.ErrClosed
 	}
 	s.answers.Add(1)
-	v := &view{blocks: s.blocks.acquire(tier, minT, maxT)}
+	v := &view{}
+	v.blocks, v.through = s.blocks.acquire(tier, minT, maxT)
 	if tier == engine.TierRaw {
 		v.spans = s.head.acquire(minT, maxT)
 	}

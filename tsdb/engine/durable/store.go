@@ -78,7 +78,7 @@ func (s *Store) open() (err error) {
 	if err := s.lockFolder(); err != nil {
 		return err
 	}
-	s.index = index.New(s.options.Limits, s.options.Clock)
+	s.index = index.New(index.Limits{}, s.options.Clock)
 	s.head = newHead(s.options.Span.Milliseconds())
 	s.exemplars = newExemplarRing(s.options.Exemplars)
 	if s.blocks, err = openBlocks(s.path("blocks"), s.options); err != nil {
@@ -91,12 +91,15 @@ func (s *Store) open() (err error) {
 	if err := s.replay(); err != nil {
 		return err
 	}
+	// What was acknowledged has no limit: the log holds series that were forgotten before others came, all at once.
+	s.index.Limit(s.options.Limits)
 	if s.options.ReadOnly {
 		return nil
 	}
 	if s.log, err = log.Open(s.path("log"), log.Options{Sync: s.options.Sync, Synced: s.counters.synced}); err != nil {
 		return err
 	}
+	s.segments.next, _ = s.log.Segment()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	if s.options.Maintain > 0 {
@@ -140,7 +143,23 @@ func (s *Store) accepted() (minT, maxT int64) {
 	if !s.options.AnyAge {
 		minT = max(minT, s.sealable(now))
 	}
-	return minT, maxT
+	return max(minT, -latest), min(maxT, latest)
+}
+
+// latest bounds the times that are taken at all, in milliseconds on both sides of 1970: the ends of spans and windows
+// around a sample have to be numbers, too.
+const latest = 1 << 62
+
+// working takes the right to seal, merge, drop and delete, and returns what ends it; an error when the store is closed.
+func (s *Store) working() (done func(), err error) {
+	s.upkeep.Lock()
+	s.life.RLock()
+	defer s.life.RUnlock()
+	if s.closed {
+		s.upkeep.Unlock()
+		return nil, engine.ErrClosed
+	}
+	return s.upkeep.Unlock, nil
 }
 
 // sealable is the time before which the head may be sealed: what ends earlier is older than the window.
@@ -172,6 +191,8 @@ func (s *Store) Close() error {
 		s.stop()
 	}
 	s.idle.Wait()
+	s.upkeep.Lock() // nobody seals, merges or deletes any more
+	defer s.upkeep.Unlock()
 	s.answers.Wait()
 	var err error
 	if s.log != nil {

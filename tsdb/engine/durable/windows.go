@@ -21,8 +21,7 @@ func (s *Store) selectWindows(ctx context.Context, sel engine.Selection) (engine
 		return nil, err
 	}
 	rawSel := sel
-	rolled := s.blocks.rolledThrough(sel.Tier)
-	rawSel.Min, rawSel.Max = rollup.RawBounds(max(sel.Min, rolled+1), sel.Max, sel.Tier.Window())
+	rawSel.Min, rawSel.Max = rollup.RawBounds(max(sel.Min, made.through+1), sel.Max, sel.Tier.Window())
 	raw, err := s.hold(engine.TierRaw, rawSel.Min, rawSel.Max)
 	if err != nil {
 		s.letGo(made)
