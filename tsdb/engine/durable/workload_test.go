@@ -64,7 +64,7 @@ func TestMain(m *testing.M) {
 func crashOptions(clock func() time.Time, sync time.Duration) durable.Options {
 	return durable.Options{
 		Sync: sync, Window: time.Minute, Span: time.Minute, Maintain: 5 * time.Millisecond, Clock: clock,
-		Retention: durable.Retention{Raw: 3 * time.Hour}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Retention: durable.Retention{Keep: durable.Keep{Raw: 3 * time.Hour}}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }
 
