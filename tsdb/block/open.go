@@ -117,7 +117,7 @@ func (b *Block) Release() error {
 	return nil
 }
 
-// Close lets no new reader in. The files are unmapped now, or when the last reader has gone.
+// Close lets nobody acquire the block any more; who holds it reads on. The files are unmapped now, or when the last reader has gone.
 func (b *Block) Close() error {
 	b.mu.Lock()
 	if b.closed {
@@ -137,10 +137,13 @@ func (b *Block) release() (err error) {
 	return errors.Join(err, unmap(b.segments))
 }
 
-// enter is Acquire with the error that says why not.
+// enter is Acquire for a reader who may hold the block already, which lets it in after Close; the error says why not.
 func (b *Block) enter() error {
-	if !b.Acquire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refs == 0 {
 		return fmt.Errorf("block %s: %w", b.meta.ID, engine.ErrClosed)
 	}
+	b.refs++
 	return nil
 }
