@@ -51,7 +51,8 @@ type Log struct {
 	idle sync.WaitGroup
 }
 
-// Open begins a new segment behind those in the folder, which it makes where it is missing.
+// Open begins a new segment behind those in the folder, which it makes where it is missing and brings into stable
+// storage where it is not.
 func Open(dir string, options Options) (*Log, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the log's folder: %w", err)
@@ -61,8 +62,12 @@ func Open(dir string, options Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{dir: dir, options: options, done: make(chan struct{})}
-	if len(segments) > 0 {
-		l.segment = segments[len(segments)-1]
+	for _, segment := range segments {
+		// The process that wrote it may have been killed before it synced what it had acknowledged.
+		if err := syncSegment(dir, segment); err != nil {
+			return nil, err
+		}
+		l.segment = segment
 	}
 	if err := l.begin(); err != nil {
 		return nil, err
@@ -261,6 +266,17 @@ func (l *Log) Close() error {
 	close(l.done)
 	l.idle.Wait()
 	return errors.Join(l.Sync(), l.file.Close())
+}
+
+func syncSegment(dir string, segment uint64) error {
+	file, err := os.Open(filepath.Join(dir, name(segment))) //nolint:gosec // a name of digits in a folder of ours
+	if err != nil {
+		return fmt.Errorf("opening log segment %d: %w", segment, err)
+	}
+	if err := errors.Join(unix.Fdatasync(int(file.Fd())), file.Close()); err != nil {
+		return fmt.Errorf("syncing log segment %d: %w", segment, err)
+	}
+	return nil
 }
 
 func syncDir(dir string) error {
