@@ -106,10 +106,12 @@ func (h *head) delete(ids *roaring.Bitmap, minT, maxT int64) error {
 // deleteFloats writes the floats of a series anew without those in the bounds. The page is locked.
 func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) error {
 	h.unmark(s, id)
-	if !s.has(alive) || !h.reach(s, minT, maxT) {
+	if len(spans) == 0 || !s.has(alive) || !h.reach(s, minT, maxT) {
 		return nil
 	}
-	points, err := h.points(s, id, spans)
+	// Late samples of spans that are sealed are kept for readers alone: they must not come into the head again.
+	from := spans[0].start
+	points, err := h.points(s, id, spans, from)
 	if err != nil {
 		return err
 	}
@@ -117,8 +119,9 @@ func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) 
 		h.buffers[s.class].give(s.buffer)
 	}
 	s.open, s.done, s.buffer = chunk.XOR{}, 0, 0
-	s.marks &^= alive | late
-	h.lates.drop(int64(id), math.MinInt64, math.MaxInt64)
+	s.marks &^= alive
+	h.lates.drop(int64(id), from, math.MaxInt64)
+	h.unmark(s, id)
 	for _, p := range points {
 		if p.t < minT || p.t > maxT {
 			if err := h.put(s, id, p.t, p.v); err != nil {
@@ -129,8 +132,8 @@ func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) 
 	return nil
 }
 
-// points are all floats of a series in order of time.
-func (h *head) points(s *series, id uint32, spans held) (points []point, err error) {
+// points are all floats of a series from a time on, in order of time.
+func (h *head) points(s *series, id uint32, spans held, from int64) (points []point, err error) {
 	var ts []int64
 	var vs []float64
 	var all parts
@@ -140,7 +143,7 @@ func (h *head) points(s *series, id uint32, spans held) (points []point, err err
 			return nil, err
 		}
 	}
-	lateT, lateV := h.lates.between(id, math.MinInt64, math.MaxInt64)
+	lateT, lateV := h.lates.between(id, from, math.MaxInt64)
 	ts, vs = append(ts, lateT...), append(vs, lateV...)
 	joined := lateSeries{points: make([]point, len(ts))}
 	for i := range ts {

@@ -1,8 +1,11 @@
 package durable
 
 import (
+	"cmp"
 	"encoding/binary"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/novacron/novacron/tsdb/engine"
@@ -227,14 +230,37 @@ func (h *head) acquire(minT, maxT int64) held {
 // held are spans that a reader keeps from being freed.
 type held []*span
 
-// get returns the ended chunk at a place, false where its span is not held. A series's chunks get older along the
-// chain, so none behind that one is held either.
-func (spans held) get(p place) (ended, bool) {
-	if p == 0 {
+// ended returns the ended chunk at a place, false where its span is older than those held. A series's chunks get older
+// along the chain, so none behind that one is held either.
+func (h *head) ended(spans held, p place) (ended, bool) {
+	if p == 0 || len(spans) == 0 {
 		return ended{}, false
 	}
+	newest := uint32(0)
 	for _, sp := range spans {
 		if sp.number == p.span() {
+			return sp.get(p), true
+		}
+		newest = max(newest, sp.number)
+	}
+	if p.span() < newest {
+		return ended{}, false
+	}
+	return h.endedSince(spans[0], p)
+}
+
+// endedSince is ended for spans that were made after others were taken hold of: the chain leads through them to what is
+// held. They stay as long as the oldest one held does.
+func (h *head) endedSince(oldest *span, p place) (ended, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, sp := range h.spans {
+		if sp.number == p.span() && sp.start > oldest.start {
+			return sp.get(p), true
+		}
+	}
+	for sp := range h.leaving {
+		if sp.number == p.span() && sp.start > oldest.start {
 			return sp.get(p), true
 		}
 	}
@@ -257,11 +283,14 @@ func (h *head) oldest() *span {
 	return h.spans[0]
 }
 
-// oldestHeld is the start of the oldest span that readers may still read although it is sealed.
-func (h *head) oldestHeld() int64 {
+// oldestRead is the start of the oldest span that is not sealed yet, or that readers may still read although it is.
+func (h *head) oldestRead() int64 {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	start := int64(math.MaxInt64)
+	if len(h.spans) > 0 {
+		start = h.spans[0].start
+	}
 	for sp := range h.leaving {
 		start = min(start, sp.start)
 	}
@@ -281,18 +310,26 @@ func (h *head) drop(end int64, released func()) {
 	h.spans = h.spans[n:]
 	h.mu.Unlock()
 	for _, sp := range dropped {
-		sp.released = func() { h.left(sp); released() }
+		sp.released = func() { h.left(); released() }
 		sp.release()
 	}
 }
 
-// left forgets what is kept beside a span.
-func (h *head) left(sp *span) {
-	h.lates.drop(-1, sp.start, sp.end-1)
-	h.histograms.drop(nil, sp.start, sp.end-1)
+// left frees the spans that nobody reads any more, and forgets what is kept beside them. The oldest goes first: readers
+// of an older span come to it through newer ones.
+func (h *head) left() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.leaving, sp)
+	leaving := slices.SortedFunc(maps.Keys(h.leaving), func(a, b *span) int { return cmp.Compare(a.start, b.start) })
+	for _, sp := range leaving {
+		if sp.users.Load() > 0 {
+			return
+		}
+		h.lates.drop(-1, sp.start, sp.end-1)
+		h.histograms.drop(nil, sp.start, sp.end-1)
+		sp.free()
+		delete(h.leaving, sp)
+	}
 }
 
 // close frees the memory; nobody reads or writes any more.

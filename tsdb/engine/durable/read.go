@@ -66,7 +66,7 @@ func (h *head) chunks(dst *parts, s *series, spans held, minT, maxT int64) {
 			dst.chunks = append(dst.chunks, xorChunk(first, last, dst.bytes[from:]))
 		}
 	}
-	for e, ok := spans.get(s.done); ok && e.max >= minT; e, ok = spans.get(e.before) {
+	for e, ok := h.ended(spans, s.done); ok && e.max >= minT; e, ok = h.ended(spans, e.before) {
 		if e.min <= maxT {
 			dst.chunks = append(dst.chunks, xorChunk(e.min, e.max, e.data))
 		}

@@ -202,7 +202,7 @@ func (s *Store) forget() {
 	}
 	s.life.Lock()
 	defer s.life.Unlock()
-	gone, before := roaring.New(), min(s.sealed, s.head.oldestHeld())
+	gone, before := roaring.New(), min(s.sealed, s.head.oldestRead())
 	for i, p := range s.head.pages.list() {
 		s.head.clearPage(p, uint32(i)*pageSize, before, gone)
 	}

@@ -95,14 +95,15 @@ func (sp *span) get(p place) ended {
 // acquire adds a reader; the caller knows that the span still has a user.
 func (sp *span) acquire() { sp.users.Add(1) }
 
-// release takes a user away and, with the last one, frees the memory.
+// release takes a user away; the head frees the memory when the last one has left.
 func (sp *span) release() {
-	if sp.users.Add(-1) > 0 {
-		return
-	}
-	sp.slabs.give(*sp.held.Load()...)
-	sp.held.Store(&[][]byte{})
-	if sp.released != nil {
+	if sp.users.Add(-1) == 0 && sp.released != nil {
 		sp.released()
 	}
+}
+
+// free gives the memory back.
+func (sp *span) free() {
+	sp.slabs.give(*sp.held.Load()...)
+	sp.held.Store(&[][]byte{})
 }

@@ -229,11 +229,11 @@ func (c *counters) add(w *writing) {
 }
 
 func (c *counters) synced(took time.Duration, err error) {
-	c.syncs.Add(1)
-	c.syncNanos.Add(took.Nanoseconds())
 	if err != nil {
 		c.syncFailures.Add(1)
 	}
+	c.syncs.Add(1)
+	c.syncNanos.Add(took.Nanoseconds())
 }
 
 // stamp shows a time in milliseconds to people.
