@@ -46,6 +46,8 @@ type report struct {
 	// Syncs is how often the log was synced: an operation that ended at n is in stable storage once n+2 is told.
 	Syncs   int64
 	Failure string
+	// At is when it was told, in nanoseconds since 1970.
+	At int64
 }
 
 func TestMain(m *testing.M) {
@@ -100,6 +102,7 @@ func (c *crew) clock() time.Time {
 func (c *crew) tell(r *report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r.At = time.Now().UnixNano()
 	if err := c.out.Encode(r); err != nil {
 		os.Exit(1) // the parent is gone
 	}
@@ -219,16 +222,15 @@ func (op *operation) do(s *durable.Store) (refused []int, err error) {
 	return refused, err
 }
 
-// without is the operation without the samples at some places.
-func (op *operation) without(places []int) *operation {
-	left := *op
-	left.Samples = nil
+// leaveOut takes the samples at some places out of the operation.
+func (op *operation) leaveOut(places []int) {
+	var left []written
 	for i, w := range op.Samples {
 		if !slices.Contains(places, i) {
-			left.Samples = append(left.Samples, w)
+			left = append(left, w)
 		}
 	}
-	return &left
+	op.Samples = left
 }
 
 // read asks all kinds of questions while everything else goes on.
