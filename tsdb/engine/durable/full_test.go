@@ -57,7 +57,7 @@ func newStation(t *testing.T, bytes int) *station {
 	st := &station{T: t, root: smallDisk(t, bytes), now: start, ledger: newLedger()}
 	opts := crashOptions(func() time.Time { return st.now }, 0)
 	opts.Maintain = -1
-	opts.Retention = durable.Retention{Raw: 30 * 24 * time.Hour}
+	opts.Retention = durable.Retention{Keep: durable.Keep{Raw: 30 * 24 * time.Hour}}
 	var err error
 	st.store, err = durable.Open(filepath.Join(st.root, "store"), opts)
 	require.NoError(t, err)
