@@ -23,8 +23,6 @@ type Target struct {
 	Open func(testing.TB) engine.Engine
 	// Reopen closes an engine and opens it again with what it stored; nil where nothing outlives a Close.
 	Reopen func(testing.TB, engine.Engine) engine.Engine
-	// NoStarts is set for an engine that does not keep start times: it answers 0, not known.
-	NoStarts bool
 	// Start is the time of the first sample, in milliseconds.
 	Start int64
 }
