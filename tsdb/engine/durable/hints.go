@@ -10,20 +10,16 @@ import (
 // A histogram that is stored right after another one of its kind is compared with it, once, and says from then on
 // whether it counts on: queries need not compare them again. What its writer said is not believed.
 
-// compare has the histogram at a place say what is known of the one before. One that others may see is replaced by a copy.
-func compare(points []histogramPoint, at int) {
-	if at >= len(points) {
-		return
-	}
-	p := &points[at]
-	hint := histogram.UnknownCounterReset
+// compare has the histogram at a place, if there is one, say what is known of the one before; nothing where a float, of
+// which the last is known, may stand between them. One that others may see is replaced by a copy.
+func compare(points []histogramPoint, at int, lastFloat int64) {
 	switch {
-	case p.hint() == histogram.GaugeType:
-		return
-	case at > 0 && p.continues(points[at-1]):
-		hint = histogram.NotCounterReset
+	case at >= len(points) || points[at].hint() == histogram.GaugeType:
+	case at > 0 && lastFloat <= points[at-1].t && points[at].continues(points[at-1]):
+		points[at].say(histogram.NotCounterReset)
+	default:
+		points[at].unsay()
 	}
-	p.say(hint)
 }
 
 func (p histogramPoint) hint() histogram.CounterResetHint {
@@ -38,11 +34,13 @@ func (p *histogramPoint) say(hint histogram.CounterResetHint) {
 	switch {
 	case p.hint() == hint:
 	case p.whole != nil:
-		p.whole = p.whole.Copy()
-		p.whole.CounterResetHint = hint
+		copied := *p.whole // nobody changes the buckets
+		copied.CounterResetHint = hint
+		p.whole = &copied
 	default:
-		p.float = p.float.Copy()
-		p.float.CounterResetHint = hint
+		copied := *p.float
+		copied.CounterResetHint = hint
+		p.float = &copied
 	}
 }
 

@@ -34,9 +34,9 @@ func find(points []histogramPoint, t int64) (int, bool) {
 	return slices.BinarySearchFunc(points, t, func(p histogramPoint, t int64) int { return cmp.Compare(p.t, t) })
 }
 
-// add stores a histogram, which nobody changes any more. Where the series has floats too, one of them may stand before
-// it.
-func (h *histogramStore) add(id uint32, p histogramPoint, floats bool) {
+// add stores a histogram, which nobody changes any more. Floats of the series, of which one may stand between two
+// histograms, have times up to lastFloat.
+func (h *histogramStore) add(id uint32, p histogramPoint, lastFloat int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	points := h.series[id]
@@ -50,11 +50,8 @@ func (h *histogramStore) add(id uint32, p histogramPoint, floats bool) {
 	} else {
 		points = slices.Insert(slices.Clone(points), at, p)
 	}
-	compare(points, at)
-	compare(points, at+1)
-	if floats {
-		points[at].unsay()
-	}
+	compare(points, at, lastFloat)
+	compare(points, at+1, lastFloat)
 	h.series[id] = points
 }
 

@@ -271,7 +271,11 @@ func (h *head) addHistogram(sample loggedHistogram) {
 	s := &p.series[sample.id%pageSize]
 	s.marks |= histograms
 	h.spanAt(sample.point.t) // a span is there for all that has to be sealed
-	h.histograms.add(sample.id, sample.point, s.has(alive))
+	lastFloat := int64(math.MinInt64)
+	if s.has(alive) {
+		lastFloat, _ = s.open.Last()
+	}
+	h.histograms.add(sample.id, sample.point, lastFloat)
 	h.times.widen(sample.point.t, sample.point.t)
 }
 
