@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"github.com/novacron/novacron/tsdb/chunk"
 	"github.com/novacron/novacron/tsdb/merge"
 )
 
@@ -121,7 +120,7 @@ func (b *Block) skipOr(skip merge.Skip, damage error) error {
 
 // bounds completes a dense chunk with what its time column says.
 func (b *Block) bounds(i *item, state *entryState) error {
-	if i.kind != chunk.KindDense {
+	if !i.kind.IsDense() {
 		return nil
 	}
 	column, err := b.column(i.column)
@@ -154,7 +153,7 @@ func (b *Block) Times(c *Chunk, buf []int64) ([]int64, error) {
 
 // load checks the bytes of a chunk and completes it with those of its time column.
 func (b *Block) load(c *Chunk) error {
-	if err := b.Check(c); err != nil || c.Kind != chunk.KindDense {
+	if err := b.Check(c); err != nil || !c.Kind.IsDense() {
 		return err
 	}
 	column, err := b.column(c.TimesAt)

@@ -94,7 +94,7 @@ func (d *dumper) series(set *Set) {
 
 func (d *dumper) chunk(c *Chunk) {
 	fmt.Fprintf(d, "  chunk kind=%d samples=%d from=%s to=%s at=%s:%d bytes=%d", c.Kind, c.Count, stamp(c.Min), stamp(c.Max), segmentName(segmentOf(c.ValuesAt)), offsetOf(c.ValuesAt), len(c.Values))
-	if c.Kind == chunk.KindDense {
+	if c.Kind.IsDense() {
 		fmt.Fprintf(d, " times=%s:%d", segmentName(segmentOf(c.TimesAt)), offsetOf(c.TimesAt))
 	}
 	fmt.Fprintln(d)
@@ -103,6 +103,9 @@ func (d *dumper) chunk(c *Chunk) {
 func (d *dumper) samples(run *merge.Run) {
 	for i, t := range run.Times {
 		fmt.Fprintf(d, "  %s ", stamp(t))
+		if len(run.Starts) > 0 && run.Starts[i] != 0 {
+			fmt.Fprintf(d, "since=%s ", stamp(run.Starts[i]))
+		}
 		switch run.Type {
 		case chunkenc.ValFloat:
 			fmt.Fprintln(d, run.Values[i])

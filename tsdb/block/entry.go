@@ -24,7 +24,7 @@ type entryState struct {
 // appendChunk appends one chunk to an entry.
 func (s *entryState) appendChunk(dst []byte, c *merge.Chunk) []byte {
 	dst = append(dst, byte(c.Kind))
-	if c.Kind == chunk.KindDense {
+	if c.Kind.IsDense() {
 		dst = binary.AppendVarint(dst, int64(c.TimesAt-s.column))
 		s.column = c.TimesAt
 	} else {
@@ -104,7 +104,7 @@ type item struct {
 // next reads one chunk of an entry.
 func (s *entryState) next(in *reader) item {
 	c := item{kind: chunk.Kind(in.byte())}
-	if c.kind == chunk.KindDense {
+	if c.kind.IsDense() {
 		s.column += uint64(in.varint())
 		c.column = s.column
 	} else {

@@ -22,6 +22,7 @@ type sample struct {
 	t    int64
 	kind chunkenc.ValueType
 	v    float64
+	st   int64
 }
 
 // content is what a block has, or should have: samples by the text of their labels.
@@ -41,23 +42,23 @@ func point(v float64) *histogram.Histogram {
 
 // encode makes a chunk of samples of one type.
 func encode(t require.TestingT, kind chunk.Kind, samples []sample) Chunk {
-	var times []int64
+	var times, starts []int64
 	var values []float64
 	var hs []*histogram.Histogram
 	var fhs []*histogram.FloatHistogram
 	for _, s := range samples {
-		times, values = append(times, s.t), append(values, s.v)
+		times, starts, values = append(times, s.t), append(starts, s.st), append(values, s.v)
 		hs, fhs = append(hs, point(s.v)), append(fhs, point(s.v).ToFloat(nil))
 	}
 	switch kind {
 	case chunk.KindXOR:
 		return xorChunk(t, times, values)
 	case chunk.KindDense:
-		return merge.NewDense(nil, nil, times, values)
+		return merge.WithStarts(merge.NewDense(nil, nil, times, values), starts)
 	case chunk.KindHistogram:
-		return merge.NewHistograms(times, hs)
+		return merge.WithStarts(merge.NewHistograms(times, hs), starts)
 	default:
-		return merge.NewFloatHistograms(times, fhs)
+		return merge.WithStarts(merge.NewFloatHistograms(times, fhs), starts)
 	}
 }
 
@@ -108,6 +109,11 @@ func write(t require.TestingT, parent string, meta Meta, series []rows, segment 
 
 // mixed makes a block's worth of series of all kinds from a seed: most are of one scrape and share their times.
 func mixed(t require.TestingT, seed uint64, series int, from int64) (lists []rows, want content) {
+	return mixedSince(t, seed, series, from, func(int, int64) int64 { return 0 })
+}
+
+// mixedSince is mixed with start times of a function of the series and the time; chunks of the head have none.
+func mixedSince(t require.TestingT, seed uint64, series int, from int64, since func(int, int64) int64) (lists []rows, want content) {
 	random := rand.New(rand.NewPCG(seed, 7))
 	want = content{}
 	kinds := []chunk.Kind{chunk.KindXOR, chunk.KindDense, chunk.KindDense, chunk.KindHistogram, chunk.KindFloatHistogram}
@@ -126,7 +132,11 @@ func mixed(t require.TestingT, seed uint64, series int, from int64) (lists []row
 		for c := range 3 {
 			var samples []sample
 			for _, at := range scrape[c*20 : c*20+20] {
-				samples = append(samples, sample{at + shift, typeOf(kind), float64(random.IntN(1000))})
+				s := sample{t: at + shift, kind: typeOf(kind), v: float64(random.IntN(1000))}
+				if kind != chunk.KindXOR {
+					s.st = since(i, s.t)
+				}
+				samples = append(samples, s)
 			}
 			s.chunks = append(s.chunks, encode(t, kind, samples))
 			want[key] = append(want[key], samples...)
@@ -161,7 +171,7 @@ func readAll(t require.TestingT, b *Block, span merge.Interval, matchers ...*lab
 
 func drain(t require.TestingT, it chunkenc.Iterator) (samples []sample) {
 	for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
-		s := sample{t: it.AtT(), kind: kind}
+		s := sample{t: it.AtT(), st: it.AtST(), kind: kind}
 		switch kind {
 		case chunkenc.ValHistogram:
 			_, h := it.AtHistogram(nil)

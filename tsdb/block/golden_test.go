@@ -21,40 +21,80 @@ var update = flag.Bool("update", false, "write the golden block of this version 
 // goldenID names the golden block.
 var goldenID = uuid.MustParse("018bcfe5-6800-7000-8000-000000000001")
 
-// golden is what the golden block of version 1 was made of.
-func golden(t *testing.T) (lists []rows, want content, deleted merge.Interval) {
-	lists, want = mixed(t, 42, 10, start)
+// goldens are the golden blocks: each version of the format has one.
+var goldens = []string{"v1", "v2"}
+
+func goldenDir(version string) string {
+	return filepath.Join("testdata", version, goldenID.String())
+}
+
+// golden is what the golden block of a version was made of.
+func golden(t *testing.T, version string) (lists []rows, want content, deleted merge.Interval) {
+	if version == "v1" {
+		lists, want = mixed(t, 42, 10, start)
+	} else {
+		lists, want = mixedSince(t, 42, 10, start, sinceAMinute)
+	}
 	deleted = merge.Interval{Min: start + 60_000, Max: start + 90_000}
 	return lists, want.without(deleted, func(key string) bool { return strings.Contains(key, "host-001") }), deleted
 }
 
-// TestGolden reads a block that an earlier program wrote.
-func TestGolden(t *testing.T) {
-	parent := filepath.Join("testdata", "v1")
-	dir := filepath.Join(parent, goldenID.String())
-	lists, want, deleted := golden(t)
-	if *update {
-		require.NoError(t, os.RemoveAll(dir))
-		sealed := start
-		write(t, parent, Meta{ID: goldenID, Level: 1, Sequence: 3, SealedUntil: &sealed, Sources: []uuid.UUID{goldenID}}, lists, maxSegment)
-		require.NoError(t, open(t, dir).Delete(deleted.Min, deleted.Max, labels.MustNewMatcher(labels.MatchEqual, "instance", "host-001")))
+// sinceAMinute is the start of samples in two of three series.
+func sinceAMinute(series int, at int64) int64 {
+	if series%3 == 0 {
+		return 0
 	}
-	got, err := readAll(t, open(t, dir), merge.All)
+	return at - 60_000
+}
+
+// TestGolden reads blocks that earlier programs wrote.
+func TestGolden(t *testing.T) {
+	for _, version := range goldens {
+		t.Run(version, func(t *testing.T) {
+			lists, want, deleted := golden(t, version)
+			dir := goldenDir(version)
+			if *update {
+				require.NoError(t, os.RemoveAll(dir))
+				writeGolden(t, filepath.Dir(dir), lists, deleted)
+			}
+			got, err := readAll(t, open(t, dir), merge.All)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			report, err := Verify(context.Background(), dir)
+			require.NoError(t, err)
+			require.Empty(t, report.Damage)
+			require.Equal(t, uint64(5), report.Tombstones)
+			require.Equal(t, uint64(3), report.Meta.Sequence)
+			require.Equal(t, version == "v2", report.Meta.Starts)
+			parent := t.TempDir()
+			writeGolden(t, parent, lists, deleted)
+			for _, name := range []string{metaName, segmentName(0), tombstonesName} {
+				was, err := os.ReadFile(filepath.Join(dir, name))
+				require.NoError(t, err)
+				is, err := os.ReadFile(filepath.Join(parent, goldenID.String(), name))
+				require.NoError(t, err)
+				require.Equal(t, was, is, "%s is written as it was", name)
+			}
+		})
+	}
+}
+
+func writeGolden(t *testing.T, parent string, lists []rows, deleted merge.Interval) {
+	require.NoError(t, os.MkdirAll(parent, 0o750))
+	sealed := start
+	write(t, parent, Meta{ID: goldenID, Level: 1, Sequence: 3, SealedUntil: &sealed, Sources: []uuid.UUID{goldenID}}, lists, maxSegment)
+	b, err := Open(filepath.Join(parent, goldenID.String()), Options{})
 	require.NoError(t, err)
-	require.Equal(t, want, got)
-	report, err := Verify(context.Background(), dir)
-	require.NoError(t, err)
-	require.Empty(t, report.Damage)
-	require.Equal(t, uint64(5), report.Tombstones)
-	require.Equal(t, uint64(3), report.Meta.Sequence)
+	require.NoError(t, b.Delete(deleted.Min, deleted.Max, labels.MustNewMatcher(labels.MatchEqual, "instance", "host-001")))
+	require.NoError(t, b.Close())
 }
 
 // TestDump holds that everything in a block can be seen.
 func TestDump(t *testing.T) {
-	dir := filepath.Join("testdata", "v1", goldenID.String())
+	dir := goldenDir("v2")
 	var out bytes.Buffer
 	require.NoError(t, Dump(dir, &out, DumpOptions{Chunks: true, Samples: true}))
-	_, want, _ := golden(t)
+	_, want, _ := golden(t, "v2")
 	samples := 0
 	for _, series := range want {
 		samples += len(series)
@@ -64,7 +104,7 @@ func TestDump(t *testing.T) {
 	require.Equal(t, 30, strings.Count(text, "\n  chunk "))
 	require.Equal(t, 5, strings.Count(text, "\n  deleted "))
 	require.Equal(t, samples, strings.Count(text, "\n  2023-11-14T"))
-	for _, line := range []string{"block " + goldenID.String() + " tier=raw level=1 sequence=3 ", "sealed until 2023-11-14T22:13:20.000Z", "file index ", "{count:", "times=chunks-000001:"} {
+	for _, line := range []string{"block " + goldenID.String() + " tier=raw level=1 sequence=3 ", "sealed until 2023-11-14T22:13:20.000Z", "file index ", "{count:", "times=chunks-000001:", " since=2023-11-14T"} {
 		require.Contains(t, text, line)
 	}
 	out.Reset()
@@ -76,7 +116,7 @@ func TestDump(t *testing.T) {
 
 // FuzzBlock reads blocks one of whose files is anything: nothing may panic, read out of bounds or run without end.
 func FuzzBlock(f *testing.F) {
-	dir := filepath.Join("testdata", "v1", goldenID.String())
+	dir := goldenDir("v2")
 	meta, err := ReadMeta(dir)
 	require.NoError(f, err)
 	names := []string{indexName, segmentName(0), tombstonesName, metaName}
@@ -124,7 +164,7 @@ func FuzzBlock(f *testing.F) {
 
 // FuzzEntry reads any bytes as the list of chunks of a series.
 func FuzzEntry(f *testing.F) {
-	b, err := Open(filepath.Join("testdata", "v1", goldenID.String()), Options{})
+	b, err := Open(goldenDir("v2"), Options{})
 	require.NoError(f, err)
 	f.Cleanup(func() { b.Close() })
 	for series := range uint32(10) {

@@ -29,8 +29,13 @@ func drawBlock(t *rapid.T, parent string, sequence uint64, random func(string, i
 		for range 1 + random("chunks", 4) {
 			kind := chunk.Kind(1 + random("kind", 4))
 			var samples []sample
+			started := kind != chunk.KindXOR && random("started", 2) == 0
 			for range 1 + random("samples", 300) {
-				samples = append(samples, sample{at, typeOf(kind), float64(random("value", 1000))})
+				one := sample{t: at, kind: typeOf(kind), v: float64(random("value", 1000))}
+				if started && random("since", 9) > 0 {
+					one.st = at - at%600_000
+				}
+				samples = append(samples, one)
 				at += step
 				if random("gap", 200) == 0 {
 					at += 3_000_000

@@ -17,8 +17,12 @@ import (
 	"github.com/novacron/novacron/tsdb/merge"
 )
 
-// version of the format that this code writes, and the only one that it reads.
-const version = 1
+// The versions of the format that this code reads: the second one has start times. A block without any is written in
+// the first, so that older programs read it.
+const (
+	version       = 1
+	versionStarts = 2
+)
 
 // ErrEmpty says that a block would hold no sample, so that none was made.
 var ErrEmpty = errors.New("no sample is left for the block")
@@ -43,8 +47,17 @@ type Meta struct {
 	SealedUntil *int64
 	// Series, Chunks, Samples and Bytes count what is inside; Bytes are those of all files.
 	Series, Chunks, Samples, Bytes uint64
+	// Starts is set where chunks have start times.
+	Starts bool
 	// Files have to have these sizes.
 	Files []File
+}
+
+func (m *Meta) version() int {
+	if m.Starts {
+		return versionStarts
+	}
+	return version
 }
 
 // File is a file of a block, tombstones and meta.json excepted.
@@ -81,7 +94,7 @@ var tiers = []engine.Tier{engine.TierRaw, engine.TierFiveMinutes, engine.TierHou
 
 func (m *Meta) encode() ([]byte, error) {
 	file := metaFile{
-		Version: version, ID: m.ID, MinTime: m.MinTime, MaxTime: m.MaxTime, Tier: m.Tier.String(), Level: m.Level,
+		Version: m.version(), ID: m.ID, MinTime: m.MinTime, MaxTime: m.MaxTime, Tier: m.Tier.String(), Level: m.Level,
 		Sequence: m.Sequence, Sources: m.Sources, Covers: m.Covers, SealedUntil: m.SealedUntil,
 		Series: m.Series, Chunks: m.Chunks, Samples: m.Samples, Bytes: m.Bytes, Files: m.Files,
 	}
@@ -106,8 +119,8 @@ func decodeMeta(text []byte) (Meta, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return Meta{}, err
 	}
-	if file.Version != version {
-		return Meta{}, fmt.Errorf("version %d: this program reads version %d; read it with the program that wrote it", file.Version, version)
+	if file.Version != version && file.Version != versionStarts {
+		return Meta{}, fmt.Errorf("version %d: this program reads the versions %d and %d; read it with the program that wrote it", file.Version, version, versionStarts)
 	}
 	if sum, err := file.sum(); err != nil || sum != file.Checksum {
 		return Meta{}, fmt.Errorf("checksum %s, computed %s: the file was damaged or changed by hand", file.Checksum, sum)
@@ -130,6 +143,7 @@ func (f *metaFile) meta() (Meta, error) {
 				ID: f.ID, MinTime: f.MinTime, MaxTime: f.MaxTime, Tier: tier, Level: f.Level,
 				Sequence: f.Sequence, Sources: f.Sources, Covers: f.Covers, SealedUntil: f.SealedUntil,
 				Series: f.Series, Chunks: f.Chunks, Samples: f.Samples, Bytes: f.Bytes, Files: f.Files,
+				Starts: f.Version == versionStarts,
 			}, nil
 		}
 	}

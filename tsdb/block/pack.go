@@ -107,11 +107,11 @@ func (p *packer) copies(group []merge.Source) bool {
 
 func targetOf(kind chunk.Kind) int {
 	switch kind {
-	case chunk.KindHistogram, chunk.KindFloatHistogram:
+	case chunk.KindHistogram, chunk.KindFloatHistogram, chunk.KindHistogramStarts, chunk.KindFloatHistogramStarts:
 		return histogramTarget
 	case chunk.KindWindows:
 		return windowTarget
-	case chunk.KindXOR, chunk.KindDense:
+	case chunk.KindXOR, chunk.KindDense, chunk.KindDenseStarts:
 	}
 	return chunkTarget
 }
@@ -179,6 +179,7 @@ func (p *packer) differs(run *merge.Run) bool {
 // collect copies the part [from, to) of a run.
 func (p *packer) collect(run *merge.Run, from, to int) {
 	p.pending.Type = run.Type
+	p.pending.Starts = merge.JoinStarts(p.pending.Starts, len(p.pending.Times), part(run.Starts, from, to), to-from)
 	p.pending.Times = append(p.pending.Times, run.Times[from:to]...)
 	switch run.Type {
 	case chunkenc.ValFloat:
@@ -191,6 +192,14 @@ func (p *packer) collect(run *merge.Run, from, to int) {
 		p.pending.Windows = &p.windows
 		merge.AppendRows(&p.windows, run.Windows, run.From+from, run.From+to)
 	}
+}
+
+// part is [from, to) of start times, nil where none is known.
+func part(starts []int64, from, to int) []int64 {
+	if len(starts) == 0 {
+		return nil
+	}
+	return starts[from:to]
 }
 
 // flush encodes what is pending.
@@ -208,7 +217,7 @@ func (p *packer) flush() error {
 	clear(p.pending.Floats)
 	p.pending = merge.Columns{
 		Times: p.pending.Times[:0], Values: p.pending.Values[:0],
-		Histograms: p.pending.Histograms[:0], Floats: p.pending.Floats[:0],
+		Histograms: p.pending.Histograms[:0], Floats: p.pending.Floats[:0], Starts: p.pending.Starts[:0],
 	}
 	merge.Truncate(&p.windows)
 	return err
@@ -216,17 +225,17 @@ func (p *packer) flush() error {
 
 // emit encodes a part of what is pending into a chunk.
 func (p *packer) emit(from, to int) error {
-	times := p.pending.Times[from:to]
+	times, starts := p.pending.Times[from:to], part(p.pending.Starts, from, to)
 	switch p.pending.Type {
 	case chunkenc.ValFloat:
-		p.out = append(p.out, Chunk{
+		p.out = append(p.out, merge.WithStarts(Chunk{
 			Kind: chunk.KindDense, Min: times[0], Max: times[len(times)-1], Count: len(times),
 			Times: p.times.encode(times), Values: p.encodeValues(p.pending.Values[from:to]),
-		})
+		}, starts))
 	case chunkenc.ValHistogram:
-		p.out = append(p.out, merge.NewHistograms(times, p.pending.Histograms[from:to]))
+		p.out = append(p.out, merge.WithStarts(merge.NewHistograms(times, p.pending.Histograms[from:to]), starts))
 	case chunkenc.ValFloatHistogram:
-		p.out = append(p.out, merge.NewFloatHistograms(times, p.pending.Floats[from:to]))
+		p.out = append(p.out, merge.WithStarts(merge.NewFloatHistograms(times, p.pending.Floats[from:to]), starts))
 	case chunkenc.ValNone:
 		var part chunk.Windows
 		merge.AppendRows(&part, &p.windows, from, to)

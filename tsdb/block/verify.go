@@ -113,7 +113,7 @@ func (v *verifier) chunks(series uint32, entry []byte) {
 		if in.bad {
 			break
 		}
-		if i.kind == chunk.KindDense {
+		if i.kind.IsDense() {
 			if err := v.column(&i, &state); err != nil {
 				v.report.add(v.b.damaged(series, i.column, err))
 				continue

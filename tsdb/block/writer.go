@@ -50,6 +50,7 @@ func create(parent string, meta Meta, segment int64) (w *Writer, err error) {
 	}
 	meta.MinTime, meta.MaxTime = math.MaxInt64, math.MinInt64
 	meta.Series, meta.Chunks, meta.Samples, meta.Bytes, meta.Files = 0, 0, 0, 0, nil
+	meta.Starts = false
 	w = &Writer{parent: parent, dir: filepath.Join(parent, meta.ID.String()+unfinished), meta: meta, columns: newColumns(columnsKept)}
 	w.segments = segments{dir: w.dir, limit: segment}
 	w.step = func(string) error { return nil }
@@ -94,6 +95,7 @@ func (w *Writer) add(lset labels.Labels, chunks []Chunk) error {
 		}
 		w.entry = state.appendChunk(w.entry, &c)
 		w.meta.Samples += uint64(c.Count)
+		w.meta.Starts = w.meta.Starts || c.Kind.HasStarts()
 	}
 	w.entry, w.text = sealEntry(w.entry, lset, w.text)
 	w.meta.MinTime = min(w.meta.MinTime, chunks[0].Min)
@@ -107,13 +109,13 @@ func (w *Writer) add(lset labels.Labels, chunks []Chunk) error {
 // checkChunk holds a chunk against its promises; before are those already written.
 func checkChunk(c *Chunk, before []Chunk) error {
 	switch {
-	case c.Raw != nil || c.Kind < chunk.KindXOR || c.Kind > chunk.KindWindows:
-		return fmt.Errorf("kind %d cannot be stored: encode it as one of the kinds %d to %d", c.Kind, chunk.KindXOR, chunk.KindWindows)
+	case c.Raw != nil || c.Kind < chunk.KindXOR || c.Kind > chunk.LastKind:
+		return fmt.Errorf("kind %d cannot be stored: encode it as one of the kinds %d to %d", c.Kind, chunk.KindXOR, chunk.LastKind)
 	case c.Count < 1 || c.Count > chunk.MaxSamples:
 		return fmt.Errorf("%d samples: a chunk has 1 to %d", c.Count, chunk.MaxSamples)
 	case c.Min > c.Max || len(c.Values) == 0:
 		return fmt.Errorf("times %d to %d (milliseconds) in %d bytes make no sense", c.Min, c.Max, len(c.Values))
-	case (c.Kind == chunk.KindDense) != (len(c.Times) > 0):
+	case c.Kind.IsDense() != (len(c.Times) > 0):
 		return fmt.Errorf("kind %d with a time column of %d bytes: dense chunks have one, others have none", c.Kind, len(c.Times))
 	case len(before) > 0 && before[len(before)-1].Max >= c.Min:
 		return fmt.Errorf("begins at %d, the chunk before ends at %d: chunks of a series come in order of time and do not overlap", c.Min, before[len(before)-1].Max)
@@ -123,7 +125,7 @@ func checkChunk(c *Chunk, before []Chunk) error {
 
 // put writes the columns of a chunk and notes their places in it.
 func (w *Writer) put(c *Chunk) (err error) {
-	if c.Kind == chunk.KindDense {
+	if c.Kind.IsDense() {
 		if c.TimesAt, err = w.putColumn(columnHead{c.Min, c.Max, c.Count}, c.Times); err != nil {
 			return err
 		}

@@ -21,7 +21,42 @@ const (
 	KindFloatHistogram
 	// KindWindows are the columns of AppendWindows.
 	KindWindows
+	// KindDenseStarts, KindHistogramStarts and KindFloatHistogramStarts are as those without starts, behind what
+	// AppendStarts writes.
+	KindDenseStarts
+	KindHistogramStarts
+	KindFloatHistogramStarts
 )
+
+// LastKind is the greatest kind that this version knows.
+const LastKind = KindFloatHistogramStarts
+
+// HasStarts tells whether start times stand in front of the samples.
+func (k Kind) HasStarts() bool { return k >= KindDenseStarts && k <= KindFloatHistogramStarts }
+
+// IsDense tells whether the column of times stands elsewhere.
+func (k Kind) IsDense() bool { return k == KindDense || k == KindDenseStarts }
+
+// Plain is the kind of the samples behind the start times, if there are any.
+func (k Kind) Plain() Kind {
+	if k.HasStarts() {
+		return plainOf[k-KindDenseStarts]
+	}
+	return k
+}
+
+// WithStarts is the kind of the same samples with start times in front; ok is false where there is none.
+func (k Kind) WithStarts() (with Kind, ok bool) {
+	for i, plain := range plainOf {
+		if k == plain {
+			return KindDenseStarts + Kind(i), true
+		}
+	}
+	return k, false
+}
+
+// plainOf are the kinds without start times, in the order of those with them.
+var plainOf = [...]Kind{KindDense, KindHistogram, KindFloatHistogram}
 
 // MaxSamples is the most samples that one chunk holds. It bounds what a decoder allocates, whatever it is given.
 const MaxSamples = 1<<16 - 1

@@ -32,6 +32,26 @@ func FuzzTimes(f *testing.F) {
 	})
 }
 
+func FuzzStarts(f *testing.F) {
+	for _, starts := range [][]int64{nil, {1}, {7, 7, 7}, {0, math.MaxInt64, 0}} {
+		f.Add(append(AppendStarts(nil, starts), "what follows"...), uint16(len(starts)))
+	}
+	f.Fuzz(func(t *testing.T, src []byte, count uint16) {
+		n := fuzzedCount(count)
+		starts, rest, err := DecodeStarts(nil, src, n)
+		if err != nil {
+			require.ErrorIs(t, err, ErrCorrupt)
+			return
+		}
+		require.Len(t, starts, n)
+		require.LessOrEqual(t, len(rest), len(src))
+		again, rest, err := DecodeStarts(nil, AppendStarts(nil, starts), n)
+		require.NoError(t, err)
+		require.Empty(t, rest)
+		require.Equal(t, starts, again)
+	})
+}
+
 func FuzzValues(f *testing.F) {
 	for i, w := range workloads() {
 		vs := w.make(newRand(uint64(i)), 150)

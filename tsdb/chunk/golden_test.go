@@ -94,6 +94,12 @@ func goldenCases() []goldenCase {
 			require.NoError(t, err)
 			require.Equal(t, images(floats, imageOfFloat), images(got, imageOfFloat))
 		}},
+		{"starts", false, func() []byte { return AppendStarts(nil, []int64{0, 5, 5, 1_700_000_000_000}) }, func(t *testing.T, src []byte) {
+			got, rest, err := DecodeStarts(nil, append(src, 9), 4)
+			require.NoError(t, err)
+			require.Equal(t, []int64{0, 5, 5, 1_700_000_000_000}, got)
+			require.Equal(t, []byte{9}, rest)
+		}},
 		{"windows", false, func() []byte { return AppendWindows(nil, &windows) }, func(t *testing.T, src []byte) {
 			var got Windows
 			require.NoError(t, DecodeWindows(&got, src, 2, AllColumns))

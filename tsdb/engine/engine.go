@@ -41,7 +41,7 @@ type ExemplarSample struct {
 	exemplar.Exemplar
 }
 
-// Start says since when the counter of a sample has been counting. Few sources tell it, and an engine need not keep it.
+// Start says since when the counter of a sample has been counting. Few sources tell it.
 type Start struct {
 	// Index is the place of the sample in the batch's Samples. Starts are in the order of it.
 	Index int

@@ -9,12 +9,17 @@ import (
 // A histogram may say whether its counter was reset since the one before it. Where that one was left out or another
 // came between, it is not known any more. Histograms belong to others and are copied before they are changed.
 
+// An encoded chunk stands for itself: its first histogram says nothing of the chunk before, which may be lost, deleted
+// or followed by samples of another block.
+
 // giveUpHints does so behind each gap between the places at which the columns were picked.
 func (c *Columns) giveUpHints(places []int) {
-	for i := 1; i < len(places); i++ {
-		if places[i] != places[i-1]+1 {
+	before := -1
+	for i, place := range places {
+		if place != before+1 {
 			c.giveUpHint(i)
 		}
+		before = place
 	}
 }
 

@@ -14,14 +14,18 @@ import (
 // other than floats they seldom share their times with so many series that a column apart would pay.
 
 // NewHistograms encodes histograms into a chunk of their own; both slices have the same length, at least one and at
-// most chunk.MaxSamples.
+// most chunk.MaxSamples. What the first one says of a histogram before it is left out.
 func NewHistograms(times []int64, hs []*histogram.Histogram) Chunk {
-	return bounds(Chunk{Kind: chunk.KindHistogram, Values: chunk.AppendHistograms(timesFirst(times), hs)}, times)
+	columns := Columns{Histograms: hs}
+	columns.giveUpFirstHint()
+	return bounds(Chunk{Kind: chunk.KindHistogram, Values: chunk.AppendHistograms(timesFirst(times), columns.Histograms)}, times)
 }
 
 // NewFloatHistograms is NewHistograms for histograms with float counts.
 func NewFloatHistograms(times []int64, hs []*histogram.FloatHistogram) Chunk {
-	return bounds(Chunk{Kind: chunk.KindFloatHistogram, Values: chunk.AppendFloatHistograms(timesFirst(times), hs)}, times)
+	columns := Columns{Floats: hs}
+	columns.giveUpFirstHint()
+	return bounds(Chunk{Kind: chunk.KindFloatHistogram, Values: chunk.AppendFloatHistograms(timesFirst(times), columns.Floats)}, times)
 }
 
 // NewDense encodes floats into a dense chunk; both slices have the same length, at least one and at most

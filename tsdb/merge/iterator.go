@@ -103,8 +103,13 @@ func (it *Iterator) At() (int64, float64) { return it.run.Times[it.at], it.run.V
 // AtT returns the time of the current sample.
 func (it *Iterator) AtT() int64 { return it.run.Times[it.at] }
 
-// AtST returns 0: times at which counters started are not kept.
-func (it *Iterator) AtST() int64 { return 0 }
+// AtST returns since when the counter of the current sample has been counting, 0 where that is not known.
+func (it *Iterator) AtST() int64 {
+	if len(it.run.Starts) == 0 {
+		return 0
+	}
+	return it.run.Starts[it.at]
+}
 
 // AtHistogram returns a copy of the current histogram, in h when that is not nil.
 func (it *Iterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {

@@ -52,6 +52,9 @@ type Columns struct {
 	Floats     []*histogram.FloatHistogram
 	// Windows are of a rollup; Type is then ValNone and Times their ends.
 	Windows *chunk.Windows
+	// Starts says since when the counter of each sample has been counting, 0 where that is not known; empty where it is
+	// not known of any.
+	Starts []int64
 }
 
 // NewRaw makes a chunk of columns that are in memory; false when they are empty.
@@ -75,6 +78,9 @@ func (c *Columns) slice(from, to int) Columns {
 		part.Floats = c.Floats[from:to]
 	case chunkenc.ValNone:
 	}
+	if len(c.Starts) > 0 {
+		part.Starts = c.Starts[from:to]
+	}
 	return part
 }
 
@@ -82,6 +88,7 @@ func (c *Columns) slice(from, to int) Columns {
 type buffer struct {
 	times   []int64
 	values  []float64
+	starts  []int64
 	windows chunk.Windows
 }
 
@@ -121,8 +128,10 @@ func (c *Chunk) decodeKind(buf *buffer, columns chunk.Columns) (got Columns, err
 			return Columns{}, err
 		}
 		return Columns{Times: buf.windows.End, Windows: &buf.windows}, nil
+	case chunk.KindDenseStarts, chunk.KindHistogramStarts, chunk.KindFloatHistogramStarts:
+		return c.decodeStarts(buf, columns)
 	}
-	return Columns{}, fmt.Errorf("chunk of kind %d: this version knows the kinds %d to %d; read it with the version that wrote it", c.Kind, chunk.KindXOR, chunk.KindWindows)
+	return Columns{}, fmt.Errorf("chunk of kind %d: this version knows the kinds %d to %d; read it with the version that wrote it", c.Kind, chunk.KindXOR, chunk.LastKind)
 }
 
 func (c *Chunk) decodeDense(buf *buffer) (got Columns, err error) {

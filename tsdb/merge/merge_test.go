@@ -21,6 +21,7 @@ type sample struct {
 	t    int64
 	kind chunkenc.ValueType
 	v    float64
+	st   int64
 }
 
 // point makes the histogram that stands for a value.
@@ -34,25 +35,25 @@ func point(v float64) *histogram.Histogram {
 // encode makes a chunk of samples of one type.
 func encode(t testing.TB, samples []sample, kind chunk.Kind) Chunk {
 	t.Helper()
-	var times []int64
+	var times, starts []int64
 	var values []float64
 	var hs []*histogram.Histogram
 	var fhs []*histogram.FloatHistogram
 	for _, s := range samples {
-		times, values = append(times, s.t), append(values, s.v)
+		times, starts, values = append(times, s.t), append(starts, s.st), append(values, s.v)
 		hs, fhs = append(hs, point(s.v)), append(fhs, point(s.v).ToFloat(nil))
 	}
 	switch kind {
 	case chunk.KindXOR:
 		return bounds(Chunk{Kind: kind, Values: xor(t, times, values)}, times)
 	case chunk.KindDense:
-		return NewDense(nil, nil, times, values)
+		return WithStarts(NewDense(nil, nil, times, values), starts)
 	case chunk.KindHistogram:
-		return NewHistograms(times, hs)
+		return WithStarts(NewHistograms(times, hs), starts)
 	case chunk.KindFloatHistogram:
-		return NewFloatHistograms(times, fhs)
+		return WithStarts(NewFloatHistograms(times, fhs), starts)
 	default:
-		c, ok := NewRaw(&Columns{Type: chunkenc.ValFloat, Times: times, Values: values})
+		c, ok := NewRaw(&Columns{Type: chunkenc.ValFloat, Times: times, Values: values, Starts: starts})
 		require.True(t, ok)
 		return c
 	}
@@ -71,7 +72,7 @@ func typeOf(kind chunk.Kind) chunkenc.ValueType {
 
 // at reads where the iterator stands.
 func at(t require.TestingT, it chunkenc.Iterator, kind chunkenc.ValueType) sample {
-	s := sample{t: it.AtT(), kind: kind}
+	s := sample{t: it.AtT(), st: it.AtST(), kind: kind}
 	var same int64
 	switch kind {
 	case chunkenc.ValHistogram:
@@ -115,9 +116,14 @@ func drawWorld(t *rapid.T, tb testing.TB) world {
 		for c := range rapid.IntRange(0, 4).Draw(t, "chunks") {
 			kind := chunk.Kind(rapid.IntRange(0, 4).Draw(t, "kind"))
 			var samples []sample
+			started := kind != chunk.KindXOR && rapid.Bool().Draw(t, "started")
 			for range rapid.IntRange(1, 12).Draw(t, "samples") {
 				at += int64(rapid.IntRange(1, 4).Draw(t, "step"))
-				samples = append(samples, sample{at, typeOf(kind), float64(s*1000000 + c*10000 + int(at))})
+				one := sample{t: at, kind: typeOf(kind), v: float64(s*1000000 + c*10000 + int(at))}
+				if started {
+					one.st = max(0, at-int64(rapid.IntRange(0, 9).Draw(t, "since")))
+				}
+				samples = append(samples, one)
 			}
 			source.Chunks = append(source.Chunks, encode(tb, samples, kind))
 			for _, one := range samples {

@@ -23,7 +23,8 @@ func (it *Iterator) start(from, until int64, sources []Source) {
 	}
 	it.cursors = slices.Grow(it.cursors[:0], len(sources))
 	for _, source := range sources {
-		it.cursors = append(it.cursors, cursor{Source: source, from: from})
+		alone := len(sources) == 1 && len(source.Deleted) == 0
+		it.cursors = append(it.cursors, cursor{Source: source, from: from, alone: alone})
 	}
 	for i := range it.cursors {
 		it.cursors[i].skipChunks()
@@ -133,7 +134,7 @@ func (it *Iterator) tell(c *cursor, limit int64) {
 		n, _ = slices.BinarySearch(times, limit)
 	}
 	it.run = Run{Columns: c.batch.slice(c.i, c.i+n), From: c.i}
-	if c.gap || c != it.last {
+	if c.gap || c != it.last && !c.alone {
 		it.run.giveUpFirstHint()
 	}
 	it.at = -1

@@ -26,8 +26,11 @@ type cursor struct {
 	batch Columns
 	i     int
 	buf   *buffer
-	// gap is set when samples between the last one told and the one at i were left out.
+	// gap is set when samples between the last one told and the one at i were left out, or may have been in other
+	// sources.
 	gap bool
+	// alone is set for the only source of a walk: what is skipped in it is still what stands before the next sample.
+	alone bool
 }
 
 // loaded tells whether decoded samples wait.
@@ -50,7 +53,7 @@ func (c *cursor) seek(t int64) {
 	if c.loaded() {
 		skip, _ := slices.BinarySearch(c.batch.Times[c.i:], t)
 		c.i += skip
-		c.gap = c.gap || skip > 0
+		c.gap = c.gap || skip > 0 && !c.alone
 	}
 	if !c.loaded() {
 		c.skipChunks()
@@ -61,7 +64,7 @@ func (c *cursor) seek(t int64) {
 func (c *cursor) skipChunks() {
 	skip, _ := slices.BinarySearchFunc(c.Chunks[c.next:], c.from, func(k Chunk, t int64) int { return cmp.Compare(k.Max, t) })
 	c.next += skip
-	c.gap = c.gap || skip > 0
+	c.gap = c.gap || skip > 0 && !c.alone
 }
 
 // load decodes the next chunk; there is one, and nothing else waits. Nothing may be left of it.
@@ -88,7 +91,7 @@ func (c *cursor) cut(until int64) {
 	n := len(c.batch.Times)
 	if c.batch.Times[0] < c.from {
 		c.i, _ = slices.BinarySearch(c.batch.Times, c.from)
-		c.gap = true
+		c.gap = c.gap || !c.alone
 	}
 	if c.batch.Times[n-1] > until {
 		n, _ = slices.BinarySearchFunc(c.batch.Times, until, func(t, until int64) int {
@@ -117,6 +120,7 @@ func (c *cursor) takeOut(span Interval) {
 func (c *Columns) pick(places []int) Columns {
 	picked := Columns{Type: c.Type, Times: pick(c.Times, places), Values: pick(c.Values, places)}
 	picked.Histograms, picked.Floats = pick(c.Histograms, places), pick(c.Floats, places)
+	picked.Starts = pick(c.Starts, places)
 	if c.Windows != nil {
 		picked.Windows = pickWindows(c.Windows, places)
 	}

@@ -110,15 +110,24 @@ func (o *over) take(kind chunkenc.ValueType) bool {
 		if math.Float64bits(o.spare.Sum) == value.StaleNaN {
 			return false
 		}
+		unsay(&o.spare.CounterResetHint)
 		o.whole, o.spare = o.spare, o.whole
 	case chunkenc.ValFloatHistogram:
 		_, o.spareFloat = o.raw.AtFloatHistogram(o.spareFloat)
 		if math.Float64bits(o.spareFloat.Sum) == value.StaleNaN {
 			return false
 		}
+		unsay(&o.spareFloat.CounterResetHint)
 		o.float, o.spareFloat = o.spareFloat, o.float
 	}
 	return true
+}
+
+// unsay takes back what a counter says of the sample before, which may be left out of the windows.
+func unsay(hint *histogram.CounterResetHint) {
+	if *hint != histogram.GaugeType {
+		*hint = histogram.UnknownCounterReset
+	}
 }
 
 // show lists the points of the window that was read, whose last sample is of a kind.

@@ -97,8 +97,8 @@ func (c *chain) AtFloatHistogram(h *histogram.FloatHistogram) (int64, *histogram
 // AtT returns the time of the current sample.
 func (c *chain) AtT() int64 { return c.now().AtT() }
 
-// AtST returns 0: times at which counters started are not kept.
-func (c *chain) AtST() int64 { return 0 }
+// AtST returns since when the counter of the current sample has been counting.
+func (c *chain) AtST() int64 { return c.now().AtST() }
 
 // Err is the first error of the parts.
 func (c *chain) Err() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
@@ -122,6 +123,9 @@ func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) 
 	s.marks &^= alive
 	h.lates.drop(int64(id), from, math.MaxInt64)
 	h.unmark(s, id)
+	if !slices.ContainsFunc(points, func(p point) bool { return p.t < minT || p.t > maxT }) {
+		h.starts.forget(id)
+	}
 	for _, p := range points {
 		if p.t < minT || p.t > maxT {
 			if err := h.put(s, id, p.t, p.v); err != nil {
@@ -160,5 +164,8 @@ func (h *head) unmark(s *series, id uint32) {
 	}
 	if s.has(histograms) && !h.histograms.has(id) {
 		s.marks &^= histograms
+	}
+	if s.has(started) && !h.starts.has(id) {
+		s.marks &^= started
 	}
 }

@@ -22,6 +22,7 @@ type head struct {
 	pages      pages
 	lates      *lates
 	histograms *histogramStore
+	starts     *startStore
 	times      times
 
 	mu sync.RWMutex
@@ -33,7 +34,7 @@ type head struct {
 }
 
 func newHead(spanLength int64) *head {
-	h := &head{spanLength: spanLength, slabs: &slabs{}, lates: newLates(), histograms: newHistogramStore(), leaving: map[*span]bool{}, times: times{min: math.MaxInt64, max: math.MinInt64}}
+	h := &head{spanLength: spanLength, slabs: &slabs{}, lates: newLates(), histograms: newHistogramStore(), starts: newStartStore(), leaving: map[*span]bool{}, times: times{min: math.MaxInt64, max: math.MinInt64}}
 	for class, size := range bufferSizes {
 		h.buffers[class] = newBuffers(h.slabs, size)
 	}
@@ -81,10 +82,14 @@ func (h *head) makeSpan(t int64) *span {
 	return sp
 }
 
-// add stores a sample of a series, whose page the caller has locked. A histogram of the same time gives way to it.
-func (h *head) add(s *series, id uint32, t int64, v float64) error {
+// add stores a sample of a series, whose page the caller has locked, and since when it counts; 0 is not known. A
+// histogram of the same time gives way to it.
+func (h *head) add(s *series, id uint32, t int64, v float64, start int64) error {
 	if s.has(histograms) {
-		h.histograms.remove(id, t)
+		h.histograms.interrupt(id, t)
+	}
+	if start != 0 || s.has(started) {
+		h.setStart(s, id, t, start)
 	}
 	return h.put(s, id, t, v)
 }
@@ -323,13 +328,26 @@ func (h *head) left() {
 	leaving := slices.SortedFunc(maps.Keys(h.leaving), func(a, b *span) int { return cmp.Compare(a.start, b.start) })
 	for _, sp := range leaving {
 		if sp.users.Load() > 0 {
-			return
+			break
 		}
 		h.lates.drop(-1, sp.start, sp.end-1)
 		h.histograms.drop(nil, sp.start, sp.end-1)
 		sp.free()
 		delete(h.leaving, sp)
 	}
+	h.starts.prune(h.oldestReadable())
+}
+
+// oldestReadable is the start of the oldest span that somebody reads or may read. The head is locked.
+func (h *head) oldestReadable() int64 {
+	start := int64(math.MaxInt64)
+	if len(h.spans) > 0 {
+		start = h.spans[0].start
+	}
+	for sp := range h.leaving {
+		start = min(start, sp.start)
+	}
+	return start
 }
 
 // close frees the memory; nobody reads or writes any more.

@@ -11,6 +11,7 @@ import (
 // histogramPoint is a native histogram of a known series: one of both is set.
 type histogramPoint struct {
 	t     int64
+	start int64 // since when it counts; 0 where that is not known
 	whole *histogram.Histogram
 	float *histogram.FloatHistogram
 }
@@ -33,8 +34,9 @@ func find(points []histogramPoint, t int64) (int, bool) {
 	return slices.BinarySearchFunc(points, t, func(p histogramPoint, t int64) int { return cmp.Compare(p.t, t) })
 }
 
-// add stores a histogram, which nobody changes any more.
-func (h *histogramStore) add(id uint32, p histogramPoint) {
+// add stores a histogram, which nobody changes any more. Floats of the series, of which one may stand between two
+// histograms, have times up to lastFloat.
+func (h *histogramStore) add(id uint32, p histogramPoint, lastFloat int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	points := h.series[id]
@@ -48,16 +50,29 @@ func (h *histogramStore) add(id uint32, p histogramPoint) {
 	} else {
 		points = slices.Insert(slices.Clone(points), at, p)
 	}
+	compare(points, at, lastFloat)
+	compare(points, at+1, lastFloat)
 	h.series[id] = points
 }
 
-// remove forgets the histogram of a time, in whose place a float was written.
-func (h *histogramStore) remove(id uint32, t int64) {
+// interrupt makes room for a float at a time: a histogram of that time is forgotten, and the next one does not say
+// anything of those before.
+func (h *histogramStore) interrupt(id uint32, t int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if at, same := find(h.series[id], t); same {
-		h.series[id] = slices.Delete(slices.Clone(h.series[id]), at, at+1)
+	points := h.series[id]
+	at, same := find(points, t)
+	if at == len(points) {
+		return
 	}
+	points = slices.Clone(points)
+	if same {
+		points = slices.Delete(points, at, at+1)
+	}
+	if at < len(points) {
+		points[at].unsay()
+	}
+	h.series[id] = points
 }
 
 // between returns the histograms of a series in the bounds, both inclusive. They are not to be changed.
@@ -81,10 +96,21 @@ func (h *histogramStore) drop(ids func(uint32) bool, minT, maxT int64) {
 		if ids != nil && !ids(id) {
 			continue
 		}
-		kept := slices.DeleteFunc(slices.Clone(points), func(p histogramPoint) bool { return minT <= p.t && p.t <= maxT })
-		if len(kept) == 0 {
+		from, _ := find(points, minT)
+		to, same := find(points, maxT)
+		if same {
+			to++
+		}
+		if from >= to {
+			continue
+		}
+		if from == 0 && to == len(points) {
 			delete(h.series, id)
 			continue
+		}
+		kept := slices.Concat(points[:from], points[to:])
+		if from < len(kept) {
+			kept[from].unsay()
 		}
 		h.series[id] = kept
 	}

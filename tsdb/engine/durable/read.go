@@ -41,10 +41,13 @@ func (h *head) sources(dst *parts, id, generation uint32, spans held, minT, maxT
 	s := &p.series[id%pageSize]
 	n := len(dst.chunks)
 	h.chunks(dst, s, spans, minT, maxT)
+	if s.has(started) {
+		h.withStarts(id, dst.chunks[n:])
+	}
 	dst.addChunks(n, rankHead, nil)
 	if s.has(late) {
 		ts, vs := h.lates.between(id, minT, maxT)
-		if c, ok := merge.NewRaw(&merge.Columns{Type: chunkenc.ValFloat, Times: ts, Values: vs}); ok {
+		if c, ok := merge.NewRaw(&merge.Columns{Type: chunkenc.ValFloat, Times: ts, Values: vs, Starts: h.starts.of(id, ts)}); ok {
 			dst.sources = append(dst.sources, merge.Source{Chunks: []merge.Chunk{c}, Rank: rankLate})
 		}
 	}
@@ -109,7 +112,20 @@ func histogramColumns(points []histogramPoint) *merge.Columns {
 			columns.Floats[i] = p.float
 		}
 	}
+	columns.Starts = startsOf(points)
 	return columns
+}
+
+// startsOf lists since when histograms count, nil where it is not known of any.
+func startsOf(points []histogramPoint) []int64 {
+	if !slices.ContainsFunc(points, func(p histogramPoint) bool { return p.start != 0 }) {
+		return nil
+	}
+	starts := make([]int64, len(points))
+	for i, p := range points {
+		starts[i] = p.start
+	}
+	return starts
 }
 
 // times are the times of the oldest and newest sample that a head was given.

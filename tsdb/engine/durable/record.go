@@ -17,8 +17,11 @@ const (
 	// sectionSamples: uvarint samples; then the ids as varint differences, the times as varint differences, and the
 	// values as 8 bytes each, little endian.
 	sectionSamples = 'S'
+	// sectionStarts: uvarint starts; of each the place of a sample in the section of samples that follows as a uvarint
+	// difference, and since when it counts as a varint difference. Missing where no sample says it.
+	sectionStarts = 'T'
 	// sectionHistograms: uvarint samples; of each uvarint id, varint time, a byte 0 for whole counts and 1 for floats,
-	// uvarint length and the histogram as a chunk of one.
+	// with 2 added where since when it counts follows as a varint, uvarint length and the histogram as a chunk of one.
 	sectionHistograms = 'H'
 	// sectionExemplars: uvarint exemplars; of each uvarint id, varint time, a byte that is 1 where the time was given,
 	// 8 bytes of value, and labels as above.
@@ -62,6 +65,25 @@ func appendSamples(dst []byte, samples []loggedSample) []byte {
 	}
 	for i := range samples {
 		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(samples[i].v))
+	}
+	return dst
+}
+
+// loggedStart says since when a sample counts, by its place among the samples.
+type loggedStart struct {
+	at    int
+	start int64
+}
+
+// appendStarts adds a section of starts; there is at least one.
+func appendStarts(dst []byte, starts []loggedStart) []byte {
+	dst = append(dst, sectionStarts)
+	dst = binary.AppendUvarint(dst, uint64(len(starts)))
+	var before loggedStart
+	for _, next := range starts {
+		dst = binary.AppendUvarint(dst, uint64(next.at-before.at))
+		dst = binary.AppendVarint(dst, next.start-before.start)
+		before = next
 	}
 	return dst
 }
@@ -175,6 +197,24 @@ func (r *recordReader) samples(buf []loggedSample) []loggedSample {
 	}
 	for i := range buf {
 		buf[i].v = r.float()
+	}
+	return buf
+}
+
+// starts reads a section of starts into buf.
+func (r *recordReader) starts(buf []loggedStart) []loggedStart {
+	n := r.count(2)
+	buf = buf[:0]
+	var next loggedStart
+	for range n {
+		gap := r.uvarint()
+		if gap > math.MaxInt32 {
+			r.fail("the place of a start")
+			return nil
+		}
+		next.at += int(gap)
+		next.start += r.varint()
+		buf = append(buf, next)
 	}
 	return buf
 }

@@ -108,6 +108,7 @@ type replayer struct {
 	ids     []uint32
 	builder labels.ScratchBuilder
 	samples []loggedSample
+	starts  []loggedStart // of the samples that come next
 	newest  int64
 	orphans int
 }
@@ -116,6 +117,7 @@ type replayer struct {
 // left out.
 func (r *replayer) record(record []byte) error {
 	in := recordReader{src: record}
+	r.starts = r.starts[:0]
 	for in.more() {
 		switch section := in.octet(); section {
 		case sectionSeries:
@@ -125,6 +127,8 @@ func (r *replayer) record(record []byte) error {
 			if err := r.addSamples(); err != nil {
 				return err
 			}
+		case sectionStarts:
+			r.starts = in.starts(r.starts)
 		case sectionHistograms:
 			r.addHistograms(in.histograms())
 		case sectionExemplars:
@@ -180,18 +184,26 @@ func (r *replayer) id(old uint32) (uint32, bool) {
 }
 
 func (r *replayer) addSamples() error {
-	kept := r.samples[:0]
-	for _, sample := range r.samples {
+	kept, starts, keptStarts := r.samples[:0], r.starts, r.starts[:0]
+	r.starts = r.starts[:0]
+	for i, sample := range r.samples {
+		start := int64(0)
+		if len(starts) > 0 && starts[0].at == i {
+			start, starts = starts[0].start, starts[1:]
+		}
 		r.newest = max(r.newest, sample.t)
 		if sample.t < r.store.sealed {
 			continue // it lies in a block
 		}
 		if id, ok := r.id(sample.id); ok {
+			if start != 0 {
+				keptStarts = append(keptStarts, loggedStart{len(kept), start})
+			}
 			sample.id = id
 			kept = append(kept, sample)
 		}
 	}
-	return r.store.head.addSamples(kept)
+	return r.store.head.addSamples(kept, keptStarts)
 }
 
 func (r *replayer) addHistograms(samples []loggedHistogram) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -112,6 +113,7 @@ type encoder struct {
 	it     merge.Iterator
 	times  []int64
 	values []float64
+	starts []int64
 	made   []merge.Chunk
 }
 
@@ -120,13 +122,14 @@ func (e *encoder) chunks(minT, maxT int64) ([]merge.Chunk, error) {
 	if len(e.parts.sources) == 0 {
 		return nil, nil
 	}
-	if first := e.parts.sources[0]; len(e.parts.sources) == 1 && first.Rank == rankHead && within(first.Chunks, minT, maxT) {
+	if first := e.parts.sources[0]; len(e.parts.sources) == 1 && first.Rank == rankHead && encodedWithin(first.Chunks, minT, maxT) {
 		return first.Chunks, nil
 	}
 	e.it.Reset(minT, maxT, e.parts.sources...)
 	e.made = e.made[:0]
 	for run, ok := e.it.NextRun(); ok; run, ok = e.it.NextRun() {
 		if run.Type == chunkenc.ValFloat {
+			e.starts = merge.JoinStarts(e.starts, len(e.times), run.Starts, len(run.Times))
 			e.times, e.values = append(e.times, run.Times...), append(e.values, run.Values...)
 			continue
 		}
@@ -137,8 +140,9 @@ func (e *encoder) chunks(minT, maxT int64) ([]merge.Chunk, error) {
 	return e.made, e.it.Err()
 }
 
-func within(chunks []merge.Chunk, minT, maxT int64) bool {
-	return len(chunks) > 0 && chunks[0].Min >= minT && chunks[len(chunks)-1].Max <= maxT
+func encodedWithin(chunks []merge.Chunk, minT, maxT int64) bool {
+	return len(chunks) > 0 && chunks[0].Min >= minT && chunks[len(chunks)-1].Max <= maxT &&
+		!slices.ContainsFunc(chunks, func(c merge.Chunk) bool { return c.Raw != nil })
 }
 
 // endFloats makes chunks of the floats that were collected.
@@ -146,20 +150,29 @@ func (e *encoder) endFloats() {
 	const most = 480
 	for at := 0; at < len(e.times); at += most {
 		to := min(at+most, len(e.times))
-		e.made = append(e.made, merge.NewDense(nil, nil, e.times[at:to], e.values[at:to]))
+		made := merge.NewDense(nil, nil, e.times[at:to], e.values[at:to])
+		if len(e.starts) > 0 {
+			made = merge.WithStarts(made, e.starts[at:to])
+		}
+		e.made = append(e.made, made)
 	}
-	e.times, e.values = e.times[:0], e.values[:0]
+	e.times, e.values, e.starts = e.times[:0], e.values[:0], e.starts[:0]
 }
 
 func (e *encoder) addHistograms(run *merge.Run) {
 	const most = 240
 	for at := 0; at < len(run.Times); at += most {
 		to := min(at+most, len(run.Times))
+		var made merge.Chunk
 		if run.Type == chunkenc.ValHistogram {
-			e.made = append(e.made, merge.NewHistograms(run.Times[at:to], run.Histograms[at:to]))
+			made = merge.NewHistograms(run.Times[at:to], run.Histograms[at:to])
 		} else {
-			e.made = append(e.made, merge.NewFloatHistograms(run.Times[at:to], run.Floats[at:to]))
+			made = merge.NewFloatHistograms(run.Times[at:to], run.Floats[at:to])
 		}
+		if len(run.Starts) > 0 {
+			made = merge.WithStarts(made, run.Starts[at:to])
+		}
+		e.made = append(e.made, made)
 	}
 }
 
@@ -225,7 +238,7 @@ func (h *head) clearPage(p *page, first uint32, before int64, gone *roaring.Bitm
 		}
 		h.unmark(s, id)
 		last, _ := s.open.Last()
-		if s.open.Len() > 0 || s.has(late|histograms) || s.has(alive) && last >= before {
+		if s.open.Len() > 0 || s.has(late|histograms|started) || s.has(alive) && last >= before {
 			continue
 		}
 		gone.Add(id)

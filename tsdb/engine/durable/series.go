@@ -42,6 +42,8 @@ const (
 	late
 	// histograms is a series with native histograms.
 	histograms
+	// started is a series with floats that say since when they count.
+	started
 )
 
 func (s *series) has(m marks) bool { return s.marks&m != 0 }

@@ -52,8 +52,7 @@ func targetOf(opts durable.Options, before func(testing.TB, engine.Engine)) engi
 		return s
 	}
 	return enginetest.Target{
-		Start:    start.UnixMilli(),
-		NoStarts: true,
+		Start: start.UnixMilli(),
 		Open: func(t testing.TB) engine.Engine {
 			dir, err := os.MkdirTemp(t.TempDir(), "store")
 			require.NoError(t, err)

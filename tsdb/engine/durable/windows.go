@@ -204,6 +204,7 @@ func makeWindows(dst *chunk.Windows, window int64, raw chunkenc.Iterator) ([]his
 			continue
 		}
 		p.t = rollup.EndOf(p.t, window)
+		p.unsay() // those before it in the window are left out
 		if n := len(lasts); n > 0 && lasts[n-1].t == p.t {
 			lasts = lasts[:n-1]
 		}
@@ -211,14 +212,6 @@ func makeWindows(dst *chunk.Windows, window int64, raw chunkenc.Iterator) ([]his
 	}
 	b.Flush()
 	return lasts, raw.Err()
-}
-
-// stale tells whether the histogram is a stale marker.
-func (p histogramPoint) stale() bool {
-	if p.whole != nil {
-		return value.IsStaleNaN(p.whole.Sum)
-	}
-	return value.IsStaleNaN(p.float.Sum)
 }
 
 func currentHistogram(it chunkenc.Iterator, kind chunkenc.ValueType) histogramPoint {

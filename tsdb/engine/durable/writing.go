@@ -19,6 +19,7 @@ type writing struct {
 	// undefined are the series that the log's segment does not know yet.
 	undefined  []uint32
 	samples    []loggedSample
+	starts     []loggedStart // of samples
 	histograms []loggedHistogram
 	exemplars  []loggedExemplar
 	refused    []engine.Refusal
@@ -30,7 +31,7 @@ func (w *writing) begin(s *Store, p part) {
 	w.store = s
 	w.segment, _ = s.log.Segment()
 	w.record, w.undefined, w.samples, w.refused = w.record[:0], w.undefined[:0], w.samples[:0], nil
-	w.histograms, w.exemplars = w.histograms[:0], w.exemplars[:0]
+	w.histograms, w.exemplars, w.starts = w.histograms[:0], w.exemplars[:0], w.starts[:0]
 	w.minT, w.maxT = s.accepted()
 	w.takeSamples(p)
 	for i := range p.Histograms {
@@ -50,6 +51,7 @@ func (w *writing) takeSamples(p part) {
 	var locked *page
 	number := uint32(math.MaxUint32)
 	segment := uint32(w.segment)
+	starts := p.Starts
 	for i := range p.Samples {
 		sample := &p.Samples[i]
 		if sample.T < w.minT || sample.T > w.maxT {
@@ -73,11 +75,28 @@ func (w *writing) takeSamples(p part) {
 		if locked.segment[id%pageSize] != segment {
 			w.undefined = append(w.undefined, id)
 		}
+		if len(starts) > 0 {
+			starts = w.takeStart(starts, p.from.samples+i)
+		}
 		w.samples = append(w.samples, loggedSample{id, sample.T, sample.V})
 	}
 	if locked != nil {
 		locked.mu.RUnlock()
 	}
+}
+
+// takeStart notes the start of the sample that is about to be taken, and returns the starts of those behind it.
+func (w *writing) takeStart(starts []engine.Start, i int) []engine.Start {
+	for len(starts) > 0 && starts[0].Index < i {
+		starts = starts[1:] // of a sample that was refused
+	}
+	if len(starts) == 0 || starts[0].Index > i {
+		return starts
+	}
+	if start := starts[0].ST; start != 0 {
+		w.starts = append(w.starts, loggedStart{len(w.samples), start})
+	}
+	return starts[1:]
 }
 
 // known finds the id of a reference, and notes it for the log where the segment does not define it yet.
@@ -107,7 +126,7 @@ func (w *writing) takeHistogram(i int, h *engine.HistogramSample) {
 		w.refuseSeries(i)
 		return
 	}
-	p := histogramPoint{t: h.T}
+	p := histogramPoint{t: h.T, start: h.ST}
 	if h.Int != nil {
 		p.whole = h.Int.Copy()
 	} else {
@@ -163,6 +182,9 @@ func (w *writing) encode() {
 		w.record = w.store.appendDefinitions(w.record, w.undefined)
 		w.store.defined.Add(int64(len(w.record)))
 	}
+	if len(w.starts) > 0 {
+		w.record = appendStarts(w.record, w.starts)
+	}
 	if len(w.samples) > 0 {
 		w.record = appendSamples(w.record, w.samples)
 	}
@@ -199,7 +221,7 @@ func (w *writing) markDefined() {
 
 // apply puts into the head what the log has.
 func (w *writing) apply() error {
-	err := w.store.head.addSamples(w.samples)
+	err := w.store.head.addSamples(w.samples, w.starts)
 	for i := range w.histograms {
 		w.store.head.addHistogram(w.histograms[i])
 	}
@@ -209,8 +231,8 @@ func (w *writing) apply() error {
 	return err
 }
 
-// addSamples adds samples of series that exist, holding the lock of a page while it can be used.
-func (h *head) addSamples(samples []loggedSample) (err error) {
+// addSamples adds samples of series that exist, with their starts, holding the lock of a page while it can be used.
+func (h *head) addSamples(samples []loggedSample, starts []loggedStart) (err error) {
 	if len(samples) == 0 {
 		return nil
 	}
@@ -228,7 +250,11 @@ func (h *head) addSamples(samples []loggedSample) (err error) {
 			locked = h.pages.get(sample.id)
 			locked.mu.Lock()
 		}
-		if err = h.add(&locked.series[sample.id%pageSize], sample.id, sample.t, sample.v); err != nil {
+		start := int64(0)
+		if len(starts) > 0 && starts[0].at == i {
+			start, starts = starts[0].start, starts[1:]
+		}
+		if err = h.add(&locked.series[sample.id%pageSize], sample.id, sample.t, sample.v, start); err != nil {
 			break
 		}
 	}
@@ -242,9 +268,14 @@ func (h *head) addHistogram(sample loggedHistogram) {
 	p := h.pages.get(sample.id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.series[sample.id%pageSize].marks |= histograms
+	s := &p.series[sample.id%pageSize]
+	s.marks |= histograms
 	h.spanAt(sample.point.t) // a span is there for all that has to be sealed
-	h.histograms.add(sample.id, sample.point)
+	lastFloat := int64(math.MinInt64)
+	if s.has(alive) {
+		lastFloat, _ = s.open.Last()
+	}
+	h.histograms.add(sample.id, sample.point, lastFloat)
 	h.times.widen(sample.point.t, sample.point.t)
 }
 
@@ -262,12 +293,17 @@ func appendHistograms(dst []byte, samples []loggedHistogram) []byte {
 		p := &samples[i].point
 		dst = binary.AppendUvarint(dst, uint64(samples[i].id))
 		dst = binary.AppendVarint(dst, p.t)
+		kind := byte(0)
 		if p.whole != nil {
-			dst = append(dst, 0)
 			body = chunk.AppendHistograms(body[:0], []*histogram.Histogram{p.whole})
 		} else {
-			dst = append(dst, 1)
+			kind = 1
 			body = chunk.AppendFloatHistograms(body[:0], []*histogram.FloatHistogram{p.float})
+		}
+		if p.start != 0 {
+			dst = binary.AppendVarint(append(dst, kind+2), p.start)
+		} else {
+			dst = append(dst, kind)
 		}
 		dst = binary.AppendUvarint(dst, uint64(len(body)))
 		dst = append(dst, body...)
@@ -279,11 +315,18 @@ func (r *recordReader) histograms() []loggedHistogram {
 	var samples []loggedHistogram
 	for range r.count(4) {
 		h := loggedHistogram{id: r.id(), point: histogramPoint{t: r.varint()}}
-		kind, body := r.octet(), r.bytes()
+		kind := r.octet()
+		if kind > 3 {
+			r.fail("the kind of a histogram")
+		}
+		if kind > 1 {
+			h.point.start = r.varint()
+		}
+		body := r.bytes()
 		if r.err != nil {
 			return samples
 		}
-		if r.err = h.point.decode(kind, body); r.err != nil {
+		if r.err = h.point.decode(kind&1, body); r.err != nil {
 			return samples
 		}
 		samples = append(samples, h)

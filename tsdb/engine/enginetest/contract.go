@@ -152,9 +152,6 @@ func testHints(t *testing.T, target Target) {
 }
 
 func testStarts(t *testing.T, target Target) {
-	if target.NoStarts {
-		t.Skip("this engine does not keep since when counters have been counting")
-	}
 	e, at := target.Open(t), target.Start
 	r := ref(t, e, "__name__", "a")
 	store(t, e, engine.Batch{

@@ -23,8 +23,6 @@ type Target struct {
 	Open func(testing.TB) engine.Engine
 	// Reopen closes an engine and opens it again with what it stored; nil where nothing outlives a Close.
 	Reopen func(testing.TB, engine.Engine) engine.Engine
-	// NoStarts is set for an engine that does not keep start times: it answers 0, not known.
-	NoStarts bool
 	// Start is the time of the first sample, in milliseconds.
 	Start int64
 }
@@ -37,6 +35,7 @@ func Run(t *testing.T, target Target) {
 		"last write wins":             testLastWins,
 		"histograms are copies":       testHistogramCopies,
 		"hints of counter resets":     testHints,
+		"hints are never wrong":       testHintsHold,
 		"start times":                 testStarts,
 		"iterators":                   testIterator,
 		"labels":                      testLabels,
@@ -106,6 +105,14 @@ func point(t int64, v float64) string {
 	return fmt.Sprintf("%d %v/%x", t, v, math.Float64bits(v))
 }
 
+// since adds to a sample since when it counts, where that is known.
+func since(text string, st int64) string {
+	if st == 0 {
+		return text
+	}
+	return fmt.Sprintf("%s since %d", text, st)
+}
+
 func histogramPoint(t int64, h *histogram.Histogram) string { return fmt.Sprintf("%d int %s", t, h) }
 
 func floatHistogramPoint(t int64, h *histogram.FloatHistogram) string {
@@ -145,7 +152,7 @@ func current(t testing.TB, it chunkenc.Iterator, kind chunkenc.ValueType) string
 		t.Fatalf("an iterator stands at a value of kind %v", kind)
 	}
 	require.Equal(t, at, it.AtT())
-	return text
+	return since(text, it.AtST())
 }
 
 // sel asks and returns the points by series.

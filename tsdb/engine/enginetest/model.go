@@ -94,18 +94,28 @@ func appendRandom(t testing.TB, r *rapid.T, e engine.Engine, m model, series *ra
 	for range rapid.IntRange(1, 40).Draw(r, "floats") {
 		s, at := series.Draw(r, "series"), at.Draw(r, "t")
 		v := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{1, 2, math.NaN(), math.Float64frombits(value.StaleNaN)})).Draw(r, "v")
+		st := startOf(r, at)
+		if st != 0 {
+			b.Starts = append(b.Starts, engine.Start{Index: len(b.Samples), ST: st})
+		}
 		b.Samples = append(b.Samples, engine.Sample{Ref: refs(s), T: at, V: v})
-		m.set(s, at, point(at, v))
+		m.set(s, at, since(point(at, v), st))
 	}
 	for range rapid.IntRange(0, 3).Draw(r, "histograms") {
 		s, at, h := series.Draw(r, "series"), at.Draw(r, "t"), smallHistogram(rapid.Uint64Range(0, 9).Draw(r, "n"))
 		if rapid.Bool().Draw(r, "whole") {
-			b.Histograms = append(b.Histograms, engine.HistogramSample{Ref: refs(s), T: at, Int: h})
-			m.set(s, at, histogramPoint(at, h))
+			st := startOf(r, at)
+			b.Histograms = append(b.Histograms, engine.HistogramSample{Ref: refs(s), T: at, ST: st, Int: h})
+			m.set(s, at, since(histogramPoint(at, h), st))
 		} else {
 			b.Histograms = append(b.Histograms, engine.HistogramSample{Ref: refs(s), T: at, Float: h.ToFloat(nil)})
 			m.set(s, at, floatHistogramPoint(at, h.ToFloat(nil)))
 		}
 	}
 	store(t, e, b)
+}
+
+// startOf is the start of a sample, often that of others near it, and often none.
+func startOf(r *rapid.T, at int64) int64 {
+	return rapid.SampledFrom([]int64{0, 0, at - 5, at - at%3_600_000}).Draw(r, "st")
 }
