@@ -103,9 +103,8 @@ func (s *Store) tellDamages(damages []log.Damage, last bool) {
 
 // replayer puts the records of one segment into the head.
 type replayer struct {
-	store *Store
-	// ids says which id the series with an id of the segment's has now, one more than it, by the segment's.
-	ids     []uint32
+	store   *Store
+	ids     renamed
 	builder labels.ScratchBuilder
 	samples []loggedSample
 	starts  []loggedStart // of the samples that come next
@@ -157,27 +156,45 @@ func (r *replayer) define(in *recordReader) {
 			in.fail("an id")
 			return
 		}
-		for int(old) >= len(r.ids) {
-			r.ids = append(r.ids, 0)
-		}
-		r.ids[old] = 0 // the series that had the id before is not meant any more
+		r.ids.set(old, 0) // the series that had the id before is not meant any more
 		ref, err := r.store.ref(lset)
 		if err != nil {
 			r.store.options.Log.Warn("a series of the log was left out", "series", lset.String(), "error", err)
 			continue
 		}
 		id, _ := splitRef(uint64(ref))
-		r.ids[old] = id + 1
+		r.ids.set(old, id+1)
 	}
 }
 
-// maxReplayID bounds the memory that a damaged record can ask for.
+// renamed says which id the series with an id of the segment's has now, one more than it; 0 is none. It has pages for
+// the ids that are defined alone: what a damaged record can ask for is bounded by maxReplayID and its own length.
+type renamed struct{ pages []*[pageSize]uint32 }
+
 const maxReplayID = 1 << 28
+
+func (r *renamed) get(old uint32) uint32 {
+	if n := int(old / pageSize); n < len(r.pages) && r.pages[n] != nil {
+		return r.pages[n][old%pageSize]
+	}
+	return 0
+}
+
+func (r *renamed) set(old, id uint32) {
+	n := int(old / pageSize)
+	if n >= len(r.pages) {
+		r.pages = append(r.pages, make([]*[pageSize]uint32, n+1-len(r.pages))...)
+	}
+	if r.pages[n] == nil {
+		r.pages[n] = new([pageSize]uint32)
+	}
+	r.pages[n][old%pageSize] = id
+}
 
 // id is the present id of a series in the segment.
 func (r *replayer) id(old uint32) (uint32, bool) {
-	if int(old) < len(r.ids) && r.ids[old] != 0 {
-		return r.ids[old] - 1, true
+	if id := r.ids.get(old); id != 0 {
+		return id - 1, true
 	}
 	r.orphans++
 	return 0, false
@@ -235,8 +252,8 @@ func (r *replayer) delete(in *recordReader) {
 	old := uint32(0)
 	for range in.count(1) {
 		old += in.id()
-		if int(old) < len(r.ids) && r.ids[old] != 0 {
-			ids.Add(r.ids[old] - 1)
+		if id := r.ids.get(old); id != 0 {
+			ids.Add(id - 1)
 		}
 	}
 	if in.err == nil {
