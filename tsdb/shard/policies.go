@@ -145,6 +145,11 @@ func (s *Shard) ConfigureDownsampling(ctx context.Context, policy tsdb.Downsampl
 	return s.configure(ctx, func(p *policies) { p.Downsampling = policy })
 }
 
+// Configure replaces both policies at once.
+func (s *Shard) Configure(ctx context.Context, retention tsdb.RetentionPolicy, downsampling tsdb.DownsamplingPolicy) error {
+	return s.configure(ctx, func(p *policies) { p.Retention, p.Downsampling = retention, downsampling })
+}
+
 // configure makes changed policies durable, and then has the engine keep them.
 func (s *Shard) configure(ctx context.Context, change func(*policies)) error {
 	if s.options.ReadOnly {
