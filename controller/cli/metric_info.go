@@ -21,7 +21,7 @@ type shardView struct {
 	Newest     string      `json:"newest,omitempty"`
 	BlockBytes uint64      `json:"block_bytes"`
 	LogBytes   int64       `json:"log_bytes"`
-	Samples    uint64      `json:"block_samples"`
+	Samples    uint64      `json:"raw_samples"`
 	Damage     int64       `json:"damage"`
 	Unreadable []string    `json:"unreadable,omitempty"`
 	Blocks     []blockView `json:"blocks"`
@@ -70,7 +70,9 @@ func newShardView(dir string, s *shard.Shard) shardView {
 	for i := range stats.Blocks {
 		b := &stats.Blocks[i]
 		v.BlockBytes += b.Bytes
-		v.Samples += b.Samples
+		if b.Tier == engine.TierRaw {
+			v.Samples += b.Samples
+		}
 		v.Blocks = append(v.Blocks, blockView{
 			b.ID.String(), b.Tier.String(), b.Level, milliseconds(b.MinTime), milliseconds(b.MaxTime), b.Series, b.Samples, b.Bytes,
 		})

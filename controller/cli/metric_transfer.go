@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/novacron/novacron/tsdb"
 	"github.com/novacron/novacron/tsdb/query"
@@ -70,8 +71,20 @@ func (a *app) importOne(ctx context.Context, s *shard.Shard, name string, i *imp
 	if err != nil {
 		return err
 	}
-	a.printReport(name, "imported", report)
+	a.printImport(s, name, report)
 	return nil
+}
+
+// printImport says what was imported, and what of it will not stay.
+func (a *app) printImport(s *shard.Shard, name string, r transfer.Report) {
+	a.printReport(name, "imported", r)
+	retention, _ := s.Policies()
+	keep := retention.Default.Raw
+	since := a.io.Now().Add(-time.Duration(keep)).UnixMilli()
+	if keep > 0 && r.Samples > 0 && r.MinTime < since {
+		fmt.Fprintf(a.io.Err, "warning: samples before %s are older than the retention of %s and stay as windows alone, unless a rule keeps them: see `novacron metric shard retention`\n",
+			milliseconds(since), keep)
+	}
 }
 
 func (a *app) importBlocks(ctx context.Context, s *shard.Shard, dir string, options transfer.Options) error {
@@ -84,7 +97,7 @@ func (a *app) importBlocks(ctx context.Context, s *shard.Shard, dir string, opti
 		if err != nil {
 			return err
 		}
-		a.printReport(b, "imported", report)
+		a.printImport(s, b, report)
 	}
 	return nil
 }
