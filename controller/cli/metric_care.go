@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -43,20 +42,23 @@ is damaged; what is damaged is left out of answers, and all else can be read.
 
 func (a *app) printChecks(checks []shard.Check, damage int64) error {
 	views := make([]checkView, len(checks))
-	var found []error
+	f := &fault{hint: "restore the files from a snapshot or another copy, or delete the range of time"}
+	findings := uint64(max(damage, 0))
 	if damage > 0 {
-		found = append(found, fmt.Errorf("damage was met in %d places while the shard was opened: see above", damage))
+		f.details = append(f.details, fmt.Sprintf("damage was met in %d places while the shard was opened: see above", damage))
 	}
 	for i := range checks {
 		views[i] = newCheckView(&checks[i])
+		findings += views[i].Findings
 		for _, text := range views[i].Damage {
-			found = append(found, fmt.Errorf("block %s: %s", views[i].Block, text))
+			f.details = append(f.details, fmt.Sprintf("block %s: %s", views[i].Block, text))
 		}
 	}
-	if err := list(a, checkTable(), views); err != nil {
+	if err := list(a, checkTable(), views); err != nil || findings == 0 {
 		return err
 	}
-	return errors.Join(found...)
+	f.what = fmt.Sprintf("%d findings in %d blocks: what is damaged is left out of answers", findings, len(checks))
+	return f
 }
 
 func newCheckView(c *shard.Check) checkView {

@@ -43,6 +43,9 @@ Without a time it is that of the newest sample.
   novacron metric shard query --dir metrics 'topk(5, rate(vm_cpu_seconds_total[5m]))'
   novacron metric shard query --dir metrics 'vm_memory_used_bytes' --range 24h --step 1h -o csv`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := errors.Join(notBoth(cmd, "time", "start", "end", "range", "step"), notBoth(cmd, "start", "range")); err != nil {
+				return err
+			}
 			return withShard(func() (*shard.Shard, error) { return a.readShard(f) }, func(s *shard.Shard) error {
 				answer, err := q.ask(cmd.Context(), s, args[0], a.io.Now())
 				if err != nil {
@@ -57,11 +60,17 @@ Without a time it is that of the newest sample.
 	cmd.Flags().Var(&q.end, "end", "last time of a range")
 	cmd.Flags().Var(&q.length, "range", "length of a range that has no --start, such as 24h")
 	cmd.Flags().Var(&q.step, "step", "time from one point to the next, such as 1m")
-	cmd.MarkFlagsMutuallyExclusive("start", "range")
-	for _, other := range []string{"start", "end", "range", "step"} {
-		cmd.MarkFlagsMutuallyExclusive("time", other)
-	}
 	return cmd
+}
+
+// notBoth refuses a flag that stands beside one of others.
+func notBoth(cmd *cobra.Command, flag string, others ...string) error {
+	for _, other := range others {
+		if cmd.Flags().Changed(flag) && cmd.Flags().Changed(other) {
+			return usagef("--%s and --%s exclude each other: say one of them", flag, other)
+		}
+	}
+	return nil
 }
 
 // ask evaluates an expression. The newest sample stands for now: a shard on its own is mostly older.

@@ -36,6 +36,9 @@ their own and the tiers that are made come in a file of JSON, as -o json prints 
   novacron metric shard retention --dir metrics --raw 30d --max-size 20GiB
   novacron metric shard retention --dir metrics --file policy.json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notBoth(cmd, "file", "raw", "five-minutes", "hour", "max-size"); err != nil {
+				return err
+			}
 			changed := map[string]bool{}
 			for _, name := range []string{"raw", "five-minutes", "hour", "max-size", "file"} {
 				changed[name] = cmd.Flags().Changed(name)
@@ -56,9 +59,6 @@ their own and the tiers that are made come in a file of JSON, as -o json prints 
 	cmd.Flags().Var(&r.hour, "hour", "how long windows of 1 h are kept")
 	cmd.Flags().Var(&r.maxBytes, "max-size", "most disk that blocks may take, such as 20GiB; 0 is no bound")
 	cmd.Flags().StringVar(&r.file, "file", "", "`file` with all policies, - for the standard input")
-	for _, name := range []string{"raw", "five-minutes", "hour", "max-size"} {
-		cmd.MarkFlagsMutuallyExclusive("file", name)
-	}
 	return cmd
 }
 
