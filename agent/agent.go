@@ -16,6 +16,7 @@ import (
 	"github.com/novacron/novacron/cluster/pki"
 	"github.com/novacron/novacron/itest/fault"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/tsdb/shard"
 )
 
 // Config is what an agent needs to run.
@@ -59,7 +60,9 @@ type daemon struct {
 	server     *http.Server
 	revoked    revocations
 	events     *eventQueue
-	closers    node.Closers
+	// metrics are those of this host; nil where they cannot be kept.
+	metrics *shard.Shard
+	closers node.Closers
 }
 
 func open(ctx context.Context, cfg Config) (*daemon, error) {
@@ -69,6 +72,7 @@ func open(ctx context.Context, cfg Config) (*daemon, error) {
 		{Name: "load the keys", Run: d.openKeys},
 		{Name: "open the blob store", Run: d.openBlobs},
 		{Name: "open the hypervisor", Run: d.openMachines},
+		{Name: "open the metrics", Run: d.openMetrics},
 		{Name: "join the gossip", Run: d.openGossip},
 		{Name: "listen for the API", Run: d.openAPI},
 	})

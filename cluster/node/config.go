@@ -67,9 +67,17 @@ type AgentConfig struct {
 	LibvirtURI string `json:"libvirtURI,omitempty"`
 	// CPUOvercommit is how many vCPUs may be promised per logical CPU; default 4.
 	CPUOvercommit float64 `json:"cpuOvercommit,omitempty"`
+	// Metrics is where the metrics of the host are kept: "disk", the default, or "memory".
+	Metrics string `json:"metrics,omitempty"`
 	// ReservedMemoryMB is kept for the host itself; default 512.
 	ReservedMemoryMB int `json:"reservedMemoryMB,omitempty"`
 }
+
+// Where an agent keeps the metrics of its host.
+const (
+	MetricsDisk   = "disk"
+	MetricsMemory = "memory"
+)
 
 // PKIDir, RaftDir, BlobDir and JournalDir are the parts of a data directory.
 func (c Config) PKIDir() string { return filepath.Join(c.DataDir, "pki") }
@@ -122,6 +130,9 @@ func (c Config) Validate() error {
 	}
 	if err := CheckAddress(c.Gossip); err != nil {
 		return fmt.Errorf("gossip: %w", err)
+	}
+	if m := c.Agent.Metrics; m != "" && m != MetricsDisk && m != MetricsMemory {
+		return fmt.Errorf("agent.metrics %q: must be %s or %s", m, MetricsDisk, MetricsMemory)
 	}
 	return nil
 }

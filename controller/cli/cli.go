@@ -78,7 +78,7 @@ func newApp(io IO) *app {
 func (a *app) nouns() []*cobra.Command {
 	return []*cobra.Command{
 		a.clusterCommand(), a.hostCommand(), a.imageCommand(), a.networkCommand(), a.securityGroupCommand(), a.vmCommand(), a.volumeCommand(), a.poolCommand(),
-		a.eventCommand(), a.testCommand(), a.configCommand(), a.versionCommand(),
+		a.eventCommand(), a.metricCommand(), a.testCommand(), a.configCommand(), a.versionCommand(),
 	}
 }
 

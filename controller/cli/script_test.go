@@ -27,6 +27,7 @@ import (
 //	consistency WORD       the cluster's last call had to be that fresh
 //	typed TEXT             the console got that text
 //	restored TEXT          the cluster was restored to that
+//	damage SHARD           a byte of each block's samples is another
 //
 // and the variables DOWN and AGENT, endpoints of a dead controller and of an agent, and UP, that of the fake cluster.
 func TestScripts(t *testing.T) {
@@ -36,7 +37,7 @@ func TestScripts(t *testing.T) {
 		Setup:         func(env *testscript.Env) error { return setup(t, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"novacron": cmdNovacron, "exits": cmdExits, "cluster": cmdCluster, "consistency": cmdConsistency,
-			"typed": cmdTyped, "restored": cmdRestored,
+			"typed": cmdTyped, "restored": cmdRestored, "damage": cmdDamage,
 		},
 	})
 }
@@ -67,6 +68,21 @@ func deadAddress(t *testing.T) string {
 func cmdNovacron(ts *testscript.TestScript, neg bool, args []string) {
 	if code := runNovacron(ts, args); (code != 0) != neg {
 		ts.Fatalf("exit status %d", code)
+	}
+}
+
+// cmdDamage turns a byte of the chunks of every block of a metric shard.
+func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "blocks", "*", "chunks*"))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("%s has no block", args[0])
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		ts.Check(err)
+		text[len(text)/2] ^= 0x40
+		ts.Check(os.WriteFile(name, text, 0o600))
 	}
 }
 

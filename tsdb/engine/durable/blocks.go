@@ -207,12 +207,22 @@ func (set *blockSet) nextSequence() uint64 {
 	return next
 }
 
-// bounds are the times of the oldest and the newest sample in blocks of any tier.
+// bounds are the times of the oldest and the newest sample. Windows count for what is older than all raw samples: the
+// last one ends later than its samples.
 func (set *blockSet) bounds() (minT, maxT int64) {
 	minT, maxT = math.MaxInt64, math.MinInt64
+	lastEnd := int64(math.MinInt64)
 	for _, b := range set.list() {
 		m := b.Meta()
-		minT, maxT = min(minT, m.MinTime), max(maxT, m.MaxTime)
+		minT = min(minT, m.MinTime)
+		if m.Tier == engine.TierRaw {
+			maxT = max(maxT, m.MaxTime)
+		} else {
+			lastEnd = max(lastEnd, m.MaxTime)
+		}
+	}
+	if maxT == math.MinInt64 {
+		maxT = lastEnd
 	}
 	return minT, maxT
 }

@@ -17,7 +17,8 @@ import (
 // Snapshot makes a folder that, opened as a store, has every sample that was acknowledged before the call. Its files
 // are hard links to those of the store, which change no more: it costs no space until blocks are merged or dropped
 // here, and has to be on the same file system. The folder must not be there yet, and is there as a whole or not at all.
-func (s *Store) Snapshot(ctx context.Context, dir string) (err error) {
+// Files are more files in the store's folder to link, where they are there: ones that are replaced and never written to.
+func (s *Store) Snapshot(ctx context.Context, dir string, files ...string) (err error) {
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("snapshot to %s: it is there already: name a new folder", dir)
 	}
@@ -35,7 +36,7 @@ func (s *Store) Snapshot(ctx context.Context, dir string) (err error) {
 			err = errors.Join(fmt.Errorf("snapshot to %s: %w", dir, err), os.RemoveAll(making))
 		}
 	}()
-	if err := s.link(ctx, making); err != nil {
+	if err := s.link(ctx, making, files); err != nil {
 		return err
 	}
 	if err := os.Rename(making, dir); err != nil {
@@ -44,7 +45,7 @@ func (s *Store) Snapshot(ctx context.Context, dir string) (err error) {
 	return syncDir(filepath.Dir(dir))
 }
 
-func (s *Store) link(ctx context.Context, to string) error {
+func (s *Store) link(ctx context.Context, to string, files []string) error {
 	for _, dir := range []string{to, filepath.Join(to, "log"), filepath.Join(to, "blocks")} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return err
@@ -61,8 +62,8 @@ func (s *Store) link(ctx context.Context, to string) error {
 			return err
 		}
 	}
-	if len(s.unrolled.blocks) > 0 {
-		if err := linkFile(s.unrolled.path, filepath.Join(to, filepath.Base(s.unrolled.path))); err != nil {
+	for _, name := range append(files, filepath.Base(s.unrolled.path)) {
+		if err := linkFile(s.path(name), filepath.Join(to, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

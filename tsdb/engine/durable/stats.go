@@ -2,11 +2,13 @@ package durable
 
 import (
 	"maps"
+	"math"
 	"os"
 	"time"
 
 	"github.com/novacron/novacron/tsdb/block"
 	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/rollup"
 )
 
 // Stats say what a store has and did since it was opened.
@@ -72,3 +74,27 @@ func (s *Store) logBytes() (bytes int64) {
 
 // BlockFolders are the folders of all blocks, readable or not, for verification and dumps.
 func (s *Store) BlockFolders() ([]string, error) { return block.List(s.path("blocks")) }
+
+// Since says from which time on, in milliseconds, each tier has all that the store was told: the least number where
+// nothing of it is gone. What is not rolled up yet counts, since it is made while reading.
+func (s *Store) Since() (since [3]int64) {
+	raw, _ := s.head.bounds()
+	oldest := [3]int64{raw, math.MaxInt64, math.MaxInt64}
+	for _, b := range s.blocks.list() {
+		m := b.Meta()
+		oldest[m.Tier] = min(oldest[m.Tier], m.MinTime-m.Tier.Window())
+	}
+	for tier, t := range oldest {
+		if t == math.MaxInt64 {
+			oldest[tier] = oldest[engine.TierRaw]
+		}
+	}
+	first := min(oldest[0], oldest[1], oldest[2])
+	for tier, t := range oldest {
+		// The first window of an hour begins before the first sample.
+		if since[tier] = t; t <= rollup.EndOf(first+1, engine.TierHour.Window()) {
+			since[tier] = math.MinInt64
+		}
+	}
+	return since
+}
