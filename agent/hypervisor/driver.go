@@ -11,6 +11,7 @@ type Driver interface {
 	DomainDriver
 	LifecycleDriver
 	MediaDriver
+	ReshapeDriver
 	VolumeDriver
 	NetworkDriver
 	StorageDriver

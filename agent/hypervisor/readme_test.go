@@ -81,7 +81,7 @@ func TestEveryRuleIsInTheBook(t *testing.T) {
 func functionsOf(t *testing.T, pkg string) map[string]bool {
 	t.Helper()
 	folder := map[string]string{"vm": "../../vm", "hypervisor": ".", "libvirt": "libvirt", "domainxml": "domainxml",
-		"ostype": "../../vm/ostype", "diskimage": "../../vm/diskimage", "state": "../../controller/state"}[pkg]
+		"ostype": "../../vm/ostype", "diskimage": "../../vm/diskimage", "state": "../../controller/state", "rpc": "../../controller/rpc"}[pkg]
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files, "package %s", pkg)

@@ -34,7 +34,7 @@ func rulesOfIdentity() map[int]rule {
 		1: {"name", "1–63 of `A-Z a-z 0-9 -`, no `-` at either end, not digits alone; unique within the project", in("vm.identity", "state.creatable")},
 		2: {"name", "a host name is made of it: space, `_`, `.` become `-`, other characters go, lower case, cut at 63; the id where nothing is left", in("vm.Hostname")},
 		3: {"UUID", "version 4; one that exists is refused", in("vm.uuid", "state.creatable")},
-		4: {"name", "generated names are `base-2`, `base-3`, …, the first that is free", in("vm.NextName")},
+		4: {"name", "generated names are `base-2`, `base-3`, …, the first that is free", in("vm.NextName", "rpc.createNamed")},
 		5: {"name", "snapshots: 1–128 of `A-Z a-z 0-9 . _ -`, not `current`, not `pending`", in("vm.CheckSnapshotName")},
 	}
 }
@@ -56,7 +56,7 @@ func rulesOfCompute() map[int]rule {
 func rulesOfPlatform() map[int]rule {
 	return map[int]rule{
 		15: {"machine", "`q35` on x86-64, `virt` on arm64 and riscv64, `s390-ccw-virtio`, `pseries`; a type that the host has", in("vm.defaultMachine", "vm.machineAllowed", "hypervisor.machine")},
-		16: {"machine", "the host's versioned type is recorded; later changes stay in the family, never down, only while stopped", in("hypervisor.observed", "vm.CheckMachineChange")},
+		16: {"machine", "the host's versioned type is recorded; later changes stay in the family, never down, only while stopped", in("hypervisor.observed", "vm.CheckMachineChange", "hypervisor.check")},
 		17: {"machine", fmt.Sprintf("none newer than the host's QEMU has; QEMU from %s, libvirt from %s", minQEMU, minLibvirt), in("hypervisor.machine", "hypervisor.versions")},
 		18: {"firmware", "UEFI where the system needs it or the architecture has nothing else; secure boot only with UEFI and q35, with SMM; without it, a firmware without it; TPM 2.0 with UEFI where the host can emulate one, always for Windows 11",
 			in("vm.defaultFirmware", "vm.firmware", "hypervisor.uefi", "hypervisor.tpm", "hypervisor.trust")},

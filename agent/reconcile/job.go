@@ -145,34 +145,51 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 	return fmt.Errorf("step %q is not known", j.step.Kind)
 }
 
-// prepare has the surroundings of a machine made before it comes to life, and its drives filled: what a start finds in them
-// is what was asked for by then.
+// prepare has the surroundings of a machine made before it comes to life or gets another packet filter, and the machine
+// itself brought in line: what a start finds is what was asked for by then.
 func (r *Reconciler) prepare(ctx context.Context, step Step) error {
-	if r.config.Prepare != nil && (step.Kind == Create || step.Kind == Start || step.Kind == Pause) {
+	if r.config.Prepare != nil && (step.Kind == Create || step.Kind == Start || step.Kind == Pause || step.Kind == Acknowledge && r.regroups(step.VM)) {
 		if err := r.config.Prepare(ctx, step.VM); err != nil {
 			return err
 		}
 	}
 	switch step.Kind {
 	case Start, Pause, Restart, Acknowledge:
-		return r.media(ctx, step.VM)
+		return r.alter(ctx, step.VM)
 	}
 	return nil
 }
 
-func (r *Reconciler) media(ctx context.Context, wish *novacronv1.VM) error {
+// regroups tells whether a card of a machine is to get another packet filter, which has to be there first.
+func (r *Reconciler) regroups(wish *novacronv1.VM) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	has := r.machines[wish.GetId()].Definition
+	for i, card := range wish.GetSpec().GetNetworkInterfaces() {
+		if has != nil && i < len(has.NetworkInterfaces) && has.NetworkInterfaces[i].SecurityGroup != card.GetSecurityGroup() {
+			return true
+		}
+	}
+	return false
+}
+
+// alter does to a machine what was changed in its definition since it was made.
+func (r *Reconciler) alter(ctx context.Context, wish *novacronv1.VM) error {
 	definition := vm.FromProto(wish.GetSpec())
+	if err := r.config.Machines.Reshape(ctx, &definition); err != nil {
+		return err
+	}
 	return r.config.Machines.ChangeMedia(ctx, hypervisor.MediaSpec{
 		Definition: &definition, Images: r.config.Images(wish), VolumeProject: r.config.VolumeProject, Force: wish.GetForce(),
 	})
 }
 
-// stop changes the drives after the guest is gone, which may have locked them.
+// stop changes the machine after the guest is gone, which may have locked them.
 func (r *Reconciler) stop(ctx context.Context, wish *novacronv1.VM) error {
 	if err := r.config.Machines.Stop(ctx, wish.GetId(), hypervisor.StopOptions{Force: wish.GetForce()}); err != nil {
 		return err
 	}
-	return r.media(ctx, wish)
+	return r.alter(ctx, wish)
 }
 
 // pause makes sure that there is something to pause.

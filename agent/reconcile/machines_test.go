@@ -105,6 +105,8 @@ func (m *machines) Adjust(ctx context.Context, definition *hypervisor.VMDefiniti
 	return m.SetOwner(ctx, definition.UUID, owner)
 }
 
+func (m *machines) Reshape(context.Context, *hypervisor.VMDefinition) error { return nil }
+
 func (m *machines) ChangeMedia(_ context.Context, spec hypervisor.MediaSpec) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

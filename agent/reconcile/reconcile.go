@@ -22,6 +22,7 @@ type Machines interface {
 	Pause(ctx context.Context, id string) error
 	Reboot(ctx context.Context, id string, hard bool) error
 	ChangeMedia(ctx context.Context, spec hypervisor.MediaSpec) error
+	Reshape(ctx context.Context, definition *hypervisor.VMDefinition) error
 	Adjust(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error
 	Undo(ctx context.Context, id string) error
 	Observe(ctx context.Context) ([]hypervisor.Observed, error)

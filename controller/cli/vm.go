@@ -17,12 +17,12 @@ func (a *app) vmCommand() *cobra.Command {
 
   novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
   novacron vm console web-1`,
-		a.vmCreate(), a.vmPlan(), a.vmList(), a.vmShow(), a.vmStart(), a.vmStop(), a.vmDelete(), a.vmConsole(), a.vmWatch(),
+		a.vmCreate(), a.vmApply(), a.vmPlan(), a.vmList(), a.vmShow(), a.vmStart(), a.vmStop(), a.vmDelete(), a.vmConsole(), a.vmWatch(),
 		a.vmPause(), a.vmResume(), a.vmReboot(), a.vmReset(), a.vmRename(), a.vmLabel(), a.vmAnnotate(), a.vmAdopt(), a.vmISO(), a.vmTemplate(), a.vmGuest(), a.vmScreenshot())
 }
 
 func (a *app) vmShow() *cobra.Command {
-	var secrets bool
+	var secrets, definition bool
 	cmd := &cobra.Command{
 		Use: "show VM", Short: "Show a virtual machine", Args: cobra.ExactArgs(1),
 		Long: `Show a virtual machine, by name or id: what was asked for, where it runs, how it is and, where it failed, the way out.
@@ -30,6 +30,7 @@ func (a *app) vmShow() *cobra.Command {
 What cloud-init hands on to the guest is hidden; --secrets shows it to admins and operators, with -o yaml or json.
 
   novacron vm show web-1
+  novacron vm show web-1 --definition > web-1.yaml
   novacron vm show web-1 --secrets -o yaml`,
 		ValidArgsFunction: a.completeOnce(a.vmNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
@@ -38,9 +39,13 @@ What cloud-init hands on to the guest is hidden; --secrets shows it to admins an
 				return err
 			}
 			vm := answer.Msg.GetVm()
+			if definition {
+				return a.writeDefinition(vmdef.FromProto(vm.GetSpec()))
+			}
 			return show(a, a.vmTable(), vm, a.vmDetails(vm))
 		}),
 	}
+	cmd.Flags().BoolVar(&definition, "definition", false, "print the definition alone, as vm apply and vm create take it")
 	cmd.Flags().BoolVar(&secrets, "secrets", false, "show what cloud-init hands on to the guest")
 	return cmd
 }

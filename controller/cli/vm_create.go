@@ -18,6 +18,7 @@ type vmCreateFlags struct {
 	template        string
 	values          []string
 	stopped, dryRun bool
+	generateName    bool
 	def             *definitionFlags
 	wait            waitFlags
 }
@@ -31,7 +32,7 @@ Waits until the machine runs.
 
   novacron vm create web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --network default
   novacron vm create -f web-1.yaml --memory 4GiB --dry-run
-  novacron vm create web-2 --template linux-server --set image=debian-12
+  novacron vm create web --generate-name --template linux-server --set image=debian-12
   novacron vm create tiny --cpus 1 --memory 96MiB --kernel vmlinuz --initrd tiny.cpio --cmdline console=ttyS0`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -49,6 +50,7 @@ Waits until the machine runs.
 	}
 	f.register(a, cmd)
 	cmd.Flags().BoolVar(&f.stopped, "stopped", false, "create the machine without starting it")
+	cmd.Flags().BoolVar(&f.generateName, "generate-name", false, "where the name is taken, take the first of NAME-2, NAME-3, … that is free")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check and print the definition and create nothing")
 	f.wait.register(cmd.Flags())
 	f.wait.registerGrace(cmd.Flags())
@@ -129,6 +131,11 @@ func (a *app) printDefinition(def vm.Definition) error {
 	if err := vm.Validate(vm.Normalise(def, vm.Defaults{})); err != nil {
 		return err
 	}
+	return a.writeDefinition(def)
+}
+
+// writeDefinition prints a definition as a file of one, in JSON where that is asked for.
+func (a *app) writeDefinition(def vm.Definition) error {
 	if a.output.value == outJSON {
 		return a.writeObject(def)
 	}
@@ -141,7 +148,7 @@ func (a *app) printDefinition(def vm.Definition) error {
 }
 
 func (a *app) createVM(ctx context.Context, c *client, def vm.Definition, f *vmCreateFlags) error {
-	req := &pb.CreateVMRequest{Spec: vm.ToProto(def), RequestId: rand.Text(), Stopped: f.stopped}
+	req := &pb.CreateVMRequest{Spec: vm.ToProto(def), RequestId: rand.Text(), Stopped: f.stopped, GenerateName: f.generateName}
 	answer, err := c.vms.CreateVM(ctx, connect.NewRequest(req))
 	if err != nil {
 		return err

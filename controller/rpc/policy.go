@@ -54,6 +54,7 @@ func rules() map[string]rule {
 		novacronv1connect.VMServiceDeleteVMProcedure:   {leader, operators},
 		novacronv1connect.VMServiceRestartVMProcedure:  {leader, operators},
 		novacronv1connect.VMServiceUpdateVMProcedure:   {leader, operators},
+		novacronv1connect.VMServiceApplyVMProcedure:    {leader, operators},
 		novacronv1connect.VMServiceAdoptVMProcedure:    {leader, admins},
 		novacronv1connect.VMServiceAttachISOProcedure:  {leader, operators},
 		novacronv1connect.VMServiceEjectISOProcedure:   {leader, operators},

@@ -27,6 +27,9 @@ func (s *vmService) CreateVM(ctx context.Context, r *connect.Request[novacronv1.
 	if n := len(r.Msg.GetRequestId()); n > maxRequestID {
 		return nil, invalid(fmt.Errorf("request_id: %d characters, at most %d", n, maxRequestID))
 	}
+	if r.Msg.GetGenerateName() {
+		return s.createNamed(ctx, r.Msg)
+	}
 	definition, err := s.define(ctx, r.Msg.GetSpec())
 	if err != nil {
 		return nil, err

@@ -70,6 +70,8 @@ func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
 		return x.adoptVM(op.AdoptVm)
 	case *statev1.Command_UpdateVm:
 		return x.updateVM(op.UpdateVm)
+	case *statev1.Command_ReshapeVm:
+		return x.reshapeVM(op.ReshapeVm)
 	case *statev1.Command_ChangeVmMedia:
 		return x.changeVMMedia(op.ChangeVmMedia)
 	case *statev1.Command_RestartVm:

@@ -2380,7 +2380,7 @@ func (x *ImageRef) GetSizeBytes() uint64 {
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "create", "adopt", "start", "stop", "pause", "restart", "update", "attach-iso", "eject-iso", "evacuate" or "delete".
+	// "create", "adopt", "start", "stop", "pause", "restart", "update", "apply", "attach-iso", "eject-iso", "evacuate" or "delete".
 	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	State      OperationState         `protobuf:"varint,3,opt,name=state,proto3,enum=novacron.v1.OperationState" json:"state,omitempty"`
 	Message    string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -2469,7 +2469,9 @@ type CreateVMRequest struct {
 	// Makes a retried call harmless; any unique text of at most 64 characters.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Create the machine stopped.
-	Stopped       bool `protobuf:"varint,3,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	Stopped bool `protobuf:"varint,3,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	// Where the name is taken, take the first of name-2, name-3, … that is free.
+	GenerateName  bool `protobuf:"varint,4,opt,name=generate_name,json=generateName,proto3" json:"generate_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2521,6 +2523,13 @@ func (x *CreateVMRequest) GetRequestId() string {
 func (x *CreateVMRequest) GetStopped() bool {
 	if x != nil {
 		return x.Stopped
+	}
+	return false
+}
+
+func (x *CreateVMRequest) GetGenerateName() bool {
+	if x != nil {
+		return x.GenerateName
 	}
 	return false
 }
@@ -4308,6 +4317,211 @@ func (x *EjectISOResponse) GetVm() *VM {
 	return nil
 }
 
+type ApplyVMRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is left out takes its default, but for what the server chose: the UUID, MAC and IP addresses stay.
+	Spec *VMSpec `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	// Tell what would change, and change nothing.
+	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// As in CreateVMRequest, for a machine that is created.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyVMRequest) Reset() {
+	*x = ApplyVMRequest{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyVMRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyVMRequest) ProtoMessage() {}
+
+func (x *ApplyVMRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyVMRequest.ProtoReflect.Descriptor instead.
+func (*ApplyVMRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ApplyVMRequest) GetSpec() *VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *ApplyVMRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ApplyVMRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// VMChange is one field of a definition that changes.
+type VMChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Field, such as volumes[1].sizeGB.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Values as text; empty means absent.
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To   string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// "noted": the cluster goes by it from now on. "live": in the running guest at once. "stopped": takes a stopped machine.
+	Effect        string `protobuf:"bytes,4,opt,name=effect,proto3" json:"effect,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VMChange) Reset() {
+	*x = VMChange{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VMChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VMChange) ProtoMessage() {}
+
+func (x *VMChange) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VMChange.ProtoReflect.Descriptor instead.
+func (*VMChange) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *VMChange) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *VMChange) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *VMChange) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *VMChange) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
+type ApplyVMResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine as it is now wanted; absent where it would be created and is not.
+	Vm *VM `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	// The machine was not there.
+	Created       bool        `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	Changes       []*VMChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	Warnings      []string    `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyVMResponse) Reset() {
+	*x = ApplyVMResponse{}
+	mi := &file_novacron_v1_vm_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyVMResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyVMResponse) ProtoMessage() {}
+
+func (x *ApplyVMResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_vm_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyVMResponse.ProtoReflect.Descriptor instead.
+func (*ApplyVMResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_vm_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ApplyVMResponse) GetVm() *VM {
+	if x != nil {
+		return x.Vm
+	}
+	return nil
+}
+
+func (x *ApplyVMResponse) GetCreated() bool {
+	if x != nil {
+		return x.Created
+	}
+	return false
+}
+
+func (x *ApplyVMResponse) GetChanges() []*VMChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ApplyVMResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 var File_novacron_v1_vm_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_vm_proto_rawDesc = "" +
@@ -4640,12 +4854,13 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"createTime\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x06 \x01(\x04R\n" +
-	"generation\"s\n" +
+	"generation\"\x98\x01\n" +
 	"\x0fCreateVMRequest\x12'\n" +
 	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x18\n" +
-	"\astopped\x18\x03 \x01(\bR\astopped\"O\n" +
+	"\astopped\x18\x03 \x01(\bR\astopped\x12#\n" +
+	"\rgenerate_name\x18\x04 \x01(\bR\fgenerateName\"O\n" +
 	"\x10CreateVMResponse\x12\x1f\n" +
 	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\x12\x1a\n" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"R\n" +
@@ -4773,7 +4988,22 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x05drive\x18\x03 \x01(\tR\x05drive\x12\x14\n" +
 	"\x05force\x18\x04 \x01(\bR\x05force\"3\n" +
 	"\x10EjectISOResponse\x12\x1f\n" +
-	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm*s\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\"q\n" +
+	"\x0eApplyVMRequest\x12'\n" +
+	"\x04spec\x18\x01 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"Z\n" +
+	"\bVMChange\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x16\n" +
+	"\x06effect\x18\x04 \x01(\tR\x06effect\"\x99\x01\n" +
+	"\x0fApplyVMResponse\x12\x1f\n" +
+	"\x02vm\x18\x01 \x01(\v2\x0f.novacron.v1.VMR\x02vm\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\x12/\n" +
+	"\achanges\x18\x03 \x03(\v2\x15.novacron.v1.VMChangeR\achanges\x12\x1a\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings*s\n" +
 	"\n" +
 	"PowerState\x12\x1b\n" +
 	"\x17POWER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -4797,7 +5027,7 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x18\n" +
 	"\x14OPERATION_STATE_DONE\x10\x02\x12\x1a\n" +
-	"\x16OPERATION_STATE_FAILED\x10\x032\xf2\b\n" +
+	"\x16OPERATION_STATE_FAILED\x10\x032\xb8\t\n" +
 	"\tVMService\x12G\n" +
 	"\bCreateVM\x12\x1c.novacron.v1.CreateVMRequest\x1a\x1d.novacron.v1.CreateVMResponse\x12F\n" +
 	"\x06PlanVM\x12\x1a.novacron.v1.PlanVMRequest\x1a\x1b.novacron.v1.PlanVMResponse\"\x03\x90\x02\x01\x12C\n" +
@@ -4806,7 +5036,8 @@ const file_novacron_v1_vm_proto_rawDesc = "" +
 	"\n" +
 	"SetVMPower\x12\x1e.novacron.v1.SetVMPowerRequest\x1a\x1f.novacron.v1.SetVMPowerResponse\x12D\n" +
 	"\aAdoptVM\x12\x1b.novacron.v1.AdoptVMRequest\x1a\x1c.novacron.v1.AdoptVMResponse\x12G\n" +
-	"\bUpdateVM\x12\x1c.novacron.v1.UpdateVMRequest\x1a\x1d.novacron.v1.UpdateVMResponse\x12J\n" +
+	"\bUpdateVM\x12\x1c.novacron.v1.UpdateVMRequest\x1a\x1d.novacron.v1.UpdateVMResponse\x12D\n" +
+	"\aApplyVM\x12\x1b.novacron.v1.ApplyVMRequest\x1a\x1c.novacron.v1.ApplyVMResponse\x12J\n" +
 	"\tRestartVM\x12\x1d.novacron.v1.RestartVMRequest\x1a\x1e.novacron.v1.RestartVMResponse\x12J\n" +
 	"\tAttachISO\x12\x1d.novacron.v1.AttachISORequest\x1a\x1e.novacron.v1.AttachISOResponse\x12G\n" +
 	"\bEjectISO\x12\x1c.novacron.v1.EjectISORequest\x1a\x1d.novacron.v1.EjectISOResponse\x12L\n" +
@@ -4830,7 +5061,7 @@ func file_novacron_v1_vm_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_novacron_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_novacron_v1_vm_proto_goTypes = []any{
 	(PowerState)(0),               // 0: novacron.v1.PowerState
 	(VMPhase)(0),                  // 1: novacron.v1.VMPhase
@@ -4888,20 +5119,23 @@ var file_novacron_v1_vm_proto_goTypes = []any{
 	(*AttachISOResponse)(nil),     // 53: novacron.v1.AttachISOResponse
 	(*EjectISORequest)(nil),       // 54: novacron.v1.EjectISORequest
 	(*EjectISOResponse)(nil),      // 55: novacron.v1.EjectISOResponse
-	nil,                           // 56: novacron.v1.VMSpec.LabelsEntry
-	nil,                           // 57: novacron.v1.VMSpec.AnnotationsEntry
-	nil,                           // 58: novacron.v1.CloudInit.MetaDataEntry
-	nil,                           // 59: novacron.v1.Placement.HostLabelsEntry
-	nil,                           // 60: novacron.v1.Placement.AffinityEntry
-	nil,                           // 61: novacron.v1.Placement.AntiAffinityEntry
-	nil,                           // 62: novacron.v1.ListVMsRequest.LabelsEntry
-	nil,                           // 63: novacron.v1.UpdateVMRequest.SetLabelsEntry
-	nil,                           // 64: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
+	(*ApplyVMRequest)(nil),        // 56: novacron.v1.ApplyVMRequest
+	(*VMChange)(nil),              // 57: novacron.v1.VMChange
+	(*ApplyVMResponse)(nil),       // 58: novacron.v1.ApplyVMResponse
+	nil,                           // 59: novacron.v1.VMSpec.LabelsEntry
+	nil,                           // 60: novacron.v1.VMSpec.AnnotationsEntry
+	nil,                           // 61: novacron.v1.CloudInit.MetaDataEntry
+	nil,                           // 62: novacron.v1.Placement.HostLabelsEntry
+	nil,                           // 63: novacron.v1.Placement.AffinityEntry
+	nil,                           // 64: novacron.v1.Placement.AntiAffinityEntry
+	nil,                           // 65: novacron.v1.ListVMsRequest.LabelsEntry
+	nil,                           // 66: novacron.v1.UpdateVMRequest.SetLabelsEntry
+	nil,                           // 67: novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 68: google.protobuf.Timestamp
 }
 var file_novacron_v1_vm_proto_depIdxs = []int32{
-	56, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
-	57, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
+	59, // 0: novacron.v1.VMSpec.labels:type_name -> novacron.v1.VMSpec.LabelsEntry
+	60, // 1: novacron.v1.VMSpec.annotations:type_name -> novacron.v1.VMSpec.AnnotationsEntry
 	9,  // 2: novacron.v1.VMSpec.volumes:type_name -> novacron.v1.VolumeSpec
 	11, // 3: novacron.v1.VMSpec.network_interfaces:type_name -> novacron.v1.NetworkInterfaceSpec
 	17, // 4: novacron.v1.VMSpec.boot:type_name -> novacron.v1.DirectBoot
@@ -4919,29 +5153,29 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	13, // 16: novacron.v1.NICQoS.inbound:type_name -> novacron.v1.Bandwidth
 	13, // 17: novacron.v1.NICQoS.outbound:type_name -> novacron.v1.Bandwidth
 	15, // 18: novacron.v1.DevicesSpec.host_devices:type_name -> novacron.v1.HostDevice
-	58, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
-	59, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
-	60, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
-	61, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
+	61, // 19: novacron.v1.CloudInit.meta_data:type_name -> novacron.v1.CloudInit.MetaDataEntry
+	62, // 20: novacron.v1.Placement.host_labels:type_name -> novacron.v1.Placement.HostLabelsEntry
+	63, // 21: novacron.v1.Placement.affinity:type_name -> novacron.v1.Placement.AffinityEntry
+	64, // 22: novacron.v1.Placement.anti_affinity:type_name -> novacron.v1.Placement.AntiAffinityEntry
 	3,  // 23: novacron.v1.VM.spec:type_name -> novacron.v1.VMSpec
 	0,  // 24: novacron.v1.VM.desired_power:type_name -> novacron.v1.PowerState
 	21, // 25: novacron.v1.VM.status:type_name -> novacron.v1.VMStatus
-	65, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
-	65, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
+	68, // 26: novacron.v1.VM.create_time:type_name -> google.protobuf.Timestamp
+	68, // 27: novacron.v1.VM.delete_time:type_name -> google.protobuf.Timestamp
 	24, // 28: novacron.v1.VM.operation:type_name -> novacron.v1.Operation
 	23, // 29: novacron.v1.VM.images:type_name -> novacron.v1.ImageRef
 	20, // 30: novacron.v1.VM.host_cpus:type_name -> novacron.v1.HostCPUs
-	65, // 31: novacron.v1.VM.evacuate_time:type_name -> google.protobuf.Timestamp
+	68, // 31: novacron.v1.VM.evacuate_time:type_name -> google.protobuf.Timestamp
 	1,  // 32: novacron.v1.VMStatus.phase:type_name -> novacron.v1.VMPhase
-	65, // 33: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
+	68, // 33: novacron.v1.VMStatus.update_time:type_name -> google.protobuf.Timestamp
 	22, // 34: novacron.v1.VMStatus.guest:type_name -> novacron.v1.GuestInfo
 	43, // 35: novacron.v1.GuestInfo.interfaces:type_name -> novacron.v1.GuestInterface
 	2,  // 36: novacron.v1.Operation.state:type_name -> novacron.v1.OperationState
-	65, // 37: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	68, // 37: novacron.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 38: novacron.v1.CreateVMRequest.spec:type_name -> novacron.v1.VMSpec
 	19, // 39: novacron.v1.CreateVMResponse.vm:type_name -> novacron.v1.VM
 	19, // 40: novacron.v1.GetVMResponse.vm:type_name -> novacron.v1.VM
-	62, // 41: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
+	65, // 41: novacron.v1.ListVMsRequest.labels:type_name -> novacron.v1.ListVMsRequest.LabelsEntry
 	19, // 42: novacron.v1.ListVMsResponse.vms:type_name -> novacron.v1.VM
 	0,  // 43: novacron.v1.SetVMPowerRequest.power:type_name -> novacron.v1.PowerState
 	19, // 44: novacron.v1.SetVMPowerResponse.vm:type_name -> novacron.v1.VM
@@ -4949,8 +5183,8 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	19, // 46: novacron.v1.WatchVMsResponse.vm:type_name -> novacron.v1.VM
 	19, // 47: novacron.v1.RestartVMResponse.vm:type_name -> novacron.v1.VM
 	43, // 48: novacron.v1.GetGuestResponse.interfaces:type_name -> novacron.v1.GuestInterface
-	63, // 49: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
-	64, // 50: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
+	66, // 49: novacron.v1.UpdateVMRequest.set_labels:type_name -> novacron.v1.UpdateVMRequest.SetLabelsEntry
+	67, // 50: novacron.v1.UpdateVMRequest.set_annotations:type_name -> novacron.v1.UpdateVMRequest.SetAnnotationsEntry
 	19, // 51: novacron.v1.UpdateVMResponse.vm:type_name -> novacron.v1.VM
 	3,  // 52: novacron.v1.PlanVMRequest.spec:type_name -> novacron.v1.VMSpec
 	3,  // 53: novacron.v1.PlanVMResponse.spec:type_name -> novacron.v1.VMSpec
@@ -4958,41 +5192,46 @@ var file_novacron_v1_vm_proto_depIdxs = []int32{
 	19, // 55: novacron.v1.AdoptVMResponse.vm:type_name -> novacron.v1.VM
 	19, // 56: novacron.v1.AttachISOResponse.vm:type_name -> novacron.v1.VM
 	19, // 57: novacron.v1.EjectISOResponse.vm:type_name -> novacron.v1.VM
-	25, // 58: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
-	48, // 59: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
-	27, // 60: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
-	29, // 61: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
-	31, // 62: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
-	50, // 63: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
-	46, // 64: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
-	39, // 65: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
-	52, // 66: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
-	54, // 67: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
-	41, // 68: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
-	44, // 69: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
-	33, // 70: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
-	35, // 71: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
-	37, // 72: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
-	26, // 73: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
-	49, // 74: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
-	28, // 75: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
-	30, // 76: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
-	32, // 77: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
-	51, // 78: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
-	47, // 79: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
-	40, // 80: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
-	53, // 81: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
-	55, // 82: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
-	42, // 83: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
-	45, // 84: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
-	34, // 85: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
-	36, // 86: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
-	38, // 87: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
-	73, // [73:88] is the sub-list for method output_type
-	58, // [58:73] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	3,  // 58: novacron.v1.ApplyVMRequest.spec:type_name -> novacron.v1.VMSpec
+	19, // 59: novacron.v1.ApplyVMResponse.vm:type_name -> novacron.v1.VM
+	57, // 60: novacron.v1.ApplyVMResponse.changes:type_name -> novacron.v1.VMChange
+	25, // 61: novacron.v1.VMService.CreateVM:input_type -> novacron.v1.CreateVMRequest
+	48, // 62: novacron.v1.VMService.PlanVM:input_type -> novacron.v1.PlanVMRequest
+	27, // 63: novacron.v1.VMService.GetVM:input_type -> novacron.v1.GetVMRequest
+	29, // 64: novacron.v1.VMService.ListVMs:input_type -> novacron.v1.ListVMsRequest
+	31, // 65: novacron.v1.VMService.SetVMPower:input_type -> novacron.v1.SetVMPowerRequest
+	50, // 66: novacron.v1.VMService.AdoptVM:input_type -> novacron.v1.AdoptVMRequest
+	46, // 67: novacron.v1.VMService.UpdateVM:input_type -> novacron.v1.UpdateVMRequest
+	56, // 68: novacron.v1.VMService.ApplyVM:input_type -> novacron.v1.ApplyVMRequest
+	39, // 69: novacron.v1.VMService.RestartVM:input_type -> novacron.v1.RestartVMRequest
+	52, // 70: novacron.v1.VMService.AttachISO:input_type -> novacron.v1.AttachISORequest
+	54, // 71: novacron.v1.VMService.EjectISO:input_type -> novacron.v1.EjectISORequest
+	41, // 72: novacron.v1.VMService.GetGuest:input_type -> novacron.v1.GetGuestRequest
+	44, // 73: novacron.v1.VMService.Screenshot:input_type -> novacron.v1.ScreenshotRequest
+	33, // 74: novacron.v1.VMService.DeleteVM:input_type -> novacron.v1.DeleteVMRequest
+	35, // 75: novacron.v1.VMService.WatchVMs:input_type -> novacron.v1.WatchVMsRequest
+	37, // 76: novacron.v1.VMService.Console:input_type -> novacron.v1.ConsoleRequest
+	26, // 77: novacron.v1.VMService.CreateVM:output_type -> novacron.v1.CreateVMResponse
+	49, // 78: novacron.v1.VMService.PlanVM:output_type -> novacron.v1.PlanVMResponse
+	28, // 79: novacron.v1.VMService.GetVM:output_type -> novacron.v1.GetVMResponse
+	30, // 80: novacron.v1.VMService.ListVMs:output_type -> novacron.v1.ListVMsResponse
+	32, // 81: novacron.v1.VMService.SetVMPower:output_type -> novacron.v1.SetVMPowerResponse
+	51, // 82: novacron.v1.VMService.AdoptVM:output_type -> novacron.v1.AdoptVMResponse
+	47, // 83: novacron.v1.VMService.UpdateVM:output_type -> novacron.v1.UpdateVMResponse
+	58, // 84: novacron.v1.VMService.ApplyVM:output_type -> novacron.v1.ApplyVMResponse
+	40, // 85: novacron.v1.VMService.RestartVM:output_type -> novacron.v1.RestartVMResponse
+	53, // 86: novacron.v1.VMService.AttachISO:output_type -> novacron.v1.AttachISOResponse
+	55, // 87: novacron.v1.VMService.EjectISO:output_type -> novacron.v1.EjectISOResponse
+	42, // 88: novacron.v1.VMService.GetGuest:output_type -> novacron.v1.GetGuestResponse
+	45, // 89: novacron.v1.VMService.Screenshot:output_type -> novacron.v1.ScreenshotResponse
+	34, // 90: novacron.v1.VMService.DeleteVM:output_type -> novacron.v1.DeleteVMResponse
+	36, // 91: novacron.v1.VMService.WatchVMs:output_type -> novacron.v1.WatchVMsResponse
+	38, // 92: novacron.v1.VMService.Console:output_type -> novacron.v1.ConsoleResponse
+	77, // [77:93] is the sub-list for method output_type
+	61, // [61:77] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_vm_proto_init() }
@@ -5015,7 +5254,7 @@ func file_novacron_v1_vm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_vm_proto_rawDesc), len(file_novacron_v1_vm_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   62,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

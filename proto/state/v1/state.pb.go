@@ -57,6 +57,7 @@ type Command struct {
 	//	*Command_AdoptVm
 	//	*Command_InitCluster
 	//	*Command_ChangeVmMedia
+	//	*Command_ReshapeVm
 	//	*Command_SetHostDraining
 	//	*Command_EvacuateVms
 	//	*Command_PutNetwork
@@ -328,6 +329,15 @@ func (x *Command) GetChangeVmMedia() *ChangeVMMedia {
 	return nil
 }
 
+func (x *Command) GetReshapeVm() *ReshapeVM {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ReshapeVm); ok {
+			return x.ReshapeVm
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetSetHostDraining() *SetHostDraining {
 	if x != nil {
 		if x, ok := x.Op.(*Command_SetHostDraining); ok {
@@ -510,6 +520,10 @@ type Command_ChangeVmMedia struct {
 	ChangeVmMedia *ChangeVMMedia `protobuf:"bytes,61,opt,name=change_vm_media,json=changeVmMedia,proto3,oneof"`
 }
 
+type Command_ReshapeVm struct {
+	ReshapeVm *ReshapeVM `protobuf:"bytes,64,opt,name=reshape_vm,json=reshapeVm,proto3,oneof"`
+}
+
 type Command_SetHostDraining struct {
 	SetHostDraining *SetHostDraining `protobuf:"bytes,70,opt,name=set_host_draining,json=setHostDraining,proto3,oneof"`
 }
@@ -593,6 +607,8 @@ func (*Command_AdoptVm) isCommand_Op() {}
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_ChangeVmMedia) isCommand_Op() {}
+
+func (*Command_ReshapeVm) isCommand_Op() {}
 
 func (*Command_SetHostDraining) isCommand_Op() {}
 
@@ -1817,6 +1833,94 @@ func (x *ChangeVMMedia) GetForce() bool {
 	return false
 }
 
+// ReshapeVM is an optimistic change of a definition.
+type ReshapeVM struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	OperationId string                 `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// Generation of the machine that the change was made from.
+	Generation uint64     `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	Spec       *v1.VMSpec `protobuf:"bytes,4,opt,name=spec,proto3" json:"spec,omitempty"`
+	// The change takes a stopped machine.
+	Stopped bool `protobuf:"varint,5,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	// Security groups of the cluster that the cards name.
+	SecurityGroups []string `protobuf:"bytes,6,rep,name=security_groups,json=securityGroups,proto3" json:"security_groups,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReshapeVM) Reset() {
+	*x = ReshapeVM{}
+	mi := &file_state_v1_state_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReshapeVM) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReshapeVM) ProtoMessage() {}
+
+func (x *ReshapeVM) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_state_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReshapeVM.ProtoReflect.Descriptor instead.
+func (*ReshapeVM) Descriptor() ([]byte, []int) {
+	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReshapeVM) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReshapeVM) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *ReshapeVM) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ReshapeVM) GetSpec() *v1.VMSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *ReshapeVM) GetStopped() bool {
+	if x != nil {
+		return x.Stopped
+	}
+	return false
+}
+
+func (x *ReshapeVM) GetSecurityGroups() []string {
+	if x != nil {
+		return x.SecurityGroups
+	}
+	return nil
+}
+
 type RestartVM struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1828,7 +1932,7 @@ type RestartVM struct {
 
 func (x *RestartVM) Reset() {
 	*x = RestartVM{}
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +1944,7 @@ func (x *RestartVM) String() string {
 func (*RestartVM) ProtoMessage() {}
 
 func (x *RestartVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[20]
+	mi := &file_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +1957,7 @@ func (x *RestartVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartVM.ProtoReflect.Descriptor instead.
 func (*RestartVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RestartVM) GetId() string {
@@ -1888,7 +1992,7 @@ type DeleteVM struct {
 
 func (x *DeleteVM) Reset() {
 	*x = DeleteVM{}
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +2004,7 @@ func (x *DeleteVM) String() string {
 func (*DeleteVM) ProtoMessage() {}
 
 func (x *DeleteVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[21]
+	mi := &file_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2017,7 @@ func (x *DeleteVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVM.ProtoReflect.Descriptor instead.
 func (*DeleteVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeleteVM) GetId() string {
@@ -1947,7 +2051,7 @@ type BindVMs struct {
 
 func (x *BindVMs) Reset() {
 	*x = BindVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2063,7 @@ func (x *BindVMs) String() string {
 func (*BindVMs) ProtoMessage() {}
 
 func (x *BindVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[22]
+	mi := &file_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2076,7 @@ func (x *BindVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindVMs.ProtoReflect.Descriptor instead.
 func (*BindVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BindVMs) GetBindings() []*Binding {
@@ -1996,7 +2100,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2112,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[23]
+	mi := &file_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2125,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Binding) GetVmId() string {
@@ -2063,7 +2167,7 @@ type SetHostDraining struct {
 
 func (x *SetHostDraining) Reset() {
 	*x = SetHostDraining{}
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2179,7 @@ func (x *SetHostDraining) String() string {
 func (*SetHostDraining) ProtoMessage() {}
 
 func (x *SetHostDraining) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[24]
+	mi := &file_state_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2192,7 @@ func (x *SetHostDraining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostDraining.ProtoReflect.Descriptor instead.
 func (*SetHostDraining) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SetHostDraining) GetHostId() string {
@@ -2115,7 +2219,7 @@ type EvacuateVMs struct {
 
 func (x *EvacuateVMs) Reset() {
 	*x = EvacuateVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2231,7 @@ func (x *EvacuateVMs) String() string {
 func (*EvacuateVMs) ProtoMessage() {}
 
 func (x *EvacuateVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[25]
+	mi := &file_state_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2244,7 @@ func (x *EvacuateVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvacuateVMs.ProtoReflect.Descriptor instead.
 func (*EvacuateVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EvacuateVMs) GetEvacuations() []*Evacuation {
@@ -2162,7 +2266,7 @@ type Evacuation struct {
 
 func (x *Evacuation) Reset() {
 	*x = Evacuation{}
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2278,7 @@ func (x *Evacuation) String() string {
 func (*Evacuation) ProtoMessage() {}
 
 func (x *Evacuation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[26]
+	mi := &file_state_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2291,7 @@ func (x *Evacuation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evacuation.ProtoReflect.Descriptor instead.
 func (*Evacuation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Evacuation) GetVmId() string {
@@ -2223,7 +2327,7 @@ type RefuseVM struct {
 
 func (x *RefuseVM) Reset() {
 	*x = RefuseVM{}
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2339,7 @@ func (x *RefuseVM) String() string {
 func (*RefuseVM) ProtoMessage() {}
 
 func (x *RefuseVM) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[27]
+	mi := &file_state_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2352,7 @@ func (x *RefuseVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefuseVM.ProtoReflect.Descriptor instead.
 func (*RefuseVM) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RefuseVM) GetVmId() string {
@@ -2284,7 +2388,7 @@ type ObserveVMs struct {
 
 func (x *ObserveVMs) Reset() {
 	*x = ObserveVMs{}
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +2400,7 @@ func (x *ObserveVMs) String() string {
 func (*ObserveVMs) ProtoMessage() {}
 
 func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[28]
+	mi := &file_state_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,7 +2413,7 @@ func (x *ObserveVMs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVMs.ProtoReflect.Descriptor instead.
 func (*ObserveVMs) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ObserveVMs) GetHostId() string {
@@ -2350,7 +2454,7 @@ type HypervisorEvent struct {
 
 func (x *HypervisorEvent) Reset() {
 	*x = HypervisorEvent{}
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2466,7 @@ func (x *HypervisorEvent) String() string {
 func (*HypervisorEvent) ProtoMessage() {}
 
 func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[29]
+	mi := &file_state_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2479,7 @@ func (x *HypervisorEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HypervisorEvent.ProtoReflect.Descriptor instead.
 func (*HypervisorEvent) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HypervisorEvent) GetVmId() string {
@@ -2429,7 +2533,7 @@ type VMObservation struct {
 
 func (x *VMObservation) Reset() {
 	*x = VMObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2441,7 +2545,7 @@ func (x *VMObservation) String() string {
 func (*VMObservation) ProtoMessage() {}
 
 func (x *VMObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[30]
+	mi := &file_state_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2454,7 +2558,7 @@ func (x *VMObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMObservation.ProtoReflect.Descriptor instead.
 func (*VMObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *VMObservation) GetVmId() string {
@@ -2539,7 +2643,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2655,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[31]
+	mi := &file_state_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2668,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -2801,7 +2905,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2813,7 +2917,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[32]
+	mi := &file_state_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2826,7 +2930,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SnapshotHeader) GetVersion() uint32 {
@@ -2866,7 +2970,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2878,7 +2982,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[33]
+	mi := &file_state_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2891,7 +2995,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SnapshotEnd) GetRecords() uint64 {
@@ -2918,7 +3022,7 @@ type HostRecord struct {
 
 func (x *HostRecord) Reset() {
 	*x = HostRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2930,7 +3034,7 @@ func (x *HostRecord) String() string {
 func (*HostRecord) ProtoMessage() {}
 
 func (x *HostRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[34]
+	mi := &file_state_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2943,7 +3047,7 @@ func (x *HostRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRecord.ProtoReflect.Descriptor instead.
 func (*HostRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostRecord) GetId() string {
@@ -3013,7 +3117,7 @@ type RevokedNode struct {
 
 func (x *RevokedNode) Reset() {
 	*x = RevokedNode{}
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3025,7 +3129,7 @@ func (x *RevokedNode) String() string {
 func (*RevokedNode) ProtoMessage() {}
 
 func (x *RevokedNode) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[35]
+	mi := &file_state_v1_state_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3038,7 +3142,7 @@ func (x *RevokedNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedNode.ProtoReflect.Descriptor instead.
 func (*RevokedNode) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{35}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RevokedNode) GetId() string {
@@ -3067,7 +3171,7 @@ type RequestRecord struct {
 
 func (x *RequestRecord) Reset() {
 	*x = RequestRecord{}
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3183,7 @@ func (x *RequestRecord) String() string {
 func (*RequestRecord) ProtoMessage() {}
 
 func (x *RequestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[36]
+	mi := &file_state_v1_state_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3196,7 @@ func (x *RequestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRecord.ProtoReflect.Descriptor instead.
 func (*RequestRecord) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{36}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RequestRecord) GetRequestId() string {
@@ -3126,7 +3230,7 @@ type CreateVolume struct {
 
 func (x *CreateVolume) Reset() {
 	*x = CreateVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3138,7 +3242,7 @@ func (x *CreateVolume) String() string {
 func (*CreateVolume) ProtoMessage() {}
 
 func (x *CreateVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[37]
+	mi := &file_state_v1_state_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3151,7 +3255,7 @@ func (x *CreateVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolume.ProtoReflect.Descriptor instead.
 func (*CreateVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{37}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CreateVolume) GetVolume() *v1.Volume {
@@ -3171,7 +3275,7 @@ type ResizeVolume struct {
 
 func (x *ResizeVolume) Reset() {
 	*x = ResizeVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[38]
+	mi := &file_state_v1_state_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3183,7 +3287,7 @@ func (x *ResizeVolume) String() string {
 func (*ResizeVolume) ProtoMessage() {}
 
 func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[38]
+	mi := &file_state_v1_state_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3196,7 +3300,7 @@ func (x *ResizeVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeVolume.ProtoReflect.Descriptor instead.
 func (*ResizeVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{38}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ResizeVolume) GetId() string {
@@ -3222,7 +3326,7 @@ type DeleteVolume struct {
 
 func (x *DeleteVolume) Reset() {
 	*x = DeleteVolume{}
-	mi := &file_state_v1_state_proto_msgTypes[39]
+	mi := &file_state_v1_state_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3338,7 @@ func (x *DeleteVolume) String() string {
 func (*DeleteVolume) ProtoMessage() {}
 
 func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[39]
+	mi := &file_state_v1_state_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3351,7 @@ func (x *DeleteVolume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolume.ProtoReflect.Descriptor instead.
 func (*DeleteVolume) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{39}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeleteVolume) GetId() string {
@@ -3267,7 +3371,7 @@ type ObserveVolumes struct {
 
 func (x *ObserveVolumes) Reset() {
 	*x = ObserveVolumes{}
-	mi := &file_state_v1_state_proto_msgTypes[40]
+	mi := &file_state_v1_state_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3279,7 +3383,7 @@ func (x *ObserveVolumes) String() string {
 func (*ObserveVolumes) ProtoMessage() {}
 
 func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[40]
+	mi := &file_state_v1_state_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3292,7 +3396,7 @@ func (x *ObserveVolumes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVolumes.ProtoReflect.Descriptor instead.
 func (*ObserveVolumes) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{40}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ObserveVolumes) GetHostId() string {
@@ -3320,7 +3424,7 @@ type VolumeObservation struct {
 
 func (x *VolumeObservation) Reset() {
 	*x = VolumeObservation{}
-	mi := &file_state_v1_state_proto_msgTypes[41]
+	mi := &file_state_v1_state_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3332,7 +3436,7 @@ func (x *VolumeObservation) String() string {
 func (*VolumeObservation) ProtoMessage() {}
 
 func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_state_v1_state_proto_msgTypes[41]
+	mi := &file_state_v1_state_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3345,7 +3449,7 @@ func (x *VolumeObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeObservation.ProtoReflect.Descriptor instead.
 func (*VolumeObservation) Descriptor() ([]byte, []int) {
-	return file_state_v1_state_proto_rawDescGZIP(), []int{41}
+	return file_state_v1_state_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *VolumeObservation) GetVolumeId() string {
@@ -3373,7 +3477,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xfb\x0f\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xb1\x10\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -3404,7 +3508,9 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\tupdate_vm\x189 \x01(\v2\x12.state.v1.UpdateVMH\x00R\bupdateVm\x12.\n" +
 	"\badopt_vm\x18: \x01(\v2\x11.state.v1.AdoptVMH\x00R\aadoptVm\x12:\n" +
 	"\finit_cluster\x18< \x01(\v2\x15.state.v1.InitClusterH\x00R\vinitCluster\x12A\n" +
-	"\x0fchange_vm_media\x18= \x01(\v2\x17.state.v1.ChangeVMMediaH\x00R\rchangeVmMedia\x12G\n" +
+	"\x0fchange_vm_media\x18= \x01(\v2\x17.state.v1.ChangeVMMediaH\x00R\rchangeVmMedia\x124\n" +
+	"\n" +
+	"reshape_vm\x18@ \x01(\v2\x13.state.v1.ReshapeVMH\x00R\treshapeVm\x12G\n" +
 	"\x11set_host_draining\x18F \x01(\v2\x19.state.v1.SetHostDrainingH\x00R\x0fsetHostDraining\x12:\n" +
 	"\fevacuate_vms\x18G \x01(\v2\x15.state.v1.EvacuateVMsH\x00R\vevacuateVms\x127\n" +
 	"\vput_network\x18P \x01(\v2\x14.state.v1.PutNetworkH\x00R\n" +
@@ -3513,7 +3619,16 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"generation\x12'\n" +
 	"\x04spec\x18\x05 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12-\n" +
 	"\x06images\x18\x06 \x03(\v2\x15.novacron.v1.ImageRefR\x06images\x12\x14\n" +
-	"\x05force\x18\a \x01(\bR\x05force\"T\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"\xca\x01\n" +
+	"\tReshapeVM\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
+	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x04R\n" +
+	"generation\x12'\n" +
+	"\x04spec\x18\x04 \x01(\v2\x13.novacron.v1.VMSpecR\x04spec\x12\x18\n" +
+	"\astopped\x18\x05 \x01(\bR\astopped\x12'\n" +
+	"\x0fsecurity_groups\x18\x06 \x03(\tR\x0esecurityGroups\"T\n" +
 	"\tRestartVM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x14\n" +
@@ -3637,7 +3752,7 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 	return file_state_v1_state_proto_rawDescData
 }
 
-var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_state_v1_state_proto_goTypes = []any{
 	(*Command)(nil),               // 0: state.v1.Command
 	(*InitCluster)(nil),           // 1: state.v1.InitCluster
@@ -3659,55 +3774,56 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*AdoptVM)(nil),               // 17: state.v1.AdoptVM
 	(*UpdateVM)(nil),              // 18: state.v1.UpdateVM
 	(*ChangeVMMedia)(nil),         // 19: state.v1.ChangeVMMedia
-	(*RestartVM)(nil),             // 20: state.v1.RestartVM
-	(*DeleteVM)(nil),              // 21: state.v1.DeleteVM
-	(*BindVMs)(nil),               // 22: state.v1.BindVMs
-	(*Binding)(nil),               // 23: state.v1.Binding
-	(*SetHostDraining)(nil),       // 24: state.v1.SetHostDraining
-	(*EvacuateVMs)(nil),           // 25: state.v1.EvacuateVMs
-	(*Evacuation)(nil),            // 26: state.v1.Evacuation
-	(*RefuseVM)(nil),              // 27: state.v1.RefuseVM
-	(*ObserveVMs)(nil),            // 28: state.v1.ObserveVMs
-	(*HypervisorEvent)(nil),       // 29: state.v1.HypervisorEvent
-	(*VMObservation)(nil),         // 30: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 31: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 32: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 33: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 34: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 35: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 36: state.v1.RequestRecord
-	(*CreateVolume)(nil),          // 37: state.v1.CreateVolume
-	(*ResizeVolume)(nil),          // 38: state.v1.ResizeVolume
-	(*DeleteVolume)(nil),          // 39: state.v1.DeleteVolume
-	(*ObserveVolumes)(nil),        // 40: state.v1.ObserveVolumes
-	(*VolumeObservation)(nil),     // 41: state.v1.VolumeObservation
-	nil,                           // 42: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 43: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
-	(*PutNetwork)(nil),            // 45: state.v1.PutNetwork
-	(*DeleteNetwork)(nil),         // 46: state.v1.DeleteNetwork
-	(*PutSecurityGroup)(nil),      // 47: state.v1.PutSecurityGroup
-	(*DeleteSecurityGroup)(nil),   // 48: state.v1.DeleteSecurityGroup
-	(*v1.Member)(nil),             // 49: novacron.v1.Member
-	(v1.Role)(0),                  // 50: novacron.v1.Role
-	(*v1.Image)(nil),              // 51: novacron.v1.Image
-	(v1.HostState)(0),             // 52: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 53: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 54: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 55: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 56: novacron.v1.ImageRef
-	(*v1.HostCPUs)(nil),           // 57: novacron.v1.HostCPUs
-	(v1.VMPhase)(0),               // 58: novacron.v1.VMPhase
-	(*v1.GuestInfo)(nil),          // 59: novacron.v1.GuestInfo
-	(*v1.VM)(nil),                 // 60: novacron.v1.VM
-	(*v1.Event)(nil),              // 61: novacron.v1.Event
-	(*v1.Network)(nil),            // 62: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),      // 63: novacron.v1.SecurityGroup
-	(*v1.Volume)(nil),             // 64: novacron.v1.Volume
-	(*v1.VolumeStatus)(nil),       // 65: novacron.v1.VolumeStatus
+	(*ReshapeVM)(nil),             // 20: state.v1.ReshapeVM
+	(*RestartVM)(nil),             // 21: state.v1.RestartVM
+	(*DeleteVM)(nil),              // 22: state.v1.DeleteVM
+	(*BindVMs)(nil),               // 23: state.v1.BindVMs
+	(*Binding)(nil),               // 24: state.v1.Binding
+	(*SetHostDraining)(nil),       // 25: state.v1.SetHostDraining
+	(*EvacuateVMs)(nil),           // 26: state.v1.EvacuateVMs
+	(*Evacuation)(nil),            // 27: state.v1.Evacuation
+	(*RefuseVM)(nil),              // 28: state.v1.RefuseVM
+	(*ObserveVMs)(nil),            // 29: state.v1.ObserveVMs
+	(*HypervisorEvent)(nil),       // 30: state.v1.HypervisorEvent
+	(*VMObservation)(nil),         // 31: state.v1.VMObservation
+	(*SnapshotRecord)(nil),        // 32: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),        // 33: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),           // 34: state.v1.SnapshotEnd
+	(*HostRecord)(nil),            // 35: state.v1.HostRecord
+	(*RevokedNode)(nil),           // 36: state.v1.RevokedNode
+	(*RequestRecord)(nil),         // 37: state.v1.RequestRecord
+	(*CreateVolume)(nil),          // 38: state.v1.CreateVolume
+	(*ResizeVolume)(nil),          // 39: state.v1.ResizeVolume
+	(*DeleteVolume)(nil),          // 40: state.v1.DeleteVolume
+	(*ObserveVolumes)(nil),        // 41: state.v1.ObserveVolumes
+	(*VolumeObservation)(nil),     // 42: state.v1.VolumeObservation
+	nil,                           // 43: state.v1.UpdateVM.SetLabelsEntry
+	nil,                           // 44: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
+	(*PutNetwork)(nil),            // 46: state.v1.PutNetwork
+	(*DeleteNetwork)(nil),         // 47: state.v1.DeleteNetwork
+	(*PutSecurityGroup)(nil),      // 48: state.v1.PutSecurityGroup
+	(*DeleteSecurityGroup)(nil),   // 49: state.v1.DeleteSecurityGroup
+	(*v1.Member)(nil),             // 50: novacron.v1.Member
+	(v1.Role)(0),                  // 51: novacron.v1.Role
+	(*v1.Image)(nil),              // 52: novacron.v1.Image
+	(v1.HostState)(0),             // 53: novacron.v1.HostState
+	(*v1.HostInfo)(nil),           // 54: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),             // 55: novacron.v1.VMSpec
+	(v1.PowerState)(0),            // 56: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),           // 57: novacron.v1.ImageRef
+	(*v1.HostCPUs)(nil),           // 58: novacron.v1.HostCPUs
+	(v1.VMPhase)(0),               // 59: novacron.v1.VMPhase
+	(*v1.GuestInfo)(nil),          // 60: novacron.v1.GuestInfo
+	(*v1.VM)(nil),                 // 61: novacron.v1.VM
+	(*v1.Event)(nil),              // 62: novacron.v1.Event
+	(*v1.Network)(nil),            // 63: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),      // 64: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),             // 65: novacron.v1.Volume
+	(*v1.VolumeStatus)(nil),       // 66: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	44, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	45, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
 	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
 	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
@@ -3721,79 +3837,81 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	14, // 11: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
 	15, // 12: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
 	16, // 13: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
-	21, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
-	22, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
-	27, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
-	28, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
-	20, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
+	22, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
+	23, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
+	28, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
+	29, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
+	21, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
 	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
 	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
 	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
 	19, // 22: state.v1.Command.change_vm_media:type_name -> state.v1.ChangeVMMedia
-	24, // 23: state.v1.Command.set_host_draining:type_name -> state.v1.SetHostDraining
-	25, // 24: state.v1.Command.evacuate_vms:type_name -> state.v1.EvacuateVMs
-	45, // 25: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
-	46, // 26: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
-	47, // 27: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
-	48, // 28: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
-	37, // 29: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
-	38, // 30: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
-	39, // 31: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
-	40, // 32: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
-	49, // 33: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	49, // 34: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	50, // 35: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	44, // 36: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 37: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	49, // 38: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	51, // 39: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	52, // 40: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	53, // 41: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	54, // 42: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	55, // 43: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	56, // 44: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	55, // 45: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	54, // 46: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	55, // 47: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	42, // 48: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	43, // 49: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	54, // 50: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
-	56, // 51: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
-	23, // 52: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	57, // 53: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
-	26, // 54: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
-	30, // 55: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	29, // 56: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	44, // 57: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	58, // 58: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	59, // 59: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
-	32, // 60: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	49, // 61: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 62: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	51, // 63: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	34, // 64: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	60, // 65: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	35, // 66: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	36, // 67: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	33, // 68: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	61, // 69: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 70: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	62, // 71: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	63, // 72: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	64, // 73: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
-	52, // 74: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	53, // 75: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	44, // 76: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	44, // 77: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	44, // 78: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	64, // 79: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
-	41, // 80: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
-	65, // 81: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
-	82, // [82:82] is the sub-list for method output_type
-	82, // [82:82] is the sub-list for method input_type
-	82, // [82:82] is the sub-list for extension type_name
-	82, // [82:82] is the sub-list for extension extendee
-	0,  // [0:82] is the sub-list for field type_name
+	20, // 23: state.v1.Command.reshape_vm:type_name -> state.v1.ReshapeVM
+	25, // 24: state.v1.Command.set_host_draining:type_name -> state.v1.SetHostDraining
+	26, // 25: state.v1.Command.evacuate_vms:type_name -> state.v1.EvacuateVMs
+	46, // 26: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
+	47, // 27: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
+	48, // 28: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
+	49, // 29: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
+	38, // 30: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
+	39, // 31: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
+	40, // 32: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
+	41, // 33: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
+	50, // 34: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	50, // 35: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	51, // 36: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	45, // 37: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 38: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	50, // 39: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	52, // 40: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	53, // 41: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	54, // 42: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	55, // 43: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	56, // 44: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	57, // 45: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	56, // 46: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	55, // 47: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	56, // 48: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	43, // 49: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	44, // 50: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	55, // 51: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
+	57, // 52: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
+	55, // 53: state.v1.ReshapeVM.spec:type_name -> novacron.v1.VMSpec
+	24, // 54: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	58, // 55: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
+	27, // 56: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
+	31, // 57: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	30, // 58: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	45, // 59: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	59, // 60: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	60, // 61: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	33, // 62: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	50, // 63: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 64: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	52, // 65: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	35, // 66: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	61, // 67: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	36, // 68: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	37, // 69: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	34, // 70: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	62, // 71: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 72: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	63, // 73: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	64, // 74: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	65, // 75: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	53, // 76: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	54, // 77: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	45, // 78: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	45, // 79: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	45, // 80: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	65, // 81: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	42, // 82: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	66, // 83: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	84, // [84:84] is the sub-list for method output_type
+	84, // [84:84] is the sub-list for method input_type
+	84, // [84:84] is the sub-list for extension type_name
+	84, // [84:84] is the sub-list for extension extendee
+	0,  // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -3825,6 +3943,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_AdoptVm)(nil),
 		(*Command_InitCluster)(nil),
 		(*Command_ChangeVmMedia)(nil),
+		(*Command_ReshapeVm)(nil),
 		(*Command_SetHostDraining)(nil),
 		(*Command_EvacuateVms)(nil),
 		(*Command_PutNetwork)(nil),
@@ -3836,7 +3955,7 @@ func file_state_v1_state_proto_init() {
 		(*Command_DeleteVolume)(nil),
 		(*Command_ObserveVolumes)(nil),
 	}
-	file_state_v1_state_proto_msgTypes[31].OneofWrappers = []any{
+	file_state_v1_state_proto_msgTypes[32].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Member)(nil),
 		(*SnapshotRecord_Token)(nil),
@@ -3858,7 +3977,7 @@ func file_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_state_proto_rawDesc), len(file_state_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -48,6 +48,8 @@ const (
 	VMServiceAdoptVMProcedure = "/novacron.v1.VMService/AdoptVM"
 	// VMServiceUpdateVMProcedure is the fully-qualified name of the VMService's UpdateVM RPC.
 	VMServiceUpdateVMProcedure = "/novacron.v1.VMService/UpdateVM"
+	// VMServiceApplyVMProcedure is the fully-qualified name of the VMService's ApplyVM RPC.
+	VMServiceApplyVMProcedure = "/novacron.v1.VMService/ApplyVM"
 	// VMServiceRestartVMProcedure is the fully-qualified name of the VMService's RestartVM RPC.
 	VMServiceRestartVMProcedure = "/novacron.v1.VMService/RestartVM"
 	// VMServiceAttachISOProcedure is the fully-qualified name of the VMService's AttachISO RPC.
@@ -82,6 +84,10 @@ type VMServiceClient interface {
 	AdoptVM(context.Context, *connect.Request[v1.AdoptVMRequest]) (*connect.Response[v1.AdoptVMResponse], error)
 	// UpdateVM changes what may be changed at any time: labels, annotations and, of a stopped machine, its name.
 	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
+	// ApplyVM makes the machine of that name be as a definition says: it creates it where it is not there, and else changes
+	// what can be changed, in the running guest where that is possible. What cannot be changed is refused, all at once, and
+	// then nothing is. A definition that was read back changes nothing.
+	ApplyVM(context.Context, *connect.Request[v1.ApplyVMRequest]) (*connect.Response[v1.ApplyVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
 	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
 	// AttachISO puts an image or a volume into a CD-ROM drive, whether the machine runs or not. A machine without a drive gets
@@ -157,6 +163,12 @@ func NewVMServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(vMServiceMethods.ByName("UpdateVM")),
 			connect.WithClientOptions(opts...),
 		),
+		applyVM: connect.NewClient[v1.ApplyVMRequest, v1.ApplyVMResponse](
+			httpClient,
+			baseURL+VMServiceApplyVMProcedure,
+			connect.WithSchema(vMServiceMethods.ByName("ApplyVM")),
+			connect.WithClientOptions(opts...),
+		),
 		restartVM: connect.NewClient[v1.RestartVMRequest, v1.RestartVMResponse](
 			httpClient,
 			baseURL+VMServiceRestartVMProcedure,
@@ -220,6 +232,7 @@ type vMServiceClient struct {
 	setVMPower *connect.Client[v1.SetVMPowerRequest, v1.SetVMPowerResponse]
 	adoptVM    *connect.Client[v1.AdoptVMRequest, v1.AdoptVMResponse]
 	updateVM   *connect.Client[v1.UpdateVMRequest, v1.UpdateVMResponse]
+	applyVM    *connect.Client[v1.ApplyVMRequest, v1.ApplyVMResponse]
 	restartVM  *connect.Client[v1.RestartVMRequest, v1.RestartVMResponse]
 	attachISO  *connect.Client[v1.AttachISORequest, v1.AttachISOResponse]
 	ejectISO   *connect.Client[v1.EjectISORequest, v1.EjectISOResponse]
@@ -263,6 +276,11 @@ func (c *vMServiceClient) AdoptVM(ctx context.Context, req *connect.Request[v1.A
 // UpdateVM calls novacron.v1.VMService.UpdateVM.
 func (c *vMServiceClient) UpdateVM(ctx context.Context, req *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error) {
 	return c.updateVM.CallUnary(ctx, req)
+}
+
+// ApplyVM calls novacron.v1.VMService.ApplyVM.
+func (c *vMServiceClient) ApplyVM(ctx context.Context, req *connect.Request[v1.ApplyVMRequest]) (*connect.Response[v1.ApplyVMResponse], error) {
+	return c.applyVM.CallUnary(ctx, req)
 }
 
 // RestartVM calls novacron.v1.VMService.RestartVM.
@@ -321,6 +339,10 @@ type VMServiceHandler interface {
 	AdoptVM(context.Context, *connect.Request[v1.AdoptVMRequest]) (*connect.Response[v1.AdoptVMResponse], error)
 	// UpdateVM changes what may be changed at any time: labels, annotations and, of a stopped machine, its name.
 	UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error)
+	// ApplyVM makes the machine of that name be as a definition says: it creates it where it is not there, and else changes
+	// what can be changed, in the running guest where that is possible. What cannot be changed is refused, all at once, and
+	// then nothing is. A definition that was read back changes nothing.
+	ApplyVM(context.Context, *connect.Request[v1.ApplyVMRequest]) (*connect.Response[v1.ApplyVMResponse], error)
 	// RestartVM restarts the guest of a running machine, once.
 	RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error)
 	// AttachISO puts an image or a volume into a CD-ROM drive, whether the machine runs or not. A machine without a drive gets
@@ -392,6 +414,12 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(vMServiceMethods.ByName("UpdateVM")),
 		connect.WithHandlerOptions(opts...),
 	)
+	vMServiceApplyVMHandler := connect.NewUnaryHandler(
+		VMServiceApplyVMProcedure,
+		svc.ApplyVM,
+		connect.WithSchema(vMServiceMethods.ByName("ApplyVM")),
+		connect.WithHandlerOptions(opts...),
+	)
 	vMServiceRestartVMHandler := connect.NewUnaryHandler(
 		VMServiceRestartVMProcedure,
 		svc.RestartVM,
@@ -459,6 +487,8 @@ func NewVMServiceHandler(svc VMServiceHandler, opts ...connect.HandlerOption) (s
 			vMServiceAdoptVMHandler.ServeHTTP(w, r)
 		case VMServiceUpdateVMProcedure:
 			vMServiceUpdateVMHandler.ServeHTTP(w, r)
+		case VMServiceApplyVMProcedure:
+			vMServiceApplyVMHandler.ServeHTTP(w, r)
 		case VMServiceRestartVMProcedure:
 			vMServiceRestartVMHandler.ServeHTTP(w, r)
 		case VMServiceAttachISOProcedure:
@@ -510,6 +540,10 @@ func (UnimplementedVMServiceHandler) AdoptVM(context.Context, *connect.Request[v
 
 func (UnimplementedVMServiceHandler) UpdateVM(context.Context, *connect.Request[v1.UpdateVMRequest]) (*connect.Response[v1.UpdateVMResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.UpdateVM is not implemented"))
+}
+
+func (UnimplementedVMServiceHandler) ApplyVM(context.Context, *connect.Request[v1.ApplyVMRequest]) (*connect.Response[v1.ApplyVMResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.VMService.ApplyVM is not implemented"))
 }
 
 func (UnimplementedVMServiceHandler) RestartVM(context.Context, *connect.Request[v1.RestartVMRequest]) (*connect.Response[v1.RestartVMResponse], error) {
