@@ -78,10 +78,28 @@ func with[T any](ctx context.Context, d *Driver, id string, do func(*lv.Domain) 
 	})
 }
 
-// act is with without a value.
+// act is with without a value, for what takes the domain's lock.
 func act(ctx context.Context, d *Driver, id string, do func(*lv.Domain) error) error {
-	_, err := with(ctx, d, id, func(dom *lv.Domain) (struct{}, error) { return struct{}{}, do(dom) })
+	_, err := with(ctx, d, id, func(dom *lv.Domain) (struct{}, error) {
+		if d.abandoned(dom, id) {
+			return struct{}{}, unavailable(errAbandoned)
+		}
+		return struct{}{}, do(dom)
+	})
 	return err
+}
+
+// abandoned tells whether a domain's lock is held by a start that nobody ends: waiting for it would be in vain.
+func (d *Driver) abandoned(dom *lv.Domain, id string) bool {
+	if d.opts.StatusDir == "" {
+		return false
+	}
+	state, reason, err := dom.GetState()
+	if err != nil || state != lv.DOMAIN_PAUSED || reason != int(lv.DOMAIN_PAUSED_STARTING_UP) {
+		return false
+	}
+	name, err := dom.GetName()
+	return err == nil && statusDir(d.opts.StatusDir).abandoned(id, name)
 }
 
 // Domain looks one up.
@@ -177,7 +195,11 @@ func startNow(dom *lv.Domain) error {
 	case stateOf(state) == hypervisor.StatePaused:
 		return dom.Resume()
 	}
-	return dom.Create()
+	err = dom.Create()
+	if now, _, stateErr := dom.GetState(); err != nil && stateErr == nil && stateOf(now) == hypervisor.StateRunning {
+		return nil // another start was faster
+	}
+	return err
 }
 
 // Shutdown asks the guest to power off: through its agent where connected, else by ACPI.
