@@ -70,6 +70,13 @@ func (l *link) connect() error {
 	return nil
 }
 
+// up tells whether there is a connection.
+func (l *link) up() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn != nil
+}
+
 // wake wakes the supervisor, once.
 func (l *link) wake() {
 	select {
