@@ -1,6 +1,7 @@
 package itest_test
 
 import (
+	"context"
 	"encoding/csv"
 	"math/rand/v2"
 	"os"
@@ -218,10 +219,14 @@ func (s *storm) news(host string) (told []string) {
 
 // strike does to a host what a create is to meet, while the agent is frozen.
 func (s *storm) strike(host string, m mishap) bool {
-	for !s.Frozen(host) {
-		if !s.Alive(host) {
-			return false
+	require.NoError(s.t, s.Await(s.ctx, host+"'s agent to be frozen", func(context.Context) error {
+		if s.Alive(host) && !s.Frozen(host) {
+			return &lacking{tail(s.Logs(host), 3)}
 		}
+		return nil
+	}))
+	if !s.Frozen(host) {
+		return false
 	}
 	h, err := s.Lab.Host(host)
 	require.NoError(s.t, err)
