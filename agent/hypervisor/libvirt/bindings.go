@@ -28,8 +28,7 @@ func dropBindings(conn *lv.Connect, dom *lv.Domain) error {
 	}
 	var faults []error
 	for i := range bindings {
-		defer bindings[i].Free()
-		faults = append(faults, dropBinding(&bindings[i], id))
+		faults = append(faults, dropBinding(&bindings[i], id), bindings[i].Free())
 	}
 	return errors.Join(faults...)
 }
