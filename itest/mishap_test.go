@@ -77,6 +77,15 @@ func (m mishap) runs() bool {
 	return (m.kind == agentDies || m.kind == libvirtDies) && !inUndo(m.point)
 }
 
+// mayRun tells whether the create may come out well. A pool may fill up when all is written; and where a create fails after
+// its journal has ended, and libvirt dies under the undo, the next try finds a machine that is all there.
+func (m mishap) mayRun() bool {
+	return m.runs() || m.kind == poolFills || m.point == committed
+}
+
+// committed is the point behind a create's last step.
+const committed = "hypervisor.create.commit.after"
+
 // armings are what the agent is told to do to the create. The first is the mishap, and strikes once: where it is over, the
 // others are left.
 func (m mishap) armings(struck bool) (armings []string) {

@@ -269,7 +269,7 @@ func (s *storm) judge(round []mishap) {
 		s.tally[m.kind+", "+at.phase]++
 		switch at.phase {
 		case "running":
-			require.True(s.t, m.runs() || m.kind == poolFills, what)
+			require.True(s.t, m.mayRun(), what)
 			require.Equal(s.t, 1, s.mentions(held, "processes", m.uuid), what)
 			if m.boots {
 				s.await(m.vm+" to have an address", func() error { return s.hasLease(m) })
