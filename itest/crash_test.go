@@ -44,7 +44,11 @@ func TestTheAgentDiesAtEveryStep(t *testing.T) {
 			f := &fleet{Fleet: f.Fleet, t: t, ctx: f.ctx}
 			require.NoError(t, f.Kill(f.ctx, "h1"))
 			require.NoError(t, f.Start(f.ctx, "h1", faultsFor(point)))
-			f.must(createArgs("web-1", "-f", seeded, "--image", "blank", "--no-wait")...)
+			args := createArgs("web-1", "--image", "blank", "--no-wait")
+			if slices.Contains(hypervisor.SeedFaultPoints(), point) {
+				args = append(args, "-f", seeded)
+			}
+			f.must(args...)
 			if strings.HasPrefix(point, "hypervisor.delete.") {
 				f.requirePhase("web-1", "running")
 				f.must("vm", "delete", "web-1", "--force", "--yes", "--no-wait")

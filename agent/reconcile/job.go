@@ -89,9 +89,10 @@ func (r *Reconciler) start(ctx context.Context, step Step) {
 	})
 }
 
-// work takes the step, again and again while it may work later.
+// work takes the step, again and again while it may work later: after a pause, or once the hypervisor is there again.
 func (r *Reconciler) work(ctx context.Context, j *job) error {
 	for pause := retryBase; ; pause = min(2*pause, retryMax) {
+		back := r.comeback()
 		err := r.take(ctx, j)
 		if err == nil || ctx.Err() != nil || !j.step.persists() && !transient(err) {
 			return err
@@ -102,6 +103,7 @@ func (r *Reconciler) work(ctx context.Context, j *job) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-back:
 		case <-time.After(pause):
 		}
 	}

@@ -23,6 +23,8 @@ type machines struct {
 	undone   []string
 	// media are the changes of media, each with what the machine did then.
 	media []string
+	// events are told to who subscribed last.
+	events chan hypervisor.Event
 }
 
 var _ Machines = (*machines)(nil)
@@ -145,7 +147,10 @@ func (m *machines) Pending(context.Context) (entries []hypervisor.JournalEntry, 
 }
 
 func (m *machines) Subscribe(context.Context) (<-chan hypervisor.Event, error) {
-	return make(chan hypervisor.Event), nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events = make(chan hypervisor.Event)
+	return m.events, nil
 }
 
 func (m *machines) counts() (creates, deletes int) {

@@ -60,6 +60,8 @@ const (
 	// retryBase and retryMax space the attempts of a step that may work later.
 	retryBase = time.Second
 	retryMax  = time.Minute
+	// eventConnected is the kind of event that tells of a hypervisor that is there again.
+	eventConnected = "connected"
 )
 
 // Reconciler works towards the newest desired set. Its methods are safe for concurrent use.
@@ -67,6 +69,8 @@ type Reconciler struct {
 	config Config
 	slots  chan struct{}
 	wake   chan struct{}
+	// back is closed, and made anew, when the hypervisor is there again.
+	back chan struct{}
 
 	mu       sync.Mutex
 	revision uint64
@@ -97,7 +101,7 @@ func New(config Config) *Reconciler {
 		config.Parallel = defaultParallel
 	}
 	return &Reconciler{
-		config: config, slots: make(chan struct{}, config.Parallel), wake: make(chan struct{}, 1),
+		config: config, slots: make(chan struct{}, config.Parallel), wake: make(chan struct{}, 1), back: make(chan struct{}),
 		desired: map[string]*novacronv1.VM{}, machines: map[string]hypervisor.Observed{}, jobs: map[string]*job{},
 		failed: map[string]failure{}, gone: map[string]bool{}, orphans: map[string]bool{},
 		revivals: map[string]revival{}, booted: map[string]bool{},
@@ -169,12 +173,30 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		case <-r.wake:
-		case _, open := <-events:
+		case event, open := <-events:
 			if !open {
 				events = nil
 			}
+			if event.Kind == eventConnected {
+				r.hypervisorIsBack()
+			}
 		}
 	}
+}
+
+// hypervisorIsBack has steps that wait to be taken again go on.
+func (r *Reconciler) hypervisorIsBack() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.back)
+	r.back = make(chan struct{})
+}
+
+// comeback is closed when the hypervisor is there again the next time.
+func (r *Reconciler) comeback() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.back
 }
 
 // once compares and starts what is to be done.

@@ -93,6 +93,31 @@ func TestTransientErrorsAreTriedAgainMoreAndMoreRarely(t *testing.T) {
 	})
 }
 
+func TestWhatWaitsForTheHypervisorGoesOnWhenItIsBack(t *testing.T) {
+	m := newMachines()
+	away := true
+	m.onCreate = func(context.Context, int) error {
+		if away {
+			return fmt.Errorf("no connection: %w", hypervisor.ErrUnavailable)
+		}
+		return nil
+	}
+	reconciling(t, m, 0, func(r *Reconciler) {
+		r.SetDesired(1, []*novacronv1.VM{wish("vm", 1)})
+		pass(20 * time.Second)
+		creates, _ := m.counts()
+		require.Equal(t, 5, creates, "after 1, 3, 7 and 15 seconds; the next is due after 31")
+		m.events <- hypervisor.Event{Kind: "stopped"}
+		pass(0)
+		creates, _ = m.counts()
+		require.Equal(t, 5, creates, "other events change nothing")
+		away = false
+		m.events <- hypervisor.Event{Kind: eventConnected}
+		pass(0)
+		require.Equal(t, novacronv1.VMPhase_VM_PHASE_RUNNING, only(t, r).GetPhase())
+	})
+}
+
 func TestAFailureIsRememberedForItsGeneration(t *testing.T) {
 	m := newMachines()
 	m.onCreate = func(_ context.Context, attempt int) error {

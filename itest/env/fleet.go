@@ -181,7 +181,8 @@ func frozen(pid int) bool {
 	return err == nil && bytes.Contains(status, []byte(") T "))
 }
 
-// Thaw has a frozen member go on. The program that brought it into its host stops when it does, and would not see it end.
+// Thaw has a frozen member go on. The program that brought it into its host stops when it does, and has it go on when it
+// does itself: a signal of ours to the member besides might undo the next freeze.
 func (f *Fleet) Thaw(ctx context.Context, member string) error {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", f.pids[member]))
 	if err != nil {
@@ -191,9 +192,6 @@ func (f *Fleet) Thaw(ctx context.Context, member string) error {
 	var parent int
 	if _, err := fmt.Sscan(string(after), &parent); err != nil {
 		return fmt.Errorf("%s is not frozen: %s", member, status)
-	}
-	if err := f.Signal(member, syscall.SIGCONT); err != nil {
-		return err
 	}
 	return f.Await(ctx, "what holds "+member+" to stop with it", func(context.Context) error {
 		if !frozen(parent) {

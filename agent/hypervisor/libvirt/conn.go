@@ -112,13 +112,13 @@ func (d *Driver) Close() error {
 	return nil
 }
 
-// idlest takes the link with the fewest calls in flight.
+// idlest takes the link with the fewest calls in flight, of those that have a connection if any has.
 func (d *Driver) idlest() *link {
 	d.pick.Lock()
 	defer d.pick.Unlock()
 	best := d.links[0]
 	for _, l := range d.links {
-		if l.busy < best.busy {
+		if up, bestUp := l.up(), best.up(); up && !bestUp || up == bestUp && l.busy < best.busy {
 			best = l
 		}
 	}

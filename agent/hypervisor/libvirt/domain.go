@@ -78,10 +78,28 @@ func with[T any](ctx context.Context, d *Driver, id string, do func(*lv.Domain) 
 	})
 }
 
-// act is with without a value.
+// act is with without a value, for what takes the domain's lock.
 func act(ctx context.Context, d *Driver, id string, do func(*lv.Domain) error) error {
-	_, err := with(ctx, d, id, func(dom *lv.Domain) (struct{}, error) { return struct{}{}, do(dom) })
+	_, err := with(ctx, d, id, func(dom *lv.Domain) (struct{}, error) {
+		if d.abandoned(dom, id) {
+			return struct{}{}, unavailable(errAbandoned)
+		}
+		return struct{}{}, do(dom)
+	})
 	return err
+}
+
+// abandoned tells whether a domain's lock is held by a start that nobody ends: waiting for it would be in vain.
+func (d *Driver) abandoned(dom *lv.Domain, id string) bool {
+	if d.opts.StatusDir == "" {
+		return false
+	}
+	state, reason, err := dom.GetState()
+	if err != nil || state != lv.DOMAIN_PAUSED || reason != int(lv.DOMAIN_PAUSED_STARTING_UP) {
+		return false
+	}
+	name, err := dom.GetName()
+	return err == nil && statusDir(d.opts.StatusDir).abandoned(id, name)
 }
 
 // Domain looks one up.
@@ -129,6 +147,9 @@ func (d *Driver) Undefine(ctx context.Context, id string) error {
 	const all = lv.DOMAIN_UNDEFINE_MANAGED_SAVE | lv.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
 		lv.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | lv.DOMAIN_UNDEFINE_NVRAM
 	return act(ctx, d, id, func(dom *lv.Domain) error {
+		if err := tidyStopped(dom); err != nil {
+			return err
+		}
 		err := dom.UndefineFlags(all | lv.DOMAIN_UNDEFINE_TPM)
 		// Older libvirts do not know the flag of TPM state, and the test driver knows none.
 		if refusesFlags(err) {
@@ -141,12 +162,26 @@ func (d *Driver) Undefine(ctx context.Context, id string) error {
 	})
 }
 
+// tidyStopped removes what an earlier start may have left of a domain that does not run.
+func tidyStopped(dom *lv.Domain) error {
+	if active, err := dom.IsActive(); err != nil || active {
+		return err
+	}
+	conn, err := dom.DomainGetConnect()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return dropBindings(conn, dom)
+}
+
 func refusesFlags(err error) bool {
 	return errors.Is(err, lv.ERR_INVALID_ARG) || errors.Is(err, lv.ERR_ARGUMENT_UNSUPPORTED) || errors.Is(err, lv.ERR_NO_SUPPORT)
 }
 
 // How often a start is tried where libvirt finds the domain in another state than it had just told, and the pause between:
-// another start may be under way, or libvirtd has begun anew and finds its guests one by one.
+// another start may be under way, or libvirtd has begun anew and finds its guests one by one. So it is where a network card
+// gets the name of one whose filter is still there.
 const (
 	startTries = 5
 	startPause = 200 * time.Millisecond
@@ -156,7 +191,7 @@ const (
 func (d *Driver) Start(ctx context.Context, id string) error {
 	for try := 1; ; try++ {
 		err := act(ctx, d, id, startNow)
-		if try == startTries || !errors.Is(err, lv.ERR_OPERATION_INVALID) {
+		if try == startTries || !errors.Is(err, lv.ERR_OPERATION_INVALID) && !bindingTaken(err) {
 			return err
 		}
 		select {
@@ -177,7 +212,14 @@ func startNow(dom *lv.Domain) error {
 	case stateOf(state) == hypervisor.StatePaused:
 		return dom.Resume()
 	}
-	return dom.Create()
+	if err := tidyStopped(dom); err != nil {
+		return err
+	}
+	err = dom.Create()
+	if now, _, stateErr := dom.GetState(); err != nil && stateErr == nil && stateOf(now) == hypervisor.StateRunning {
+		return nil // another start was faster
+	}
+	return err
 }
 
 // Shutdown asks the guest to power off: through its agent where connected, else by ACPI.

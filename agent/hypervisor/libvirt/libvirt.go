@@ -24,12 +24,18 @@ type Options struct {
 	Connections int
 	// MaxCalls bounds the calls in flight on each; 0 means 4, one less than libvirtd serves of one client by default.
 	MaxCalls int
-	Logger   *slog.Logger
+	// StatusDir is where the QEMU driver keeps the status of running guests; empty means that of DefaultURI, and none where
+	// URI is another.
+	StatusDir string
+	Logger    *slog.Logger
 }
 
 func (o Options) withDefaults() Options {
 	if o.URI == "" {
 		o.URI = DefaultURI
+	}
+	if o.StatusDir == "" && o.URI == DefaultURI {
+		o.StatusDir = systemStatus
 	}
 	if o.ProbeTimeout == 0 {
 		o.ProbeTimeout = 10 * time.Second

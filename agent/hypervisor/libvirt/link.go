@@ -41,6 +41,7 @@ func newLink(d *Driver, leads bool) *link {
 // connect makes the connection with its callbacks.
 func (l *link) connect() error {
 	opts := l.driver.opts
+	l.mend()
 	conn, err := lv.NewConnect(opts.URI)
 	if err != nil {
 		return err
@@ -69,6 +70,13 @@ func (l *link) connect() error {
 	return nil
 }
 
+// up tells whether there is a connection.
+func (l *link) up() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn != nil
+}
+
 // wake wakes the supervisor, once.
 func (l *link) wake() {
 	select {
@@ -86,12 +94,28 @@ func (l *link) supervise(ctx context.Context) {
 			return
 		case <-l.lost:
 		}
+		l.mend() // at once: the next daemon may begin at any time
 		l.drop()
 		l.tell("disconnected")
 		if !l.reconnect(ctx) {
 			return
 		}
 		l.tell("connected")
+	}
+}
+
+// mend frees the machines of ours that a daemon was starting when it was killed: see statusDir.
+func (l *link) mend() {
+	if !l.leads {
+		return
+	}
+	opts := l.driver.opts
+	mended, err := statusDir(opts.StatusDir).mend()
+	if err != nil {
+		opts.Logger.Warn("starts that died with libvirt's daemon may hold a lock on their machines", "dir", opts.StatusDir, "error", err)
+	}
+	if len(mended) > 0 {
+		opts.Logger.Warn("starts died with libvirt's daemon; their status is mended", "dir", opts.StatusDir, "machines", mended)
 	}
 }
 
