@@ -101,7 +101,9 @@ func show(t *testing.T, peer string, ours, theirs report) {
 	for _, metric := range slices.Sorted(maps.Keys(ours)) {
 		a, b := ours[metric], theirs[metric]
 		if _, both := theirs[metric]; !both {
-			fmt.Printf("tsdb %s: ours %.3f%s\n", metric, a.Value, a.Unit)
+			if peer == prometheusName {
+				fmt.Printf("tsdb %s: ours=%.2f%s\n", metric, a.Value, a.Unit)
+			}
 			continue
 		}
 		if peer == prometheusName {

@@ -42,6 +42,11 @@ func (m *measuring) ingest() error {
 		return err
 	}
 	m.put("rss", float64(peak)/(1<<20), "MB", 0)
+	if o, is := m.store.(*ours); is {
+		heap, head := o.memory()
+		m.put("memory_heap", float64(heap)/(1<<20), "MB", 0)
+		m.put("memory_head", float64(head)/(1<<20), "MB", 0)
+	}
 	return m.show()
 }
 

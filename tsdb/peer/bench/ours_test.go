@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,6 +137,14 @@ func (o *ours) bytes() (raw, windows int64, err error) {
 		}
 	}
 	return raw, windows, nil
+}
+
+// memory is what Go's heap has that is in use, the index above all, and what lies outside of it: young samples.
+func (o *ours) memory() (heap, head int64) {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc), o.Stats().HeadBytes
 }
 
 func (o *ours) close() error { return errors.Join(o.Close(), o.engine.Close()) }

@@ -32,6 +32,7 @@ type victoria struct {
 	dir     string
 	w       *workload
 	procs   int
+	client  http.Client
 	server  *exec.Cmd
 	address string
 	bodies  map[int]*bytes.Buffer // of hosts
@@ -40,7 +41,7 @@ type victoria struct {
 }
 
 func openVictoria(dir string, w *workload, j job) (store, error) {
-	v := &victoria{dir: dir, w: w, procs: j.Procs, bodies: map[int]*bytes.Buffer{}, metrics: map[int][][]byte{}}
+	v := &victoria{dir: dir, w: w, procs: j.Procs, client: http.Client{Timeout: 10 * time.Minute}, bodies: map[int]*bytes.Buffer{}, metrics: map[int][][]byte{}}
 	return v, v.start()
 }
 
@@ -96,7 +97,7 @@ func (v *victoria) post(path, kind string, body io.Reader, to io.Writer) (int64,
 		return 0, err
 	}
 	request.Header.Set("Content-Type", kind)
-	response, err := http.DefaultClient.Do(request)
+	response, err := v.client.Do(request)
 	if err != nil {
 		return 0, err
 	}

@@ -77,7 +77,7 @@ func (w *workload) host(h int) []generator { return w.state[h*w.perHost : (h+1)*
 // labels are those of a series. They are made when they are asked for: what a store needs of them it keeps itself.
 func (w *workload) labels(host, place int) labels.Labels {
 	return labels.FromStrings(
-		labels.MetricName, "novacron_vm_"+names[kindOf(place)], "cluster", "main", "device", fmt.Sprintf("d%02d", place%50), "host", fmt.Sprintf("host-%05d", host),
+		"__name__", "novacron_vm_"+names[kindOf(place)], "cluster", "main", "device", fmt.Sprintf("d%02d", place%50), "host", fmt.Sprintf("host-%05d", host),
 		"instance", fmt.Sprintf("10.%d.%d.%d:9100", host>>16, host>>8&255, host&255), "job", "agent",
 		"vm", fmt.Sprintf("vm-%05d-%02d", host, place/50), "zone", fmt.Sprintf("z%d", host%3),
 	)
