@@ -113,12 +113,12 @@ conformance: ## run Prometheus's own PromQL scripts on the shard
 	sed -n 's/^ *\(.*: \)\{0,1\}\(conformance promql .*\)/\2/p' "$$log"
 
 .PHONY: bench
-bench: bench-raft bench-vm ## measure against others on the same work
+bench: bench-raft bench-vm bench-tsdb ## measure against others on the same work
 
-# Figures go to the screen; everything else does when it failed.
+# Figures go to the screen; everything else does when it failed. The second argument says where go works.
 define run_bench
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	NOVACRON_BENCH=1 $(GOTEST) -count=1 -timeout 30m -run '^TestBench' -v $(1) >"$$log" 2>&1 || { cat "$$log" >&2; exit 1; }; \
+	NOVACRON_BENCH=1 $(GO) test $(2) -tags $(TAGS) -count=1 -timeout 40m -run '^TestBench' -v $(1) >"$$log" 2>&1 || { cat "$$log" >&2; exit 1; }; \
 	sed -n 's/^ *\(.*: \)\{0,1\}\(bench [a-z].*\)/\2/p' "$$log"; \
 	grep -q 'bench [a-z]' "$$log" || { cat "$$log" >&2; echo "no figure was measured" >&2; exit 1; }
 endef
@@ -131,6 +131,11 @@ bench-raft: ## commits per second, against raft and bolt alone
 bench-vm: ## creating and deleting machines, against virsh
 	@deploy/setup.sh --build --lab
 	$(call run_bench,./itest/bench/vm)
+
+.PHONY: bench-tsdb
+bench-tsdb: ## the metric shard, against Prometheus's tsdb and VictoriaMetrics
+	@deploy/setup.sh --build --bench
+	$(call run_bench,./bench,-C $(PEER))
 
 .PHONY: clean
 clean: ## remove what was built, but the tools

@@ -5,11 +5,12 @@ set -euo pipefail
 
 usage() {
 	cat <<'U'
-usage: deploy/setup.sh [--build|--lab|--tools|--all|--check] ...
+usage: deploy/setup.sh [--build|--lab|--tools|--bench|--all|--check] ...
   --build  compiler for cgo and the race detector
   --lab    libvirt, QEMU and what a lab of hosts on one machine takes
   --tools  pinned generators and linters in bin/tools
-  --all    all of these (the default)
+  --bench  what the shard is measured against
+  --all    all of these but --bench (the default)
   --check  install nothing: list what is missing, exit 1 if anything is
 U
 }
@@ -43,6 +44,8 @@ xmllint libxml2-utils
 swtpm swtpm
 swtpm_setup swtpm-tools
 /usr/share/osinfo/os osinfo-db'
+
+bench_needs='victoria-metrics victoria-metrics'
 
 tool_needs='buf v1.75.0 github.com/bufbuild/buf/cmd/buf
 protoc-gen-go v1.36.12 google.golang.org/protobuf/cmd/protoc-gen-go
@@ -121,10 +124,13 @@ install_packages() {
 # The packages enable their services for the next boot. The lab runs daemons of its own; whoever wants those of the
 # machine enables them. Only what came just now is touched.
 leave_services_off() {
-	case " ${packages[*]} " in *" libvirt-daemon-system "*) ;; *) return 0 ;; esac
+	local units=() unit
+	case " ${packages[*]} " in *" libvirt-daemon-system "*)
+		units+=(libvirtd.service libvirt-guests.service {libvirtd,libvirtd-ro,libvirtd-admin,virtlogd,virtlogd-admin,virtlockd,virtlockd-admin}.socket)
+	esac
+	case " ${packages[*]} " in *" victoria-metrics "*) units+=(victoria-metrics.service) ;; esac
 	[ -d /run/systemd/system ] || return 0
-	local unit
-	for unit in libvirtd.service libvirt-guests.service {libvirtd,libvirtd-ro,libvirtd-admin,virtlogd,virtlogd-admin,virtlockd,virtlockd-admin}.socket; do
+	for unit in "${units[@]}"; do
 		as_root systemctl disable --quiet "$unit" 2>/dev/null || echo "setup: cannot disable $unit" >&2
 	done
 }
@@ -162,7 +168,7 @@ bin=$(cd "$here/.." && pwd)/bin/tools
 check_only= groups=()
 for arg; do
 	case $arg in
-	--build | --lab | --tools) groups+=("${arg#--}") ;;
+	--build | --lab | --tools | --bench) groups+=("${arg#--}") ;;
 	--all) groups+=(build lab tools) ;;
 	--check) check_only=yes ;;
 	-h | --help) usage && exit 0 ;;
@@ -175,6 +181,7 @@ for group in "${groups[@]}"; do
 	case $group in
 	build) look_for_packages "$build_needs" ;;
 	lab) look_for_packages "$lab_needs" ;;
+	bench) look_for_packages "$bench_needs" ;;
 	tools) look_for_tools ;;
 	esac
 done

@@ -1,0 +1,7 @@
+// Package bench measures the shard beside Prometheus's tsdb and VictoriaMetrics on the same samples, in one run.
+//
+// It holds only tests: `make bench-tsdb` runs it, which takes about ten minutes; with NOVACRON_BENCH_SCALE=small a minute.
+// Each store runs in a process of its own, so that its memory and its processors are its own. Figures are the time of
+// the processor where one is used, and that of the clock where two are; less is better in all of them, and a ratio above 1
+// says that ours is better.
+package bench
