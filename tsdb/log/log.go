@@ -269,7 +269,7 @@ func (l *Log) Close() error {
 }
 
 func syncSegment(dir string, segment uint64) error {
-	file, err := os.Open(filepath.Join(dir, name(segment))) //nolint:gosec // a name of digits in a folder of ours
+	file, err := os.Open(filepath.Join(dir, name(segment)))
 	if err != nil {
 		return fmt.Errorf("opening log segment %d: %w", segment, err)
 	}
