@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -71,20 +72,22 @@ func (c *Collector) filesystems(ctx context.Context, b *batch) error {
 		return err
 	}
 	answers := make(chan sized, len(mounts))
-	waiting := map[string]bool{}
+	waiting, stuck := map[string]bool{}, map[string]bool{}
 	for _, m := range mounts {
-		waiting[m.Mountpoint] = true
-		if c.mounts.begin(m.Mountpoint) {
-			go func() {
-				size, err := c.cfg.Statfs(m.Mountpoint)
-				c.mounts.end(m.Mountpoint)
-				answers <- sized{m, size, err}
-			}()
+		if !c.mounts.begin(m.Mountpoint) {
+			stuck[m.Mountpoint] = true
+			continue
 		}
+		waiting[m.Mountpoint] = true
+		go func() {
+			size, err := c.cfg.Statfs(m.Mountpoint)
+			c.mounts.end(m.Mountpoint)
+			answers <- sized{m, size, err}
+		}()
 	}
 	ctx, cancel := context.WithTimeout(ctx, statfsPatience)
 	defer cancel()
-	for len(waiting) > 0 {
+	for len(waiting) > 0 && ctx.Err() == nil {
 		select {
 		case a := <-answers:
 			delete(waiting, a.Mountpoint)
@@ -92,8 +95,11 @@ func (c *Collector) filesystems(ctx context.Context, b *batch) error {
 				a.tell(b)
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("%d mounts do not answer, %v: is a disk or server away?", len(waiting), keys(waiting))
 		}
+	}
+	maps.Copy(stuck, waiting)
+	if len(stuck) > 0 {
+		return fmt.Errorf("%d mounts do not answer, %v: is a disk or server away?", len(stuck), slices.Sorted(maps.Keys(stuck)))
 	}
 	return nil
 }

@@ -2,8 +2,6 @@ package host
 
 import (
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,5 +19,3 @@ func statfs(path string) (unix.Statfs_t, error) {
 		}
 	}
 }
-
-func keys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
