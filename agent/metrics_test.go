@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,13 +24,36 @@ import (
 // recorder keeps what is stored, or fails.
 type recorder struct {
 	tsdb.MetricsStorage
+	mu    sync.Mutex
 	calls [][]tsdb.Metric
-	err   error
+	err   error // of storing
+	away  error // of the hypervisor
 }
 
 func (r *recorder) StoreMetrics(_ context.Context, metrics []tsdb.Metric) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.calls = append(r.calls, metrics)
 	return r.err
+}
+
+// fail sets the errors that come from now on.
+func (r *recorder) fail(storing, hypervisor error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err, r.away = storing, hypervisor
+}
+
+func (r *recorder) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.away
+}
+
+func (r *recorder) stored() [][]tsdb.Metric {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls
 }
 
 func values(metrics []tsdb.Metric) map[string]float64 {
@@ -43,7 +67,6 @@ func values(metrics []tsdb.Metric) map[string]float64 {
 func TestMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &recorder{}
-		var observeErr error
 		m := &meter{
 			store: store, own: func() []tsdb.Metric { return nil }, logger: slog.New(slog.DiscardHandler), started: time.Now(),
 			settings: meterSettings{"c", "h1", "v1"},
@@ -51,14 +74,14 @@ func TestMeter(t *testing.T) {
 				return []hypervisor.Observed{
 					{ID: "1", Name: "web", Ours: true, State: hypervisor.StateRunning}, {ID: "2", Name: "db", Ours: true, State: hypervisor.StatePaused},
 					{ID: "3", Name: "foreign", State: hypervisor.StateRunning},
-				}, observeErr
+				}, store.failure()
 			},
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go m.run(ctx)
 		synctest.Wait()
-		require.Len(t, store.calls, 1)
-		got := values(store.calls[0])
+		require.Len(t, store.stored(), 1)
+		got := values(store.stored()[0])
 		assert.Equal(t, 1.0, got["vm_state/web/running"])
 		assert.Equal(t, 0.0, got["vm_state/web/paused"])
 		assert.Equal(t, 1.0, got["vm_state/db/paused"])
@@ -66,18 +89,18 @@ func TestMeter(t *testing.T) {
 		assert.Equal(t, 1.0, got["host_vms//running"])
 		assert.Equal(t, 1.0, got["novacron_agent_hypervisor_up//"])
 		assert.NotContains(t, got, "vm_available/foreign/")
-		for _, metric := range store.calls[0] {
+		for _, metric := range store.stored()[0] {
 			assert.Equal(t, "h1", metric.Labels["host"], metric.Name)
 		}
 
 		// Neither a full disk nor a hypervisor that is away ends it.
-		store.err, observeErr = engine.ErrDiskFull, errors.New("away")
+		store.fail(engine.ErrDiskFull, errors.New("away"))
 		time.Sleep(metricsEvery)
 		synctest.Wait()
-		require.Len(t, store.calls, 2)
+		require.Len(t, store.stored(), 2)
 		assert.True(t, m.failing)
-		assert.Equal(t, 0.0, values(store.calls[1])["novacron_agent_hypervisor_up//"])
-		store.err = nil
+		assert.Equal(t, 0.0, values(store.stored()[1])["novacron_agent_hypervisor_up//"])
+		store.fail(nil, nil)
 		time.Sleep(metricsEvery)
 		synctest.Wait()
 		assert.False(t, m.failing)
