@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -64,7 +65,8 @@ func (n *Node) AddVoter(ctx context.Context, id, addr string) error {
 
 // Demote takes a member's vote away; the last voter cannot be demoted.
 func (n *Node) Demote(ctx context.Context, id string) error {
-	if err := n.mayLeave(id); err != nil {
+	// A follower may not know yet who is a member.
+	if err := cmp.Or(n.ready(), n.mayLeave(id)); err != nil {
 		return fmt.Errorf("demote %s: %w", id, err)
 	}
 	return n.change(ctx, "demote "+id, func(t time.Duration) raft.Future {
@@ -74,7 +76,8 @@ func (n *Node) Demote(ctx context.Context, id string) error {
 
 // Remove removes a member; the last voter cannot be removed. A leader that removes itself steps down.
 func (n *Node) Remove(ctx context.Context, id string) error {
-	if err := n.mayLeave(id); err != nil {
+	// A follower may not know yet who is a member.
+	if err := cmp.Or(n.ready(), n.mayLeave(id)); err != nil {
 		return fmt.Errorf("remove %s: %w", id, err)
 	}
 	return n.change(ctx, "remove "+id, func(t time.Duration) raft.Future {

@@ -37,14 +37,6 @@ type Engine struct {
 
 var _ promql.QueryEngine = (*Engine)(nil)
 
-// ParserOptions are the parts of PromQL that are on beyond its stable core.
-func ParserOptions() parser.Options {
-	return parser.Options{
-		EnableExperimentalFunctions: true, ExperimentalDurationExpr: true,
-		EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true,
-	}
-}
-
 // New makes an engine. Queries that were running when the process last died are told to the logger, and by Unfinished.
 func New(opts Options) (*Engine, error) {
 	if opts.Logger == nil {
