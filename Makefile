@@ -16,7 +16,7 @@ PEER := tsdb/peer
 VCS := $(if $(shell git rev-parse -q --verify HEAD 2>/dev/null),,-buildvcs=false)
 # How long each fuzz target runs, the most that a package's tests may take, and the commit that the API is compared with.
 FUZZTIME ?= 10s
-TIMEOUT ?= 15m
+TIMEOUT ?= 30m
 AGAINST ?= $(shell { git rev-parse -q --verify origin/main || git rev-parse -q --verify main || git rev-parse -q --verify HEAD; } 2>/dev/null)
 
 # Tests of these start processes of their own and share no memory with them: the race detector sees nothing there.
