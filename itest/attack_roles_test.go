@@ -31,6 +31,7 @@ func allowed() map[string][]pki.Role {
 		"/novacron.v1.VMService/DeleteVM":             operators,
 		"/novacron.v1.VMService/RestartVM":            operators,
 		"/novacron.v1.VMService/UpdateVM":             operators,
+		"/novacron.v1.VMService/ApplyVM":              operators,
 		"/novacron.v1.VMService/AdoptVM":              {admin},
 		"/novacron.v1.VMService/AttachISO":            operators,
 		"/novacron.v1.VMService/EjectISO":             operators,
@@ -57,6 +58,8 @@ func allowed() map[string][]pki.Role {
 
 		"/novacron.v1.HostService/GetHost":                readers,
 		"/novacron.v1.HostService/ListHosts":              readers,
+		"/novacron.v1.HostService/PlanDrain":              readers,
+		"/novacron.v1.HostService/DrainHost":              {admin},
 		"/novacron.v1.EventService/WatchEvents":           readers,
 		"/novacron.v1.TemplateService/PutTemplate":        operators,
 		"/novacron.v1.TemplateService/GetTemplate":        readers,
