@@ -165,7 +165,7 @@ func TestBadTokensSayWhy(t *testing.T) {
 	_, err = s.Token(t.Context(), &novacronv1.CreateTokenRequest{Role: novacronv1.Role_ROLE_AGENT, Ttl: durationpb.New(time.Hour)})
 	refused(t, err, connect.CodeInvalidArgument, "15m", "1h")
 	_, err = s.Token(t.Context(), &novacronv1.CreateTokenRequest{})
-	refused(t, err, connect.CodeInvalidArgument, "must be controller, agent, admin or viewer")
+	refused(t, err, connect.CodeInvalidArgument, "must be controller, agent, admin, operator or viewer")
 }
 
 func TestJoinThatCouldNotStartSpendsNoToken(t *testing.T) {
