@@ -15,6 +15,7 @@ type Driver interface {
 	VolumeDriver
 	NetworkDriver
 	StorageDriver
+	StatsDriver
 	// Facts tells what the host can do. What is costly to find out is found out once.
 	Facts(ctx context.Context) (HostFacts, error)
 	// Events sends changes until the context ends, then closes the channel. A slow reader loses events, never blocks.

@@ -34,6 +34,9 @@ type Options struct {
 	LockedDrives bool
 	// IgnoreTerm makes hypervisor processes outlive the gentle kill.
 	IgnoreTerm bool
+	// Stats, when set, adds to what is counted of a domain; Usage is what the agent in a guest tells.
+	Stats func(hypervisor.DomainStats) hypervisor.DomainStats
+	Usage func(id string) hypervisor.GuestUsage
 }
 
 // Driver is a fake hypervisor. It is safe for concurrent use.
