@@ -46,9 +46,8 @@ func (e *eventBook) note(event hypervisor.Event, at time.Time) {
 	}
 }
 
-// tell gives the points of the events since the last collection, and the counters as they are: from 0, so that the first
-// event shows.
-func (e *eventBook) tell(b *batch, machines map[string]*machine) {
+// points are those of the events since the last collection.
+func (e *eventBook) points(b *batch, machines map[string]*machine) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	later := e.pending[:0]
@@ -62,6 +61,12 @@ func (e *eventBook) tell(b *batch, machines map[string]*machine) {
 		}
 	}
 	e.pending = later
+}
+
+// tell gives the counters as they are: from 0, so that the first event shows.
+func (e *eventBook) tell(b *batch, machines map[string]*machine) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for id, m := range machines {
 		for _, kind := range countedEvents {
 			b.add("vm_lifecycle_events_total", collect.Libvirt, with(m.labels, "type", kind), e.counts[id][kind])

@@ -91,10 +91,11 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 	whole := c.measure(b, reading)
 	b.pools(ctx, c)
 	c.guests.tell(b, c.machines)
-	c.events.tell(b, c.machines)
+	c.events.points(b, c.machines)
 	if !reading.partial() && described == nil {
 		c.forget(reading)
 	}
+	c.events.tell(b, c.machines)
 	b.metrics = append(b.metrics, c.presence.Ended(b.metrics, b.at, whole)...)
 	if reading.partial() {
 		c.cfg.Meter.Partial()

@@ -56,7 +56,7 @@ func (c *Collector) startTicks(pid string) string {
 	if err != nil {
 		return ""
 	}
-	_, after, _ := bytes.Cut(text, []byte(") "))
+	after := text[bytes.LastIndexByte(text, ')')+1:]
 	const start = 19
 	if fields := strings.Fields(string(after)); len(fields) > start {
 		return fields[start]
