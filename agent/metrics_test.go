@@ -2,11 +2,9 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,97 +12,50 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/novacron/novacron/agent/hypervisor"
+	"github.com/novacron/novacron/agent/hypervisor/fake"
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/tsdb"
-	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/shard"
 )
 
-// recorder keeps what is stored, or fails.
-type recorder struct {
-	tsdb.MetricsStorage
-	mu    sync.Mutex
-	calls [][]tsdb.Metric
-	err   error // of storing
-	away  error // of the hypervisor
-}
-
-func (r *recorder) StoreMetrics(_ context.Context, metrics []tsdb.Metric) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.calls = append(r.calls, metrics)
-	return r.err
-}
-
-// fail sets the errors that come from now on.
-func (r *recorder) fail(storing, hypervisor error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.err, r.away = storing, hypervisor
-}
-
-func (r *recorder) failure() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.away
-}
-
-func (r *recorder) stored() [][]tsdb.Metric {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.calls
-}
-
-func values(metrics []tsdb.Metric) map[string]float64 {
-	all := map[string]float64{}
-	for _, m := range metrics {
-		all[m.Name+"/"+m.Labels["vm_name"]+"/"+m.Labels["state"]] = m.Value
-	}
-	return all
-}
-
-func TestMeter(t *testing.T) {
+// TestCollectorsFillTheShard measures a host with a machine, as every agent does, into a real shard.
+func TestCollectorsFillTheShard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &recorder{}
-		m := &meter{
-			store: store, own: func() []tsdb.Metric { return nil }, logger: slog.New(slog.DiscardHandler), started: time.Now(),
-			settings: meterSettings{"c", "h1", "v1"},
-			observe: func(context.Context) ([]hypervisor.Observed, error) {
-				return []hypervisor.Observed{
-					{ID: "1", Name: "web", Ours: true, State: hypervisor.StateRunning}, {ID: "2", Name: "db", Ours: true, State: hypervisor.StatePaused},
-					{ID: "3", Name: "foreign", State: hypervisor.StateRunning},
-				}, store.failure()
-			},
-		}
+		driver, err := fake.New(fake.Options{})
+		require.NoError(t, err)
+		machine := `<domain type="kvm"><name>web</name><uuid>6f1c2f6e-0a3b-4c1d-9e2f-3a4b5c6d7e8f</uuid><vcpu>2</vcpu></domain>`
+		require.NoError(t, driver.Define(t.Context(), machine))
+		require.NoError(t, driver.Start(t.Context(), "6f1c2f6e-0a3b-4c1d-9e2f-3a4b5c6d7e8f"))
+		d := &daemon{cfg: Config{Node: node.Config{Name: "h1", ClusterID: "c"}, Version: "v1", Driver: driver}, logger: slog.New(slog.DiscardHandler)}
+		require.NoError(t, d.openMetrics(t.Context()))
 		ctx, cancel := context.WithCancel(t.Context())
-		go m.run(ctx)
-		synctest.Wait()
-		require.Len(t, store.stored(), 1)
-		got := values(store.stored()[0])
-		assert.Equal(t, 1.0, got["vm_state/web/running"])
-		assert.Equal(t, 0.0, got["vm_state/web/paused"])
-		assert.Equal(t, 1.0, got["vm_state/db/paused"])
-		assert.Equal(t, 0.0, got["vm_available/db/"])
-		assert.Equal(t, 1.0, got["host_vms//running"])
-		assert.Equal(t, 1.0, got["novacron_agent_hypervisor_up//"])
-		assert.NotContains(t, got, "vm_available/foreign/")
-		for _, metric := range store.stored()[0] {
-			assert.Equal(t, "h1", metric.Labels["host"], metric.Name)
+		done := make(chan struct{})
+		go func() {
+			d.collectMetrics(ctx)
+			close(done)
+		}()
+		time.Sleep(2 * collectEvery)
+		for name, want := range map[string]float64{"host_vcpus_allocated": 2, "novacron_agent_info": 1, "novacron_shard_series": 0, "host_cpus": 0} {
+			got, err := d.metrics.QueryMetrics(t.Context(), tsdb.MetricsQuery{
+				MetricNames: []string{name}, TimeRange: tsdb.TimeRange{End: time.Now()}, Filters: []tsdb.MetricFilter{{Label: "host", Operator: tsdb.FilterEqual, Value: "h1"}},
+			})
+			require.NoError(t, err)
+			require.Len(t, got, 1, name)
+			if want > 0 {
+				assert.Equal(t, want, got[0].Value, name)
+			}
 		}
-
-		// Neither a full disk nor a hypervisor that is away ends it.
-		store.fail(engine.ErrDiskFull, errors.New("away"))
-		time.Sleep(metricsEvery)
-		synctest.Wait()
-		require.Len(t, store.stored(), 2)
-		assert.True(t, m.failing)
-		assert.Equal(t, 0.0, values(store.stored()[1])["novacron_agent_hypervisor_up//"])
-		store.fail(nil, nil)
-		time.Sleep(metricsEvery)
-		synctest.Wait()
-		assert.False(t, m.failing)
+		for _, collector := range []string{"host", "kvm", "agent"} {
+			got, err := d.metrics.QueryMetrics(t.Context(), tsdb.MetricsQuery{
+				MetricNames: []string{"collector_up"}, TimeRange: tsdb.TimeRange{End: time.Now()}, Filters: []tsdb.MetricFilter{{Label: "collector", Operator: tsdb.FilterEqual, Value: collector}},
+			})
+			require.NoError(t, err)
+			require.Len(t, got, 1, collector)
+			assert.Equal(t, 1.0, got[0].Value, collector)
+		}
 		cancel()
+		<-done
+		require.NoError(t, d.closers.Close())
 	})
 }
 
@@ -132,7 +83,7 @@ func TestMetricsStay(t *testing.T) {
 	require.NoError(t, d.openMetrics(t.Context()))
 	require.NotNil(t, d.metrics.Durable())
 	now := time.Now()
-	require.NoError(t, d.metrics.StoreMetrics(t.Context(), []tsdb.Metric{gauge("vm_available", now, 1)}))
+	require.NoError(t, d.metrics.StoreMetrics(t.Context(), []tsdb.Metric{{Name: "vm_available", Value: 1, Timestamp: now}}))
 	require.NoError(t, d.closers.Close())
 	s, err := shard.Open(shard.Options{Dir: filepath.Join(d.cfg.Node.DataDir, "metrics"), ReadOnly: true})
 	require.NoError(t, err)

@@ -37,6 +37,7 @@ func (c *Collector) redescribe(ctx context.Context, now time.Time) error {
 			c.machines[d.ID] = m
 		}
 		m.about, m.at, m.labels = about, now, c.labels(d.ID, about)
+		m.hidden = !c.cfg.Foreign && (about.Cluster == "" || about.Cluster != c.cfg.Cluster)
 	}
 	return nil
 }

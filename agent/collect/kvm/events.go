@@ -56,7 +56,7 @@ func (e *eventBook) points(b *batch, machines map[string]*machine) {
 		switch {
 		case !p.at.Before(b.at):
 			later = append(later, p)
-		case m != nil:
+		case m != nil && !m.hidden:
 			b.addAt(p.at, "vm_lifecycle_events_total", collect.Libvirt, with(m.labels, "type", p.kind), p.count)
 		}
 	}
@@ -68,6 +68,9 @@ func (e *eventBook) tell(b *batch, machines map[string]*machine) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for id, m := range machines {
+		if m.hidden {
+			continue
+		}
 		for _, kind := range countedEvents {
 			b.add("vm_lifecycle_events_total", collect.Libvirt, with(m.labels, "type", kind), e.counts[id][kind])
 		}

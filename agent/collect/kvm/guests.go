@@ -47,7 +47,7 @@ func (g *guestRounds) ask(ctx context.Context, c *Collector, now time.Time, all 
 	}
 	var ids []string
 	for i := range all {
-		if all[i].Values["state.state"] == 1 {
+		if m := c.machines[all[i].ID]; m != nil && !m.hidden && all[i].Values["state.state"] == 1 {
 			ids = append(ids, all[i].ID)
 		}
 	}

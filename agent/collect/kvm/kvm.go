@@ -26,6 +26,8 @@ type Config struct {
 	Hypervisor Hypervisor
 	// Host, Cluster and Region are the labels host, cloud_account_id and cloud_region.
 	Host, Cluster, Region string
+	// Foreign measures the domains that are not the cluster's as well. Counts of the host have them in any case.
+	Foreign bool
 	// Patience bounds the wait for all machines together, PatienceEach for one; 0 means 4 s and 2 s.
 	Patience, PatienceEach time.Duration
 	// GuestsEvery is how often the agents in the guests are asked; 0 means a minute, less than 0 never.
@@ -72,6 +74,8 @@ type machine struct {
 	last    hypervisor.DomainStats
 	lastAt  time.Time
 	process process
+	// hidden machines are somebody else's.
+	hidden bool
 }
 
 // CollectMetrics measures all machines. One that does not answer in time is left out and counted as a partial answer;
@@ -121,8 +125,10 @@ func (c *Collector) measure(b *batch, r reading) func(collect.Metric) bool {
 		}
 		present[stats.ID] = true
 		running[stats.ID] = isUp(stats)
-		c.one(b, m, stats)
 		sum.add(stats)
+		if !m.hidden {
+			c.one(b, m, stats)
+		}
 		m.last, m.lastAt = *stats, b.at
 	}
 	if !r.partial() {

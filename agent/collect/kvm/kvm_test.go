@@ -146,6 +146,7 @@ func web(t *testing.T, change func(*hypervisor.DomainStats)) (*driver, Config) {
 		}}, nil
 	}
 	cfg := processTree(t)
+	cfg.Foreign = true
 	cfg.Hypervisor, cfg.Host, cfg.Cluster, cfg.Region = d, "h1", "lab", "berlin"
 	return d, cfg
 }
@@ -272,4 +273,19 @@ func TestDerivedValues(t *testing.T) {
 		require.Equal(t, name, stateName(number, true))
 	}
 	require.Equal(t, "unknown", stateName(1, false))
+}
+
+func TestMachinesOfOthersAreCountedAndNotMeasured(t *testing.T) {
+	d, cfg := web(t, func(*hypervisor.DomainStats) {})
+	cfg.Foreign = false
+	d.usage = func(context.Context, string) (hypervisor.GuestUsage, error) {
+		panic("nobody asks in a machine of others")
+	}
+	c := New(cfg)
+	c.events.note(hypervisor.Event{ID: webID, Kind: "started"}, time.Now().Add(-time.Second))
+	got := collectNow(t, c)
+	c.guests.rounds.Wait()
+	require.Contains(t, showAll(got), "host_vms state=running = 1")
+	require.Contains(t, showAll(got), "host_vcpus_allocated = 2")
+	require.Empty(t, of(got, webID))
 }

@@ -21,8 +21,8 @@ import (
 type two struct {
 	*driver
 	dbStuck, dbGone atomic.Bool
-	release                    chan struct{}
-	bulk, single               atomic.Int32
+	release         chan struct{}
+	bulk, single    atomic.Int32
 }
 
 func newTwo(t *testing.T) (*two, Config) {

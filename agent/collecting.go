@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/novacron/novacron/agent/collect"
+	"github.com/novacron/novacron/agent/collect/host"
+	"github.com/novacron/novacron/agent/collect/kvm"
+)
+
+const (
+	// collectEvery is how often this host, its machines and the agent are measured.
+	collectEvery = 15 * time.Second
+	// collectDeadline bounds one collection: what has not been told by then is left out.
+	collectDeadline = 12 * time.Second
+)
+
+// collectMetrics measures into the shard until the context ends. Without a shard nothing is measured.
+func (d *daemon) collectMetrics(ctx context.Context) {
+	if d.metrics == nil {
+		return
+	}
+	name := d.cfg.Node.Name
+	runner := collect.NewRunner(collect.RunnerConfig{
+		Sink: d.metrics, Registry: collect.NewRegistry(), Labels: map[string]string{"host": name}, Logger: d.logger,
+	})
+	for _, job := range d.collectJobs(ctx) {
+		job.Target, job.Interval, job.Deadline = name, collectEvery, collectDeadline
+		if _, err := runner.Start(ctx, job); err != nil {
+			d.logger.Error("a collector was not started", "collector", job.Name, "error", err)
+		}
+	}
+	runner.Wait()
+}
+
+// collectJobs are the collectors that every agent has.
+func (d *daemon) collectJobs(ctx context.Context) []collect.Job {
+	hostMeter, machinesMeter := collect.NewMeter(), collect.NewMeter()
+	machines := kvm.New(kvm.Config{Hypervisor: d.cfg.Driver, Host: d.cfg.Node.Name, Cluster: d.cfg.Node.ClusterID, Meter: machinesMeter})
+	go func() {
+		if err := machines.Watch(ctx); ctx.Err() == nil {
+			d.logger.Warn("events of machines are not counted", "error", err)
+		}
+	}()
+	return []collect.Job{
+		{Name: "host", Collector: host.New(host.Config{Name: d.cfg.Node.Name, Meter: hostMeter}), Meter: hostMeter},
+		{Name: "kvm", Collector: machines, Meter: machinesMeter},
+		{Name: "agent", Collector: newOwnMetrics(d.cfg.Node.Name, d.cfg.Version, d.metrics.Metrics), Limits: collect.Limits{Undeclared: true}},
+	}
+}
