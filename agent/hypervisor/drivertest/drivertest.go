@@ -37,6 +37,8 @@ const (
 	Filters Feature = "filters"
 	// Media is to change what lies in drives.
 	Media Feature = "media"
+	// Stats is to count what domains do.
+	Stats Feature = "stats"
 	// NameClash is to refuse a name that another domain has.
 	NameClash Feature = "name clash"
 )
@@ -80,6 +82,8 @@ func Run(t *testing.T, target Target) {
 	t.Run("restart", target.restart)
 	t.Run("rename", target.rename)
 	t.Run("questions", target.questions)
+	t.Run("stats", target.stats)
+	t.Run("pool stats", target.poolStats)
 	t.Run("media", target.media)
 	t.Run("name clash", target.nameClash)
 	t.Run("metadata", target.metadata)
