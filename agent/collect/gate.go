@@ -97,7 +97,7 @@ func (r *Registry) admit(m Metric, limits Limits) (Metric, *Refusal) {
 // sane refuses what no series can be.
 func sane(m Metric) *Refusal {
 	switch {
-	case !metricName.MatchString(m.Name):
+	case !isMetricName(m.Name):
 		return refuse(ReasonUnknownMetric, "metric name %.80q: use letters, digits, _ and :, with no digit in front", m.Name)
 	case m.Timestamp.IsZero():
 		return refuse(ReasonBadValue, "metric %s has no time; give it the time of the read or the end of its period", m.Name)
@@ -110,7 +110,7 @@ func sane(m Metric) *Refusal {
 		if len(value) > maxLabelBytes || !utf8.ValidString(value) {
 			return refuse(ReasonBadLabel, "metric %s: the value of label %s has %d bytes; at most %d of UTF-8", m.Name, name, len(value), maxLabelBytes)
 		}
-		if !labelName.MatchString(name) || strings.HasPrefix(name, "__") {
+		if !isLabelName(name) {
 			return refuse(ReasonBadLabel, "metric %s: label %.80q; use letters, digits and _, with no digit and no __ in front", m.Name, name)
 		}
 	}

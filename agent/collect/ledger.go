@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -142,17 +141,20 @@ func (l *Ledger) remember(now time.Time) {
 
 // SeriesKey names a series by its full set of labels and what the source calls it.
 func SeriesKey(name string, labels map[string]string, native string) string {
-	var b strings.Builder
-	b.WriteString(name)
-	for _, label := range slices.Sorted(maps.Keys(labels)) {
-		b.WriteByte(',')
-		b.WriteString(label)
-		b.WriteByte('=')
-		b.WriteString(strconv.Quote(labels[label]))
+	var room [16]string
+	names := room[:0]
+	for label := range labels {
+		names = append(names, label)
+	}
+	slices.Sort(names)
+	key := make([]byte, 0, 256)
+	key = append(key, name...)
+	for _, label := range names {
+		key = append(append(append(key, ','), label...), '=')
+		key = strconv.AppendQuote(key, labels[label])
 	}
 	if native != "" {
-		b.WriteByte('|')
-		b.WriteString(native)
+		key = append(append(key, '|'), native...)
 	}
-	return b.String()
+	return string(key)
 }

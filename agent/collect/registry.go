@@ -3,7 +3,6 @@ package collect
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -124,16 +123,29 @@ func (r *Registry) Definitions(sources ...Source) []MetricDefinition {
 	return all
 }
 
-var (
-	metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
-	labelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-	reserved   = append([]string{"vm_", "host_", "collector_"}, passThrough...)
-)
+var reserved = append([]string{"vm_", "host_", "collector_"}, passThrough...)
+
+// isName tells whether a text is letters, digits, _ and what else is allowed, with no digit in front. Every sample
+// passes here.
+func isName(text string, also byte) bool {
+	for i := range len(text) {
+		c := text[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == also
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return text != ""
+}
+
+func isMetricName(text string) bool { return isName(text, ':') }
+
+func isLabelName(text string) bool { return isName(text, '_') && !strings.HasPrefix(text, "__") }
 
 // Validate tells why a metric cannot be declared by a user.
 func (d MetricDefinition) Validate() error {
 	switch {
-	case !metricName.MatchString(d.Name):
+	case !isMetricName(d.Name):
 		return fmt.Errorf("metric name %.80q: use letters, digits, _ and :, with no digit in front", d.Name)
 	case startsWithOne(d.Name, reserved):
 		return fmt.Errorf("metric name %s: names that begin with %s are kept for the registry; take another", d.Name, strings.Join(reserved, ", "))
@@ -152,7 +164,7 @@ func validLabels(d MetricDefinition) error {
 		return fmt.Errorf("metric %s: %d labels, at most %d", d.Name, len(d.Labels), maxLabels)
 	}
 	for _, label := range d.Labels {
-		if !labelName.MatchString(strings.TrimSuffix(label, "*")) || strings.HasPrefix(label, "__") {
+		if !isLabelName(strings.TrimSuffix(label, "*")) {
 			return fmt.Errorf("metric %s: label %.80q: use letters, digits and _, with no digit and no __ in front", d.Name, label)
 		}
 	}
