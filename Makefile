@@ -20,7 +20,7 @@ TIMEOUT ?= 30m
 AGAINST ?= $(shell { git rev-parse -q --verify origin/main || git rev-parse -q --verify main || git rev-parse -q --verify HEAD; } 2>/dev/null)
 
 # Tests of these start processes of their own and share no memory with them: the race detector sees nothing there.
-PROCESSES := ./itest ./itest/lab ./itest/bench/... ./agent/hypervisor/libvirt
+PROCESSES := ./itest ./itest/lab ./itest/bench/... ./agent/hypervisor/libvirt ./agent/collect/kvm
 # Tests of these run clusters with real elections: they get the machine for themselves.
 CLUSTERS := ./cluster/consensus ./cluster/gossip ./itest/env
 # All other packages.
