@@ -64,7 +64,7 @@ var _ engine.Engine = (*Store)(nil)
 var ErrLocked = errors.New("the folder is in use")
 
 // Open opens the store in a folder, which it makes where it is missing. It reads the log, and goes on with what is
-// whole where something is damaged: what that was, Options.Log is told and Health says.
+// whole where something is damaged: what that was, Options.Log is told and Stats counts.
 func Open(dir string, options Options) (*Store, error) {
 	s := &Store{dir: dir, options: options.withDefaults(), sealed: math.MinInt64}
 	if err := s.open(); err != nil {
