@@ -1,0 +1,56 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestInventoryKeepsWhatVanishedForAWhile(t *testing.T) {
+	there, failing, lists := map[string]int{"a": 1, "b": 2}, error(nil), 0
+	v := &Inventory[int]{Fresh: 5 * time.Minute, Linger: 10 * time.Minute, List: func(context.Context) (map[string]int, error) {
+		lists++
+		return there, failing
+	}}
+	alive := func(after time.Duration) string {
+		items, err := v.Get(t.Context(), noon.Add(after))
+		if err != nil && failing == nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, item := range items {
+			if text += item.ID; !item.Alive() {
+				text += "†"
+			}
+		}
+		return text
+	}
+	failing = errors.New("down")
+	if got := alive(0); got != "" || v.Known() {
+		t.Errorf("an inventory that was never read is %q and known: %v", got, v.Known())
+	}
+	failing = nil
+	if got := alive(0); got != "ab" || !v.Known() {
+		t.Errorf("first list %q, want ab", got)
+	}
+	there = map[string]int{"b": 2}
+	if got := alive(4 * time.Minute); got != "ab" || lists != 2 {
+		t.Errorf("a fresh list was read again, or is %q", got)
+	}
+	if got := alive(5 * time.Minute); got != "a†b" {
+		t.Errorf("after a vanished: %q, want a†b", got)
+	}
+	failing = errors.New("down")
+	if got := alive(16 * time.Minute); got != "a†b" {
+		t.Errorf("beside an error: %q, want the list as it was", got)
+	}
+	failing = nil
+	if got := alive(16 * time.Minute); got != "b" {
+		t.Errorf("after its time: %q, want b", got)
+	}
+	there = map[string]int{"a": 1, "b": 2}
+	if got := alive(21 * time.Minute); got != "ab" {
+		t.Errorf("after a came back: %q, want ab", got)
+	}
+}
