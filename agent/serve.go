@@ -63,6 +63,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	parts.Go(func() { _ = d.volumes.Run(ctx) }) // so does this
 	parts.Go(func() { _ = d.link.run(ctx) })
 	parts.Go(func() { d.collectMetrics(ctx) })
+	parts.Go(func() { d.restProgram(ctx) })
 	parts.Go(func() {
 		if err := d.collectEvents(ctx); ctx.Err() == nil {
 			d.logger.Warn("the hypervisor tells no events; changes are still seen by looking", "error", err)
