@@ -1,0 +1,161 @@
+package host
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/novacron/novacron/agent/collect"
+	"github.com/novacron/novacron/tsdb"
+)
+
+const peerName = "prometheus-node-exporter"
+
+// peerProgram is Debian's node_exporter: where it is installed, else unpacked from its package into the user's cache.
+func peerProgram(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs another program; not in a short run")
+	}
+	if path, err := exec.LookPath(peerName); err == nil {
+		return path
+	}
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	dir := filepath.Join(cache, "novacron", peerName)
+	path := filepath.Join(dir, "usr", "bin", peerName)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	fetch := exec.CommandContext(t.Context(), "sh", "-c", "apt-get -o APT::Sandbox::User=root download "+peerName+" && dpkg -x "+peerName+"_*.deb . && rm "+peerName+"_*.deb")
+	fetch.Dir = dir
+	if out, err := fetch.CombinedOutput(); err != nil {
+		t.Skipf("no %s: %v: %s", peerName, err, out)
+	}
+	return path
+}
+
+// startPeer runs it until the test ends and returns where it answers.
+func startPeer(t *testing.T) string {
+	t.Helper()
+	program := peerProgram(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(ctx, program, "--web.listen-address="+address, "--collector.meminfo_numa", "--log.level=error")
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+	})
+	url := "http://" + address + "/metrics"
+	require.Eventually(t, func() bool {
+		answer, err := (&http.Client{Timeout: 5 * time.Second}).Get(url)
+		if err == nil {
+			answer.Body.Close()
+		}
+		return err == nil
+	}, 20*time.Second, 100*time.Millisecond)
+	return url
+}
+
+var (
+	sampleLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$`)
+	labelPair  = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"`)
+)
+
+// scrape reads the exposition of the peer by series.
+func scrape(t *testing.T, url string) map[string]float64 {
+	t.Helper()
+	answer, err := (&http.Client{Timeout: 20 * time.Second}).Get(url)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	all := map[string]float64{}
+	lines := bufio.NewScanner(io.LimitReader(answer.Body, 64<<20))
+	for lines.Scan() {
+		m := sampleLine.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		labels := map[string]string{}
+		for _, pair := range labelPair.FindAllStringSubmatch(m[2], -1) {
+			labels[pair[1]] = pair[2]
+		}
+		v, err := strconv.ParseFloat(m[3], 64)
+		require.NoError(t, err, lines.Text())
+		all[collect.SeriesKey(m[1], labels, "")] = v
+	}
+	require.NoError(t, lines.Err())
+	return all
+}
+
+// peerKey is what the peer calls a series of ours; false for what it has not.
+func peerKey(m collect.Metric, def collect.MetricDefinition) (string, bool) {
+	if def.NodeExporter == "" || def.Name == "host_temperature_celsius" {
+		return "", false // the chips' names are formed otherwise
+	}
+	labels := map[string]string{}
+	for name, value := range m.Labels {
+		switch name {
+		case "host", "source":
+		case "interface":
+			labels["device"] = value
+		default:
+			labels[name] = value
+		}
+	}
+	return collect.SeriesKey(def.NodeExporter, labels, ""), true
+}
+
+// TestAgreesWithNodeExporter asks the peer, this collector and the peer again. A counter of ours has to lie between the
+// peer's two, within the hundredth of a second that the kernel counts in; a gauge within 2 % of them.
+func TestAgreesWithNodeExporter(t *testing.T) {
+	url := startPeer(t)
+	c, registry := New(Config{Name: "here"}), collect.NewRegistry()
+	compared, names := 0, map[string]bool{}
+	for round := range 3 {
+		before := scrape(t, url)
+		ours, err := c.CollectMetrics(t.Context(), tsdb.MetricsQuery{})
+		require.NoError(t, err)
+		after := scrape(t, url)
+		for _, m := range ours {
+			def, _ := registry.Lookup(m.Name)
+			key, has := peerKey(m, def)
+			low, known := before[key]
+			high, still := after[key]
+			if !has || !known || !still {
+				continue
+			}
+			compared, names[m.Name] = compared+1, true
+			low, high = math.Min(low, high), math.Max(low, high)
+			if def.Type == collect.TypeGauge {
+				low, high = low*0.98, high*1.02
+			}
+			const tick = 0.011
+			require.True(t, m.Value >= low-tick && m.Value <= high+tick, "round %d: %s is %v, the peer's %v to %v", round, show(m), m.Value, low, high)
+		}
+	}
+	t.Logf("%d values of %d metrics agree", compared, len(names))
+	for _, def := range registry.Definitions(collect.Host) {
+		if def.NodeExporter != "" && !names[def.Name] {
+			t.Logf("not compared: %s", def.Name)
+		}
+	}
+	require.Greater(t, len(names), 35, fmt.Sprint(names))
+}
