@@ -2,6 +2,7 @@ package kvm
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -288,4 +289,33 @@ func TestMachinesOfOthersAreCountedAndNotMeasured(t *testing.T) {
 	require.Contains(t, showAll(got), "host_vms state=running = 1")
 	require.Contains(t, showAll(got), "host_vcpus_allocated = 2")
 	require.Empty(t, of(got, webID))
+}
+
+// BenchmarkCollect is the cost of our own for 100 machines, without that of the hypervisor.
+func BenchmarkCollect(b *testing.B) {
+	var all []hypervisor.DomainStats
+	var domains []hypervisor.Domain
+	for n := range 100 {
+		s := webStats(float64(time.Now().Unix()))
+		s.ID = fmt.Sprintf("%08d-0a3b-4c1d-9e2f-3a4b5c6d7e8f", n)
+		d, err := hypervisor.ParseDomain(strings.Replace(webXML, webID, s.ID, 1))
+		if err != nil {
+			b.Fatal(err)
+		}
+		all, domains = append(all, s), append(domains, d)
+	}
+	d := &driver{
+		stats:   func(context.Context, ...string) ([]hypervisor.DomainStats, error) { return all, nil },
+		domains: func(context.Context) ([]hypervisor.Domain, error) { return domains, nil },
+	}
+	c, registry, metrics := New(Config{Hypervisor: d, Foreign: true, GuestsEvery: -1}), collect.NewRegistry(), 0
+	for b.Loop() {
+		got, err := c.CollectMetrics(b.Context(), tsdb.MetricsQuery{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		admitted, _ := registry.Admit(got, collect.Limits{})
+		metrics = len(admitted)
+	}
+	b.ReportMetric(float64(metrics), "metrics")
 }

@@ -82,21 +82,25 @@ func (c *Collector) startTime(ticks string) float64 {
 	return boot + since/ticksPerSecond
 }
 
-// groupOf is the machine's control group: the one above libvirt's own below it.
+// groupOf is the machine's control group, with or without systemd: libvirt's own are below it.
 func (c *Collector) groupOf(pid string) string {
 	text, err := os.ReadFile(filepath.Join(c.cfg.Proc, pid, "cgroup"))
 	if err != nil {
 		return ""
 	}
 	for line := range strings.Lines(string(text)) {
-		path, unified := strings.CutPrefix(strings.TrimSpace(line), "0::")
-		if !unified {
-			continue
+		if path, unified := strings.CutPrefix(strings.TrimSpace(line), "0::"); unified {
+			return c.machineGroup(path)
 		}
-		path, _, _ = strings.Cut(path+"/", "/libvirt/")
-		path = strings.TrimSuffix(path, "/")
-		if base := filepath.Base(path); strings.Contains(base, "qemu") && base != "qemu" {
-			return filepath.Join(c.cfg.Cgroups, path)
+	}
+	return ""
+}
+
+func (c *Collector) machineGroup(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if strings.HasPrefix(part, "machine-qemu") || strings.HasPrefix(part, "qemu-") {
+			return filepath.Join(c.cfg.Cgroups, filepath.Join(parts[:i+1]...))
 		}
 	}
 	return ""

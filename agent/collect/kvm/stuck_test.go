@@ -268,4 +268,12 @@ func TestAProcessOfAnotherIsNotTaken(t *testing.T) {
 	s.Values["state.state"] = 5
 	require.Empty(t, c.process(process{pid: "4711"}, &s).pid)
 	require.Empty(t, c.groupOf("4712"))
+	c.cfg.Cgroups = "/cg"
+	for path, group := range map[string]string{
+		`/machine.slice/machine-qemu\x2d1\x2dweb.scope/libvirt/emulator`: `/cg/machine.slice/machine-qemu\x2d1\x2dweb.scope`,
+		"/machine/qemu-1-web.libvirt-qemu/emulator":                      "/cg/machine/qemu-1-web.libvirt-qemu",
+		"/system.slice/libvirtd.service":                                 "", "/": "",
+	} {
+		require.Equal(t, group, c.machineGroup(path))
+	}
 }
