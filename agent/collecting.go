@@ -7,6 +7,7 @@ import (
 	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/collect/host"
 	"github.com/novacron/novacron/agent/collect/kvm"
+	"github.com/novacron/novacron/cluster/node"
 )
 
 const (
@@ -21,9 +22,9 @@ func (d *daemon) collectMetrics(ctx context.Context) {
 	if d.metrics == nil {
 		return
 	}
-	name := d.cfg.Node.Name
+	name, registry := d.cfg.Node.Name, collect.NewRegistry()
 	runner := collect.NewRunner(collect.RunnerConfig{
-		Sink: d.metrics, Registry: collect.NewRegistry(), Labels: map[string]string{"host": name}, Logger: d.logger,
+		Sink: d.sink(registry), Registry: registry, Labels: map[string]string{"host": name}, Logger: d.logger,
 	})
 	for _, job := range d.collectJobs(ctx) {
 		job.Target, job.Interval, job.Deadline = name, collectEvery, collectDeadline
@@ -32,6 +33,14 @@ func (d *daemon) collectMetrics(ctx context.Context) {
 		}
 	}
 	runner.Wait()
+}
+
+// sink is the shard, behind the names that the settings choose.
+func (d *daemon) sink(registry *collect.Registry) collect.Sink {
+	if d.cfg.Node.Agent.MetricNames == node.NamesNodeExporter {
+		return collect.NodeExporterNames{Sink: d.metrics, Registry: registry}
+	}
+	return d.metrics
 }
 
 // collectJobs are the collectors that every agent has.

@@ -92,3 +92,29 @@ func TestMetricsStay(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, got, 1)
 }
+
+// TestHostsMayKeepTheNamesOfNodeExporter measures a host whose settings ask for those.
+func TestHostsMayKeepTheNamesOfNodeExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		driver, err := fake.New(fake.Options{})
+		require.NoError(t, err)
+		member := node.Config{Name: "h1", ClusterID: "c", Agent: node.AgentConfig{MetricNames: node.NamesNodeExporter}}
+		d := &daemon{cfg: Config{Node: member, Version: "v1", Driver: driver}, logger: slog.New(slog.DiscardHandler)}
+		require.NoError(t, d.openMetrics(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			d.collectMetrics(ctx)
+			close(done)
+		}()
+		time.Sleep(2 * collectEvery)
+		for name, series := range map[string]int{"node_load1": 1, "host_load1": 0, "host_cpus": 1} {
+			got, err := d.metrics.QueryMetrics(t.Context(), tsdb.MetricsQuery{MetricNames: []string{name}, TimeRange: tsdb.TimeRange{End: time.Now()}})
+			require.NoError(t, err)
+			require.Len(t, got, series, name)
+		}
+		cancel()
+		<-done
+		require.NoError(t, d.closers.Close())
+	})
+}

@@ -69,6 +69,8 @@ type AgentConfig struct {
 	CPUOvercommit float64 `json:"cpuOvercommit,omitempty"`
 	// Metrics is where the metrics of the host are kept: "disk", the default, or "memory".
 	Metrics string `json:"metrics,omitempty"`
+	// MetricNames is how the metrics of the host are called: "canonical", the default, or "node_exporter".
+	MetricNames string `json:"metricNames,omitempty"`
 	// ReservedMemoryMB is kept for the host itself; default 512.
 	ReservedMemoryMB int `json:"reservedMemoryMB,omitempty"`
 }
@@ -77,6 +79,12 @@ type AgentConfig struct {
 const (
 	MetricsDisk   = "disk"
 	MetricsMemory = "memory"
+)
+
+// How the metrics of hosts are called: by our names, or by those of Prometheus's node_exporter where it has one.
+const (
+	NamesCanonical    = "canonical"
+	NamesNodeExporter = "node_exporter"
 )
 
 // PKIDir, RaftDir, BlobDir and JournalDir are the parts of a data directory.
@@ -133,6 +141,9 @@ func (c Config) Validate() error {
 	}
 	if m := c.Agent.Metrics; m != "" && m != MetricsDisk && m != MetricsMemory {
 		return fmt.Errorf("agent.metrics %q: must be %s or %s", m, MetricsDisk, MetricsMemory)
+	}
+	if n := c.Agent.MetricNames; n != "" && n != NamesCanonical && n != NamesNodeExporter {
+		return fmt.Errorf("agent.metricNames %q: must be %s or %s", n, NamesCanonical, NamesNodeExporter)
 	}
 	return nil
 }
