@@ -114,7 +114,7 @@ conformance: ## run Prometheus's own PromQL scripts on the shard
 	sed -n 's/^ *\(.*: \)\{0,1\}\(conformance promql .*\)/\2/p' "$$log"
 
 .PHONY: bench
-bench: bench-raft bench-vm bench-tsdb ## measure against others on the same work
+bench: bench-raft bench-vm bench-tsdb bench-collect ## measure against others on the same work
 
 # Figures go to the screen; everything else does when it failed. The second argument says where go works.
 define run_bench
@@ -137,6 +137,11 @@ bench-vm: ## creating and deleting machines, against virsh
 bench-tsdb: ## the metric shard, against Prometheus's tsdb and VictoriaMetrics
 	@deploy/setup.sh --build --bench
 	$(call run_bench,./bench,-C $(PEER))
+
+.PHONY: bench-collect
+bench-collect: ## collecting metrics, against Debian's exporter for libvirt and the fewest calls of the clouds' APIs
+	@deploy/setup.sh --build --lab
+	$(call run_bench,./itest/bench/collect)
 
 .PHONY: clean
 clean: ## remove what was built, but the tools

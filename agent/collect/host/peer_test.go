@@ -8,9 +8,7 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -19,34 +17,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/novacron/novacron/agent/collect"
+	"github.com/novacron/novacron/itest/lab"
 	"github.com/novacron/novacron/tsdb"
 )
 
-const peerName = "prometheus-node-exporter"
-
-// peerProgram is Debian's node_exporter: where it is installed, else unpacked from its package into the user's cache.
+// peerProgram is Debian's node_exporter.
 func peerProgram(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs another program; not in a short run")
 	}
-	if path, err := exec.LookPath(peerName); err == nil {
-		return path
+	program, err := lab.Program(t.Context(), "prometheus-node-exporter", "usr/bin/prometheus-node-exporter")
+	if err != nil {
+		t.Skipf("no node_exporter: %v", err)
 	}
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	dir := filepath.Join(cache, "novacron", peerName)
-	path := filepath.Join(dir, "usr", "bin", peerName)
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	require.NoError(t, os.MkdirAll(dir, 0o700))
-	fetch := exec.CommandContext(t.Context(), "sh", "-c", "apt-get -o APT::Sandbox::User=root download "+peerName+" && dpkg -x "+peerName+"_*.deb . && rm "+peerName+"_*.deb")
-	fetch.Dir = dir
-	if out, err := fetch.CombinedOutput(); err != nil {
-		t.Skipf("no %s: %v: %s", peerName, err, out)
-	}
-	return path
+	return program
 }
 
 // startPeer runs it until the test ends and returns where it answers.
