@@ -1,11 +1,14 @@
 package peer
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"testing"
 
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/stretchr/testify/assert"
@@ -25,7 +28,7 @@ const childOf = "NOVACRON_CONFORMANCE"
 // this project uses, and 2,434 in 22 of v0.316.0, which `make conformance` takes by v316.mod. An «eval instant» counts
 // once, although promqltest asks it in several ways (with modifiers of time, and as a range): 2,243 are 21,442 queries.
 func TestConformance(t *testing.T) {
-	for _, name := range []string{"memory", "durable"} {
+	for _, name := range slices.Sorted(maps.Keys(conforming)) {
 		t.Run(name, func(t *testing.T) {
 			if os.Getenv(childOf) == name {
 				runScripts(t, name)
@@ -36,14 +39,34 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func runScripts(t *testing.T, name string) {
-	e, err := query.New(query.Options{})
-	require.NoError(t, err)
-	defer e.Close()
-	promqltest.RunBuiltinTestsWithStorage(t, e, func(tb testing.TB) storage.Storage { return newShard(engines[name].open(tb, tb.TempDir())) })
+// stand is what scripts run on: an engine, and the storages that it asks.
+type stand func(t *testing.T) (promql.QueryEngine, func(testing.TB) storage.Storage)
+
+// conforming are the stands by name: each store alone, and the series scattered over shards, whose raw series are read
+// or which compute what they can.
+var conforming = map[string]stand{
+	"memory": alone("memory"), "durable": alone("durable"), "federated": scattered(true), "federated-raw": scattered(false),
 }
 
-var verdict = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestConformance/\w+/testdata/([\w-]+\.test)/line_(\d+)/`)
+func alone(name string) stand {
+	return func(t *testing.T) (promql.QueryEngine, func(testing.TB) storage.Storage) {
+		return newEngine(t), func(tb testing.TB) storage.Storage { return newShard(engines[name].open(tb, tb.TempDir())) }
+	}
+}
+
+func newEngine(t testing.TB) *query.Engine {
+	e, err := query.New(query.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e
+}
+
+func runScripts(t *testing.T, name string) {
+	e, newStorage := conforming[name](t)
+	promqltest.RunBuiltinTestsWithStorage(t, e, newStorage)
+}
+
+var verdict = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestConformance/[\w-]+/testdata/([\w-]+\.test)/line_(\d+)/`)
 
 func countScripts(t *testing.T, name string) {
 	all, err := promqltest.GetBuiltInExprs() // one for each evaluation that the scripts hold

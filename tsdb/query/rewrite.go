@@ -47,10 +47,10 @@ type Plan struct {
 func Rewrite(expr string, p Plan) (rewritten string, changed bool, err error) {
 	parse := parser.NewParser(ParserOptions()).ParseExpr
 	tree, err := parse(expr)
-	if err != nil || mentions(tree, TierLabel) {
+	if err != nil || Mentions(tree, TierLabel) {
 		return expr, false, err
 	}
-	r := rewriter{Plan: p, names: mentions(tree, nameLabel)}
+	r := rewriter{Plan: p, names: Mentions(tree, nameLabel)}
 	tree = r.expr(tree)
 	if !r.changed {
 		return expr, false, nil
@@ -62,8 +62,8 @@ func Rewrite(expr string, p Plan) (rewritten string, changed bool, err error) {
 	return text, true, nil
 }
 
-// mentions tells whether a label's name stands anywhere but as the name in front of a selector.
-func mentions(tree parser.Expr, label string) (found bool) {
+// Mentions tells whether a label's name stands anywhere but as the name in front of a selector.
+func Mentions(tree parser.Expr, label string) (found bool) {
 	parser.Inspect(tree, func(node parser.Node, _ []parser.Node) error {
 		switch n := node.(type) {
 		case *parser.VectorSelector:
