@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -278,14 +279,14 @@ func TestHistogramsAreSummedOnTheShards(t *testing.T) {
 	asked := &counting{members: w.fleet.directory.Members()}
 	w.fleet.directory = asked
 	w.compare(t, `histogram_quantile(0.9, sum(rate(h[2m])))`, times)
-	assert.Equal(t, 3, asked.evaluated)
-	assert.Zero(t, asked.selected, "the shards sum their histograms")
+	assert.EqualValues(t, 3, asked.evaluated.Load())
+	assert.Zero(t, asked.selected.Load(), "the shards sum their histograms")
 }
 
 // counting counts what the members of a directory are asked for.
 type counting struct {
 	members             []Member
-	evaluated, selected int
+	evaluated, selected atomic.Int32
 }
 
 func (c *counting) Members() []Member {
@@ -302,11 +303,11 @@ type countedShard struct {
 }
 
 func (s countedShard) Evaluate(ctx context.Context, e Evaluation) (Partial, error) {
-	s.evaluated++
+	s.evaluated.Add(1)
 	return s.Shard.Evaluate(ctx, e)
 }
 
 func (s countedShard) Select(ctx context.Context, sel engine.Selection) (engine.SeriesSet, error) {
-	s.selected++
+	s.selected.Add(1)
 	return s.Shard.Select(ctx, sel)
 }

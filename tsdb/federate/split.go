@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -57,7 +58,7 @@ func Split(expr string) (rest string, parts []Part, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	s := splitter{named: query.Mentions(tree, labels.MetricName)}
+	s := splitter{named: query.Mentions(tree, model.MetricNameLabel)}
 	tree = s.expr(tree)
 	if len(s.parts) == 0 {
 		return expr, nil, nil
