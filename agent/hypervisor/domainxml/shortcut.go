@@ -27,7 +27,7 @@ func shortcut(v any) (first []attr, body any, known bool) {
 	case *libvirtxml.DomainHostdev:
 		return hostdev(v)
 	default:
-		return nil, nil, false
+		return shortcutDevice(v)
 	}
 }
 
