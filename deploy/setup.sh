@@ -34,6 +34,8 @@ ip iproute2
 genisoimage genisoimage
 pgrep procps
 mkfs.ext4 e2fsprogs
+mmdebstrap mmdebstrap
+ssh openssh-client
 unshare util-linux
 dpkg-deb dpkg
 syslinux syslinux

@@ -1,6 +1,7 @@
 package itest_test
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -46,6 +47,8 @@ func startFleet(t *testing.T, controllers, agents []string) *fleet {
 type fleetPlan struct {
 	controllers, agents []string
 	dataDirs            map[string]string
+	// patience bounds the test; 0 means 10 minutes.
+	patience time.Duration
 }
 
 func startFleetAt(t *testing.T, plan fleetPlan) *fleet {
@@ -56,7 +59,7 @@ func startFleetAt(t *testing.T, plan fleetPlan) *fleet {
 	if err := lab.Supported(); err != nil {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(plan.patience, 10*time.Minute))
 	t.Cleanup(cancel)
 	binary, err := program()
 	require.NoError(t, err)

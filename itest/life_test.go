@@ -2,6 +2,10 @@ package itest_test
 
 import (
 	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,16 +82,48 @@ func TestTheLifeOfAMachine(t *testing.T) {
 	}
 }
 
+// pictured takes a picture of a machine's screen.
+func (f *fleet) pictured(vm string) image.Image {
+	f.t.Helper()
+	path := filepath.Join(f.t.TempDir(), "screen.png")
+	f.must("vm", "screenshot", vm, path)
+	file, err := os.Open(path)
+	require.NoError(f.t, err)
+	defer file.Close()
+	picture, err := png.Decode(file)
+	require.NoError(f.t, err)
+	return picture
+}
+
+// colours counts the pixels of each colour.
+func colours(picture image.Image) map[color.Color]int {
+	count := map[color.Color]int{}
+	at := picture.Bounds()
+	for y := at.Min.Y; y < at.Max.Y; y++ {
+		for x := at.Min.X; x < at.Max.X; x++ {
+			count[color.RGBAModel.Convert(picture.At(x, y))]++
+		}
+	}
+	return count
+}
+
+// TestAScreenCanBePictured has a machine with nothing to boot: its firmware says so, in letters on black.
 func TestAScreenCanBePictured(t *testing.T) {
 	f := startFleet(t, []string{"c1"}, []string{"h1"})
 	definition := filepath.Join(t.TempDir(), "screen.yaml")
 	require.NoError(t, os.WriteFile(definition, []byte("name: screen\ncpus: 1\nmemoryMB: 64\ndevices: {graphics: vnc}\n"), 0o600))
 	f.must("vm", "create", "-f", definition)
-	picture := filepath.Join(t.TempDir(), "screen.png")
-	f.must("vm", "screenshot", "screen", picture)
-	content, err := os.ReadFile(picture)
-	require.NoError(t, err)
-	require.True(t, strings.HasPrefix(string(content), "\x89PNG"))
+	f.await("text on the screen", func() error {
+		seen := colours(f.pictured("screen"))
+		if black := (color.RGBA{A: 255}); len(seen) < 2 || seen[black] == 0 {
+			return &lacking{fmt.Sprint(seen)}
+		}
+		return nil
+	})
+	size := f.pictured("screen").Bounds().Size()
+	require.Equal(t, image.Pt(720, 400), size, "80 by 25 letters of VGA")
+	seen := colours(f.pictured("screen"))
+	require.Greater(t, 2*seen[color.RGBA{A: 255}], size.X*size.Y, "most of it is background: %v", seen)
 	f.must("vm", "delete", "screen", "--yes", "--force")
 	f.requireNothing("h1")
 }

@@ -2,7 +2,6 @@ package vm
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -46,11 +45,36 @@ const (
 
 // A name of ours, of something libvirt has, of a label, of a host.
 var (
-	nameForm  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
-	thingForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-	labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$`)
-	hostForm  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+	nameForm  = form{others: "-", most: 63}
+	thingForm = form{others: "._-", most: 128, anyEnd: true}
+	labelForm = form{others: "._/-", most: 63}
+	hostForm  = form{others: ".-", most: 253}
 )
+
+// form is what a name looks like: at most so many letters, digits and others, with a letter or digit first, and last too
+// unless any end will do. A large machine has hundreds of names; regular expressions would take as long as all other checks.
+type form struct {
+	others string
+	most   int
+	anyEnd bool
+}
+
+// MatchString tells whether s has the form.
+func (f form) MatchString(s string) bool {
+	if s == "" || len(s) > f.most || !alphanumeric(s[0]) || !f.anyEnd && !alphanumeric(s[len(s)-1]) {
+		return false
+	}
+	for i := range len(s) {
+		if !alphanumeric(s[i]) && strings.IndexByte(f.others, s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
 
 // checker collects faults.
 type checker struct{ faults Faults }

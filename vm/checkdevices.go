@@ -29,16 +29,7 @@ func (c *checker) nics(def Definition) {
 }
 
 func (c *checker) nicSource(path string, n NetworkInterface) {
-	var given []string
-	for _, s := range []struct {
-		name string
-		is   bool
-	}{{"network " + n.Network, n.Network != ""}, {"bridge " + n.Bridge, n.Bridge != ""}, {"user", n.User}} {
-		if s.is {
-			given = append(given, s.name)
-		}
-	}
-	if len(given) > 1 {
+	if given := nicSources(n); len(given) > 1 {
 		c.add(path, strings.Join(given, " and "), "one of them", "remove the others")
 	}
 	if n.Network != "" {
@@ -50,6 +41,24 @@ func (c *checker) nicSource(path string, n NetworkInterface) {
 	if n.User && (n.VLAN != 0 || n.SecurityGroup != "" || n.HostInterface != "" || n.QoS != NICQoS{}) {
 		c.add(path, "user with vlan, securityGroup, hostInterface or qos", "none of these without an interface on the host", "use a network or a bridge")
 	}
+}
+
+// nicSources are what a card is said to be on.
+func nicSources(n NetworkInterface) []string {
+	if n.Bridge == "" && !n.User {
+		return nil // the network alone, as with most cards
+	}
+	var given []string
+	if n.Network != "" {
+		given = append(given, "network "+n.Network)
+	}
+	if n.Bridge != "" {
+		given = append(given, "bridge "+n.Bridge)
+	}
+	if n.User {
+		given = append(given, "user")
+	}
+	return given
 }
 
 func (c *checker) nicOptions(path string, n NetworkInterface, cpus int) {

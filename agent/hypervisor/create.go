@@ -120,7 +120,7 @@ func (c *creation) adopt(ctx context.Context, d Domain, meta metadata) error {
 	if err := c.setOwner(ctx, d.ID, meta, c.spec.Owner); err != nil {
 		return err
 	}
-	if c.spec.Start && d.State == StateStopped {
+	if c.spec.Start && d.State.Off() {
 		if err := c.start(ctx, c.def); err != nil {
 			return err
 		}

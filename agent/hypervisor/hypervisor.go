@@ -124,8 +124,12 @@ const (
 	StateRunning State = "running"
 	StateStopped State = "stopped"
 	StatePaused  State = "paused"
+	// StateCrashed is stopped, but neither the guest nor anybody else had asked for it.
 	StateCrashed State = "crashed"
 )
+
+// Off tells whether nothing of a domain runs.
+func (s State) Off() bool { return s == StateStopped || s == StateCrashed }
 
 // Observed is one domain of this host, ours or not.
 type Observed struct {

@@ -159,7 +159,7 @@ func (m *Manager) Console(ctx context.Context, id string) (Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.State == StateStopped {
+	if d.State.Off() {
 		return nil, fmt.Errorf("console of %s: the machine is stopped; start it first", d.Name)
 	}
 	return m.driver.Console(ctx, id)

@@ -59,7 +59,7 @@ func (c *mediaChange) fillDrive(ctx context.Context, d disk, m Medium) error {
 	if drive == nil {
 		return fmt.Errorf("drive %s: %w in the domain: somebody removed it there; delete it from the definition, or put it back with virsh", d.name, ErrNotFound)
 	}
-	if holds(drive, m) && c.domain.State == StateStopped {
+	if holds(drive, m) && c.domain.State.Off() {
 		return nil
 	}
 	m.Target = drive.Target.Dev
@@ -136,9 +136,9 @@ func (c *mediaChange) addDrive(ctx context.Context, d disk, m Medium) error {
 		m.Target = drive.Target.Dev // a crash came between the drive and its record
 	}
 	switch {
-	case c.domain.State == StateStopped && drive != nil:
+	case c.domain.State.Off() && drive != nil:
 		return c.driver.ChangeMedium(ctx, c.def.UUID, m)
-	case c.domain.State == StateStopped:
+	case c.domain.State.Off():
 		text, err := withDrive(c.def, &x, d, m)
 		if err != nil {
 			return err

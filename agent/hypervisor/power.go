@@ -132,7 +132,7 @@ func (m *Manager) askGuest(ctx context.Context, id string, timeout time.Duration
 			m.ask(ctx, id)
 		case <-poll.C:
 			d, err := m.driver.Domain(ctx, id)
-			if errors.Is(err, ErrNotFound) || err == nil && d.State == StateStopped {
+			if errors.Is(err, ErrNotFound) || err == nil && d.State.Off() {
 				return true, nil
 			}
 			if err != nil && ctx.Err() == nil && !errors.Is(err, ErrUnavailable) {

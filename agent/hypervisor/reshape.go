@@ -46,7 +46,7 @@ func (m *Manager) Reshape(ctx context.Context, def *VMDefinition) error {
 	if reflect.DeepEqual(next, *meta.Definition) {
 		return nil
 	}
-	r := &reshaping{Manager: m, domain: domain, meta: meta, has: meta.Definition, next: &next, runs: domain.State != StateStopped}
+	r := &reshaping{Manager: m, domain: domain, meta: meta, has: meta.Definition, next: &next, runs: !domain.State.Off()}
 	if err := r.run(ctx); err != nil {
 		return fmt.Errorf("change %s (%s): %w", next.Name, next.UUID, err)
 	}

@@ -13,8 +13,11 @@ import (
 const (
 	// sparePorts are PCI Express ports kept free for devices that are plugged in later.
 	sparePorts = 14
-	// tbCacheMiB keeps QEMU's translation cache small under software emulation.
-	tbCacheMiB = 16
+	// Under software emulation QEMU keeps the code that it translated: a part of the guest's memory. Twice what an idle guest
+	// needs spares it translating again and again; QEMU's own 1 GiB would be most of what small guests take.
+	tbCacheShare  = 8
+	tbCacheMinMiB = 16
+	tbCacheMaxMiB = 256
 	// balloonPeriod is in seconds.
 	balloonPeriod = 10
 )
@@ -165,9 +168,14 @@ func (t *Template) features(def *VMDefinition) *libvirtxml.DomainFeatureList {
 		f.SMM = &libvirtxml.DomainFeatureSMM{State: "on"}
 	}
 	if t.Accelerator == AcceleratorQEMU {
-		f.TCG = &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: tbCacheMiB}}
+		f.TCG = &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: tbCache(def.MemoryMB)}}
 	}
 	return f
+}
+
+// tbCache is how many MiB of translated code a guest with that many MiB of memory has kept.
+func tbCache(memoryMB int) uint {
+	return uint(min(max(memoryMB/tbCacheShare, tbCacheMinMiB), tbCacheMaxMiB))
 }
 
 // clock has lenient timers for Windows.

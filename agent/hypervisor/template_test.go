@@ -35,6 +35,12 @@ func small() vm.Definition {
 		NetworkInterfaces: []vm.NetworkInterface{{MAC: "52:54:00:00:00:01"}, {Bridge: "br0", Model: "e1000e", MAC: "52:54:00:00:00:02"}}}
 }
 
+func TestTranslationCacheGrowsWithTheGuest(t *testing.T) {
+	for memory, want := range map[int]uint{1: 16, 96: 16, 512: 64, 2048: 256, 1 << 20: 256} {
+		require.Equal(t, want, tbCache(memory), memory)
+	}
+}
+
 func TestGeneratedDomain(t *testing.T) {
 	d := generate(t, Template{Accelerator: AcceleratorQEMU, ConsoleLogDir: "/logs"}, small())
 	require.Equal(t, "qemu", d.Type)
@@ -44,7 +50,7 @@ func TestGeneratedDomain(t *testing.T) {
 	require.Equal(t, "MiB", d.Memory.Unit)
 	require.EqualValues(t, 2, d.VCPU.Value)
 	require.Equal(t, "maximum", d.CPU.Mode)
-	require.EqualValues(t, 16, d.Features.TCG.TBCache.Size)
+	require.EqualValues(t, 64, d.Features.TCG.TBCache.Size)
 	require.Equal(t, "utc", d.Clock.Offset)
 	require.Equal(t, "no", d.PM.SuspendToMem.Enabled)
 	require.Equal(t, "no", d.PM.SuspendToDisk.Enabled)

@@ -18,7 +18,7 @@ const (
 
 // revive tells whether a machine that shall run, and did, is to be started again.
 func revive(wish *novacronv1.VM, machine hypervisor.Observed, actual Actual) Kind {
-	stopped := machine.State == hypervisor.StateStopped || machine.State == hypervisor.StateCrashed
+	stopped := machine.State.Off()
 	if wish.GetDesiredPower() != novacronv1.PowerState_POWER_STATE_RUNNING || !stopped || actual.Resting[machine.ID] {
 		return ""
 	}
@@ -92,7 +92,7 @@ func (r *Reconciler) markBooted() {
 	r.bootSeen = true
 	for id, wish := range r.desired {
 		machine, here := r.machines[id]
-		if here && wish.GetDesiredPower() == novacronv1.PowerState_POWER_STATE_RUNNING && machine.State == hypervisor.StateStopped {
+		if here && wish.GetDesiredPower() == novacronv1.PowerState_POWER_STATE_RUNNING && machine.State.Off() {
 			r.booted[id] = true
 		}
 	}
@@ -106,7 +106,7 @@ func (r *Reconciler) settleBooted() {
 	for id := range r.booted {
 		machine, here := r.machines[id]
 		wish := r.desired[id]
-		if !here || wish == nil || !wish.GetSpec().GetAutostart() || machine.State != hypervisor.StateStopped {
+		if !here || wish == nil || !wish.GetSpec().GetAutostart() || !machine.State.Off() {
 			delete(r.booted, id)
 		}
 	}

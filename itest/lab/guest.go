@@ -25,7 +25,7 @@ const KernelArgs = "console=ttyS0 no_timer_check panic=1 quiet"
 const UpMark = "GUEST-UP"
 
 // guestFormat changes when the same packages and scripts would give another guest.
-const guestFormat = "2"
+const guestFormat = "3"
 
 // Guest is a small Linux for tests: Debian's cloud kernel with busybox, virtio drivers, DHCP, an ACPI daemon, the
 // QEMU guest agent, a web server on port 80 and a shell on the first serial port. It needs 96 MiB and no disk.
@@ -120,7 +120,7 @@ func builtSince(dir string) (Guest, bool) {
 
 // inputs is what of ours goes into a guest.
 func inputs() []byte {
-	all := fmt.Appendln(nil, guestFormat, guestPackages(), guestModules())
+	all := fmt.Appendln(nil, guestFormat, guestPackages(), guestModules(), rootModules())
 	entries, _ := fs.Glob(guestFiles, "guest/*") // the pattern is well formed
 	for _, name := range entries {
 		b, _ := guestFiles.ReadFile(name) // embedded: cannot fail

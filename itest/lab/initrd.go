@@ -25,6 +25,9 @@ func guestModules() []string {
 	}
 }
 
+// rootModules are what it takes to read the disk of another system, which gets no drivers but these and the guest's.
+func rootModules() []string { return []string{"crc32c_generic", "ext4"} }
+
 func kernelPackage(ctx context.Context) (string, error) {
 	const meta = "linux-image-cloud-amd64"
 	name, err := dependency(ctx, meta, "linux-image-")
@@ -38,10 +41,13 @@ func kernelPackage(ctx context.Context) (string, error) {
 	return dependency(ctx, meta, "linux-image-")
 }
 
+// busybox is where its package has the program; a hook for another maker of initial root file systems has the same name.
+const busybox = "bin/busybox"
+
 // wanted picks the files of packages that a guest may need.
 func wanted(name string) bool {
 	base := path.Base(name)
-	return base == "busybox" || base == "qemu-ga" || base == "modules.builtin" ||
+	return name == busybox || base == "qemu-ga" || base == "modules.builtin" ||
 		strings.HasPrefix(name, "boot/vmlinuz-") || strings.HasSuffix(base, ".ko") || strings.Contains(base, ".so")
 }
 
@@ -106,7 +112,7 @@ func (t tree) addScripts(a *archive) error {
 
 // addPrograms adds busybox and the guest agent with every library that it loads, directly or not.
 func (t tree) addPrograms(a *archive) error {
-	busybox, err := t.byBase("busybox")
+	shell, err := t.open(busybox)
 	if err != nil {
 		return err
 	}
@@ -114,7 +120,7 @@ func (t tree) addPrograms(a *archive) error {
 	if err != nil {
 		return err
 	}
-	a.file("bin/busybox", 0o755, busybox)
+	a.file(busybox, 0o755, shell)
 	a.file("usr/sbin/qemu-ga", 0o755, agent)
 	loader, err := t.byBase("ld-linux-x86-64.so.2")
 	if err != nil {

@@ -78,19 +78,27 @@ func dependsOn(module []byte) ([]string, error) {
 	return nil, nil
 }
 
+// addModules adds the drivers of a guest, and a list for each time at which some are loaded.
 func (t tree) addModules(a *archive) error {
 	m, err := t.modules()
 	if err != nil {
 		return err
 	}
-	for _, name := range guestModules() {
-		if err := m.add(name); err != nil {
-			return err
+	for _, list := range []struct {
+		file  string
+		names []string
+	}{{"etc/modules", guestModules()}, {"etc/modules.root", rootModules()}} {
+		known := len(m.order)
+		for _, name := range list.names {
+			if err := m.add(name); err != nil {
+				return err
+			}
 		}
+		added := m.order[known:]
+		for _, name := range added {
+			a.file("lib/modules/"+name+".ko", 0o644, m.files[name])
+		}
+		a.file(list.file, 0o644, []byte(strings.Join(added, "\n")+"\n"))
 	}
-	for _, name := range m.order {
-		a.file("lib/modules/"+name+".ko", 0o644, m.files[name])
-	}
-	a.file("etc/modules", 0o644, []byte(strings.Join(m.order, "\n")+"\n"))
 	return nil
 }

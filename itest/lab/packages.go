@@ -39,12 +39,20 @@ func (t tree) open(name string) ([]byte, error) {
 	return nil, fmt.Errorf("lab: the packages hold no file %s", name)
 }
 
-// byBase finds a file by the last part of its name, wherever it is.
+// byBase finds a file by the last part of its name, wherever it is. Two of that name are an error: which one is meant
+// would be a matter of luck.
 func (t tree) byBase(base string) ([]byte, error) {
+	var found []string
 	for name := range t.files {
 		if path.Base(name) == base {
-			return t.files[name], nil
+			found = append(found, name)
 		}
+	}
+	if len(found) > 1 {
+		return nil, fmt.Errorf("lab: the packages hold %d files called %s: %s: name one by its path", len(found), base, strings.Join(found, ", "))
+	}
+	if len(found) == 1 {
+		return t.files[found[0]], nil
 	}
 	for name := range t.links {
 		if path.Base(name) == base {

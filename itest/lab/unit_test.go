@@ -99,6 +99,9 @@ func TestTreeFollowsLinks(t *testing.T) {
 	}
 	_, err := tr.byBase("libz.so")
 	assert.ErrorContains(t, err, "libz.so")
+	tr.files["usr/share/hooks/libc-2.so"] = []byte("a hook of the same name")
+	_, err = tr.byBase("libc-2.so")
+	assert.ErrorContains(t, err, "usr/share/hooks/libc-2.so")
 }
 
 func TestWatcherSeesAWordAcrossWrites(t *testing.T) {

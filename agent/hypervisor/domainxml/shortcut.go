@@ -1,7 +1,7 @@
 package domainxml
 
 import (
-	"fmt"
+	"strconv"
 
 	"libvirt.org/go/libvirtxml"
 )
@@ -27,7 +27,7 @@ func shortcut(v any) (first []attr, body any, known bool) {
 	case *libvirtxml.DomainHostdev:
 		return hostdev(v)
 	default:
-		return nil, nil, false
+		return shortcutDevice(v)
 	}
 }
 
@@ -122,9 +122,15 @@ func onPCI(h *libvirtxml.DomainHostdev) ([]attr, any, bool) {
 		return nil, nil, false
 	}
 	d := &pciDevice{Managed: h.Managed}
-	d.Address.At.Domain, d.Address.At.Bus = fmt.Sprintf("0x%04x", *a.Domain), fmt.Sprintf("0x%02x", *a.Bus)
-	d.Address.At.Slot, d.Address.At.Function = fmt.Sprintf("0x%02x", *a.Slot), fmt.Sprintf("0x%x", *a.Function)
+	d.Address.At.Domain, d.Address.At.Bus = hex(*a.Domain, 4), hex(*a.Bus, 2)
+	d.Address.At.Slot, d.Address.At.Function = hex(*a.Slot, 2), hex(*a.Function, 1)
 	return subsystemPCI, d, true
+}
+
+// hex writes a number with at least so many digits.
+func hex(n uint, digits int) string {
+	text := strconv.FormatUint(uint64(n), 16)
+	return "0x" + "0000"[:max(digits-len(text), 0)] + text
 }
 
 func onUSB(h *libvirtxml.DomainHostdev) ([]attr, any, bool) {

@@ -37,6 +37,10 @@ const (
 	Filters Feature = "filters"
 	// Media is to change what lies in drives.
 	Media Feature = "media"
+	// Reshape is to change domains, running ones too.
+	Reshape Feature = "reshape"
+	// CardLimits is to limit the bandwidth of a card.
+	CardLimits Feature = "limits of cards"
 	// Stats is to count what domains do.
 	Stats Feature = "stats"
 	// NameClash is to refuse a name that another domain has.
@@ -50,6 +54,8 @@ type Target struct {
 	Folder string
 	// Pool is an empty storage pool.
 	Pool string
+	// Network is one that runs.
+	Network string
 	// Adapt changes the definition of the guests for this target, for instance to boot a kernel.
 	Adapt func(*vm.Definition)
 	// XML, when set, changes the guests' generated XML.
@@ -85,6 +91,8 @@ func Run(t *testing.T, target Target) {
 	t.Run("stats", target.stats)
 	t.Run("pool stats", target.poolStats)
 	t.Run("media", target.media)
+	t.Run("reshape", target.reshapes)
+	t.Run("limits of cards", target.cardLimits)
 	t.Run("name clash", target.nameClash)
 	t.Run("metadata", target.metadata)
 	t.Run("networks", target.networks)

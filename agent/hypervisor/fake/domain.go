@@ -126,7 +126,7 @@ func (d *Driver) Undefine(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if dom.State != hypervisor.StateStopped {
+	if !dom.State.Off() {
 		return fmt.Errorf("undefine %s: it is %s", id, dom.State)
 	}
 	delete(d.state.Domains, id)

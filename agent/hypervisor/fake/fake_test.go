@@ -16,14 +16,14 @@ import (
 func TestContract(t *testing.T) {
 	d, err := fake.New(fake.Options{})
 	require.NoError(t, err)
-	drivertest.Run(t, drivertest.Target{Driver: d, Pool: "default"})
+	drivertest.Run(t, drivertest.Target{Driver: d, Pool: "default", Network: "default"})
 	require.Empty(t, d.Leftovers())
 }
 
 func TestContractWithFolder(t *testing.T) {
 	d, err := fake.New(fake.Options{Dir: t.TempDir()})
 	require.NoError(t, err)
-	drivertest.Run(t, drivertest.Target{Driver: d, Pool: "images"})
+	drivertest.Run(t, drivertest.Target{Driver: d, Pool: "images", Network: "default"})
 }
 
 func TestGuestsOutliveTheProcess(t *testing.T) {

@@ -46,7 +46,7 @@ func (d *Driver) Rename(ctx context.Context, id, name string) error {
 	if err != nil {
 		return err
 	}
-	if dom.State != hypervisor.StateStopped {
+	if !dom.State.Off() {
 		return fmt.Errorf("rename %s: it is %s: stop it first", id, dom.State)
 	}
 	var parsed libvirtxml.Domain
@@ -89,7 +89,7 @@ func (d *Driver) running(ctx context.Context, op, id string, do func(*domain) er
 	if err != nil {
 		return err
 	}
-	if dom.State == hypervisor.StateStopped || dom.State == hypervisor.StateCrashed {
+	if dom.State.Off() {
 		return fmt.Errorf("%s %s: it is %s: start it first", op, id, dom.State)
 	}
 	return do(dom)

@@ -29,7 +29,7 @@ func (d *Driver) ChangeMedium(ctx context.Context, id string, m hypervisor.Mediu
 // PlugDrive adds a drive to a running domain.
 func (d *Driver) PlugDrive(ctx context.Context, id string, m hypervisor.Medium) error {
 	return d.edit(ctx, "PlugDrive", id, func(dom *domain, x *libvirtxml.Domain) error {
-		if dom.State == hypervisor.StateStopped {
+		if dom.State.Off() {
 			return fmt.Errorf("plug a drive into %s: it is stopped", id)
 		}
 		if i := driveAt(x, m.Target); i >= 0 {

@@ -153,7 +153,7 @@ func (d *Driver) RemoveFilter(ctx context.Context, id string) error {
 		return fmt.Errorf("filter %s: %w", id, hypervisor.ErrNotFound)
 	}
 	for _, dom := range d.state.Domains {
-		if dom.State != hypervisor.StateStopped && strings.Contains(dom.XML, `<filterref filter="`+f.Name+`"`) {
+		if !dom.State.Off() && strings.Contains(dom.XML, `<filterref filter="`+f.Name+`"`) {
 			return fmt.Errorf("filter %s: %w", f.Name, hypervisor.ErrInUse)
 		}
 	}

@@ -43,12 +43,15 @@ func seen(dom *lv.Domain) (hypervisor.Domain, error) {
 	if err != nil {
 		return hypervisor.Domain{}, err
 	}
-	state, _, err := dom.GetState()
+	state, reason, err := dom.GetState()
 	if err != nil {
 		return hypervisor.Domain{}, err
 	}
 	one, err := hypervisor.ParseDomain(text)
 	one.State = stateOf(state)
+	if state == lv.DOMAIN_SHUTOFF && lv.DomainShutoffReason(reason) == lv.DOMAIN_SHUTOFF_CRASHED {
+		one.State = hypervisor.StateCrashed
+	}
 	return one, err
 }
 

@@ -67,8 +67,13 @@ func openHost(t *testing.T, host *lab.Host, opts Options) hypervisor.Driver {
 
 func TestContractOnQEMU(t *testing.T) {
 	host, guest := labHost(t)
+	missing := map[drivertest.Feature]string{}
+	if why := noCardLimits(t, host); why != "" {
+		missing[drivertest.CardLimits] = why
+	}
 	drivertest.Run(t, drivertest.Target{
-		Driver: openHost(t, host, Options{}), Pool: labPool,
+		Missing: missing,
+		Driver:  openHost(t, host, Options{}), Pool: labPool, Network: "default",
 		Adapt: func(def *vm.Definition) {
 			def.Boot = &vm.DirectBoot{Kernel: "kernel", Initrd: "initrd", Cmdline: lab.KernelArgs}
 		},

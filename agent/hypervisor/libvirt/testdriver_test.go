@@ -56,6 +56,7 @@ func TestContractOnTestDriver(t *testing.T) {
 			drivertest.Leases:  "libvirt's test driver cannot change a network that is there",
 			drivertest.Filters: "libvirt's test driver has no packet filters",
 			drivertest.Media:   "libvirt's test driver changes no devices",
+			drivertest.Reshape: "libvirt's test driver changes no devices",
 			drivertest.Stats:   "libvirt's test driver counts nothing",
 			drivertest.Restart: "libvirt's test driver resets nothing and has no guests to ask",
 		},
