@@ -72,12 +72,13 @@ type Shard struct {
 	options Options
 	engine  engine.Engine
 	// durable is the engine where there is a folder, else nil.
-	durable *durable.Store
-	memory  *memory.Engine
-	queries *query.Engine
-	refs    *references
-	names   *names
-	counts  counts
+	durable   *durable.Store
+	memory    *memory.Engine
+	queries   *query.Engine
+	refs      *references
+	names     *names
+	counts    counts
+	summaries summaries
 
 	// configuring is held while policies change.
 	configuring sync.Mutex

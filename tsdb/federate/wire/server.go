@@ -17,7 +17,7 @@ import (
 type Server struct {
 	Shard federate.Shard
 	// Summary tells the labels of the shard; nil tells nothing, so that the shard is always asked.
-	Summary func() federate.Summary
+	Summary func(context.Context) (federate.Summary, error)
 }
 
 var _ agentv1connect.ShardServiceHandler = Server{}
@@ -137,11 +137,14 @@ func (s Server) ListExemplars(ctx context.Context, r *connect.Request[agentv1.Li
 }
 
 // Summarize tells the labels where they have changed.
-func (s Server) Summarize(_ context.Context, r *connect.Request[agentv1.SummarizeRequest]) (*connect.Response[agentv1.SummarizeResponse], error) {
+func (s Server) Summarize(ctx context.Context, r *connect.Request[agentv1.SummarizeRequest]) (*connect.Response[agentv1.SummarizeResponse], error) {
 	if s.Summary == nil {
 		return nil, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("this shard has no summary"))
 	}
-	summary := s.Summary()
+	summary, err := s.Summary(ctx)
+	if err != nil {
+		return nil, toConnect(err)
+	}
 	out := &agentv1.SummarizeResponse{Version: summary.Version}
 	if summary.Version != r.Msg.GetKnown() {
 		for name, values := range summary.Labels {

@@ -43,8 +43,8 @@ func newFar(t *testing.T, name string) far {
 	mux := http.NewServeMux()
 	mux.Handle(agentv1connect.NewShardServiceHandler(Server{
 		Shard: federate.Local{Host: name, Store: store, Query: q},
-		Summary: func() federate.Summary {
-			return federate.Summarize(map[string][]string{"host": {name}, "vm_id": nil}, 10)
+		Summary: func(context.Context) (federate.Summary, error) {
+			return federate.Summarize(map[string][]string{"host": {name}, "vm_id": nil}, 10), nil
 		},
 	}))
 	server := httptest.NewServer(mux)
