@@ -139,6 +139,8 @@ func (x *txn) takeSecret(record *statev1.MetricSourceRecord, spec *novacronv1.Me
 		record.Secret = nil
 	case secret == nil && record.GetSecret() == nil:
 		return fmt.Errorf("%w: metric source %q has no sealed secret to keep: give one", ErrInvalid, spec.GetName())
+	case secret == nil && !samePlace(record.GetSource().GetSpec(), spec):
+		return fmt.Errorf("%w: metric source %q: its secret was given for another target and is not sent to this one: give it again", ErrInvalid, spec.GetName())
 	case secret == nil:
 		spec.Credential.Reference = &novacronv1.MetricCredential_Sealed{Sealed: edit(known)}
 	default:
@@ -147,6 +149,13 @@ func (x *txn) takeSecret(record *statev1.MetricSourceRecord, spec *novacronv1.Me
 		record.Secret = secret
 	}
 	return nil
+}
+
+// samePlace tells whether a secret that was given for one definition goes to the same target with another. What clouds are
+// asked is always asked of the provider.
+func samePlace(before, after *novacronv1.MetricSourceSpec) bool {
+	was, is := before.GetScrape(), after.GetScrape()
+	return was.GetUrl() == is.GetUrl() && was.GetCaPem() == is.GetCaPem()
 }
 
 // kindOf is the number of the field that says where a source is.
