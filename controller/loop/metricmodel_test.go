@@ -152,24 +152,27 @@ func (m *model) deliver() {
 	}
 }
 
-// mischief breaks things.
+// mischief breaks things, and mends them about as often: a cluster in which nothing works any more proves nothing.
 func (m *model) mischief() {
-	a := m.agents[m.draw.IntN(len(m.agents))]
+	for _, a := range m.agents {
+		switch {
+		case a.cut && m.chance(0.02):
+			a.cut = false
+		case !a.alive && m.chance(0.05), a.alive && m.chance(0.002):
+			m.restart(a)
+		case m.chance(0.002):
+			a.alive = false
+		case m.chance(0.002):
+			a.stopped = m.now.Add(time.Duration(m.draw.Int64N(int64(time.Minute))))
+		}
+	}
 	switch {
-	case m.chance(0.04):
-		a.cut = !a.cut && m.chance(0.3)
 	case m.chance(0.005):
-		m.restart(a)
-	case m.chance(0.005):
-		a.alive = false
-	case m.chance(0.01):
-		a.stopped = m.now.Add(time.Duration(m.draw.Int64N(int64(time.Minute))))
-	case m.chance(0.01):
 		m.newLeader()
 	case m.chance(0.03):
 		m.wish()
 		m.cutSome()
-	case m.chance(0.01):
+	case m.chance(0.002):
 		m.restore()
 		m.cutSome()
 	}
@@ -195,13 +198,15 @@ func (m *model) newLeader() {
 func (m *model) wish() {
 	name := modelSources[m.draw.IntN(len(modelSources))]
 	host := m.agents[m.draw.IntN(len(m.agents))].id
+	drain := func(draining bool) func(*statev1.Command) {
+		return func(c *statev1.Command) {
+			c.Op = &statev1.Command_SetHostDraining{SetHostDraining: &statev1.SetHostDraining{HostId: host, Draining: draining}}
+		}
+	}
 	ops := []func(*statev1.Command){
-		change(name, true), change(name, false), put(name, false),
+		change(name, true), change(name, false), change(name, false), put(name, false), put(name, false), drain(true), drain(true), drain(false), drain(false),
 		func(c *statev1.Command) {
 			c.Op = &statev1.Command_DeleteMetricSource{DeleteMetricSource: &statev1.DeleteMetricSource{Name: name}}
-		},
-		func(c *statev1.Command) {
-			c.Op = &statev1.Command_SetHostDraining{SetHostDraining: &statev1.SetHostDraining{HostId: host, Draining: m.chance(0.5)}}
 		},
 	}
 	m.commit(ops[m.draw.IntN(len(ops))])
