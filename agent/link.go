@@ -41,8 +41,8 @@ type linkConfig struct {
 	TLS         *tls.Config
 	Logger      *slog.Logger
 	Report      func(ctx context.Context) (*agentv1.ReportRequest, error)
-	// Reported is told of each report that was answered.
-	Reported func(*agentv1.ReportRequest)
+	// Reported is told of each report that was answered, of the answer, and of when the report was made.
+	Reported func(report *agentv1.ReportRequest, answer *agentv1.ReportResponse, asked time.Time)
 	Desired  func(revision uint64, set *agentv1.DesiredSet)
 	// Learned is told when the cluster's controllers differ from what was known.
 	Learned func(controllers []string)
@@ -188,6 +188,7 @@ var errUnobserved = errors.New("the host cannot be observed")
 func (l *link) send(ctx context.Context, client agentv1connect.DesiredServiceClient) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
+	asked := time.Now()
 	report, err := l.Report(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errUnobserved, err)
@@ -196,7 +197,7 @@ func (l *link) send(ctx context.Context, client agentv1connect.DesiredServiceCli
 	if err != nil {
 		return 0, err
 	}
-	l.Reported(report)
+	l.Reported(report, answer.Msg, asked)
 	return max(answer.Msg.GetInterval().AsDuration(), time.Second), nil
 }
 

@@ -31,6 +31,7 @@ func (s *desiredService) metricsFor(view state.View, hostID string) *agentv1.Met
 		job := &agentv1.MetricJob{
 			Spec: source.GetSpec(), Generation: source.GetGeneration(), Epoch: source.GetStatus().GetEpoch(),
 			Ending: !state.MayCollect(source, hostID), Watermark: source.GetStatus().GetWatermark(),
+			ContinuedEpoch: source.GetStatus().GetContinuedEpoch(),
 		}
 		if !job.GetEnding() {
 			s.unseal(job, record)

@@ -35,6 +35,10 @@ func (x *txn) assign(a *statev1.MetricAssignment) bool {
 	after := edit(before)
 	status := after.GetSource().GetStatus()
 	status.State, status.Message = sourceStarting, ""
+	status.ContinuedEpoch = 0
+	if status.GetLastHostId() == a.GetHostId() {
+		status.ContinuedEpoch = status.GetEpoch()
+	}
 	status.HostId, status.HostName, status.LastHostId = a.GetHostId(), member.GetName(), a.GetHostId()
 	status.SinceTime, status.UpdateTime, status.ObservedGeneration = x.now, x.now, 0
 	// The revision is an epoch that no assignment had before, of this source or of one that bore its name.
@@ -224,7 +228,7 @@ func (x *txn) reviveSource(source, now *novacronv1.MetricSource) {
 	held := now.GetStatus().GetHostId() != ""
 	source.DeleteTime, source.Status = now.GetDeleteTime(), now.GetStatus()
 	if kindChanged {
-		source.Status.Watermark = nil
+		source.Status.Watermark, source.Status.LastHostId, source.Status.ContinuedEpoch = nil, "", 0
 	}
 	switch {
 	case !held:

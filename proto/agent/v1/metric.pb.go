@@ -188,8 +188,10 @@ type MetricJob struct {
 	Secret []byte `protobuf:"bytes,6,opt,name=secret,proto3" json:"secret,omitempty"`
 	// Why the secret cannot be given.
 	SecretProblem string `protobuf:"bytes,7,opt,name=secret_problem,json=secretProblem,proto3" json:"secret_problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The assignment before, where it was of this host too: where its counters stood still counts. 0 is none.
+	ContinuedEpoch uint64 `protobuf:"varint,8,opt,name=continued_epoch,json=continuedEpoch,proto3" json:"continued_epoch,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MetricJob) Reset() {
@@ -269,6 +271,13 @@ func (x *MetricJob) GetSecretProblem() string {
 		return x.SecretProblem
 	}
 	return ""
+}
+
+func (x *MetricJob) GetContinuedEpoch() uint64 {
+	if x != nil {
+		return x.ContinuedEpoch
+	}
+	return 0
 }
 
 // MetricJobObservation is one job as its host sees it.
@@ -470,7 +479,7 @@ const file_agent_v1_metric_proto_rawDesc = "" +
 	"\arefused\x18\x02 \x03(\v2\x1a.novacron.v1.RefusedSampleR\arefused\"x\n" +
 	"\fMetricIntent\x12'\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x13.agent.v1.MetricJobR\x04jobs\x12?\n" +
-	"\vdefinitions\x18\x02 \x03(\v2\x1d.novacron.v1.MetricDefinitionR\vdefinitions\"\x85\x02\n" +
+	"\vdefinitions\x18\x02 \x03(\v2\x1d.novacron.v1.MetricDefinitionR\vdefinitions\"\xae\x02\n" +
 	"\tMetricJob\x121\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1d.novacron.v1.MetricSourceSpecR\x04spec\x12\x1e\n" +
 	"\n" +
@@ -480,7 +489,8 @@ const file_agent_v1_metric_proto_rawDesc = "" +
 	"\x06ending\x18\x04 \x01(\bR\x06ending\x128\n" +
 	"\twatermark\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12\x16\n" +
 	"\x06secret\x18\x06 \x01(\fR\x06secret\x12%\n" +
-	"\x0esecret_problem\x18\a \x01(\tR\rsecretProblem\"\xd8\x03\n" +
+	"\x0esecret_problem\x18\a \x01(\tR\rsecretProblem\x12'\n" +
+	"\x0fcontinued_epoch\x18\b \x01(\x04R\x0econtinuedEpoch\"\xd8\x03\n" +
 	"\x14MetricJobObservation\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +

@@ -885,9 +885,11 @@ type MetricSourceStatus struct {
 	Watermark  *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=watermark,proto3" json:"watermark,omitempty"`
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// The host that had it before; it is preferred, since it knows where counters stood.
-	LastHostId    string `protobuf:"bytes,16,opt,name=last_host_id,json=lastHostId,proto3" json:"last_host_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastHostId string `protobuf:"bytes,16,opt,name=last_host_id,json=lastHostId,proto3" json:"last_host_id,omitempty"`
+	// The epoch before, where it was of the same host; else 0.
+	ContinuedEpoch uint64 `protobuf:"varint,17,opt,name=continued_epoch,json=continuedEpoch,proto3" json:"continued_epoch,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MetricSourceStatus) Reset() {
@@ -1030,6 +1032,13 @@ func (x *MetricSourceStatus) GetLastHostId() string {
 		return x.LastHostId
 	}
 	return ""
+}
+
+func (x *MetricSourceStatus) GetContinuedEpoch() uint64 {
+	if x != nil {
+		return x.ContinuedEpoch
+	}
+	return 0
 }
 
 type MetricSource struct {
@@ -2290,7 +2299,7 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\fSealedSecret\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x125\n" +
 	"\bset_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\asetTime\x12\x15\n" +
-	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"\xc4\x05\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"\xed\x05\n" +
 	"\x12MetricSourceStatus\x124\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1e.novacron.v1.MetricSourceStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x17\n" +
@@ -2312,7 +2321,8 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\vupdate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12 \n" +
 	"\flast_host_id\x18\x10 \x01(\tR\n" +
-	"lastHostId\"\xb0\x02\n" +
+	"lastHostId\x12'\n" +
+	"\x0fcontinued_epoch\x18\x11 \x01(\x04R\x0econtinuedEpoch\"\xb0\x02\n" +
 	"\fMetricSource\x121\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1d.novacron.v1.MetricSourceSpecR\x04spec\x12\x1e\n" +
 	"\n" +
