@@ -120,7 +120,7 @@ func (d *daemon) openMachines(context.Context) (err error) {
 		return err
 	}
 	d.link = newLink(linkConfig{
-		Controllers: d.cfg.Node.Controllers, TLS: d.creds.ClientTLS(pki.RoleController), Logger: d.logger,
+		Controllers: d.cfg.Node.Controllers, TLS: d.creds.ClientTLS(pki.RoleController), Logger: d.logger, Faults: d.cfg.Faults,
 		Report: d.report, Reported: d.reported, Desired: d.takeDesired, Learned: d.rememberControllers,
 	})
 	d.guests = newGuestWatch(d.machines, d.link.reportSoon, d.logger)

@@ -128,6 +128,7 @@ func (s *metricService) push(ctx context.Context, samples []*novacronv1.MetricSa
 		}
 		gather(answer, one)
 	}
+	slices.Sort(answer.Hosts)
 	if len(failures) > 0 {
 		return nil, connect.NewError(connect.CodeUnavailable, fmt.Errorf("%d of %d samples are stored: push all of them again, which changes nothing about those: %w", answer.GetStored(), len(samples), errors.Join(failures...)))
 	}
