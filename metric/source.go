@@ -144,7 +144,7 @@ func (c *checker) kind(spec *novacronv1.MetricSourceSpec) {
 
 func (c *checker) scrape(spec *novacronv1.MetricSourceSpec) {
 	s := spec.GetScrape()
-	c.check(isTarget(s.GetUrl()), "scrape.url", quoted(s.GetUrl()), "http:// or https://, a host and no user, password or fragment", "give the address that the metrics are at")
+	c.check(isTarget(s.GetUrl()), "scrape.url", shownURL(s.GetUrl()), "http:// or https://, a host and no user, password or fragment", "give the address that the metrics are at")
 	if timeout := s.GetTimeout(); timeout != nil {
 		d, most := timeout.AsDuration(), maxInterval
 		if every := spec.GetInterval(); every != nil {
@@ -160,6 +160,15 @@ func (c *checker) scrape(spec *novacronv1.MetricSourceSpec) {
 func isTarget(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.Fragment == "" && len(text) <= maxItemBytes
+}
+
+// shownURL is an address without what may be a secret in it.
+func shownURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "no address"
+	}
+	return quoted(u.Redacted())
 }
 
 func (c *checker) common(spec *novacronv1.MetricSourceSpec) {
@@ -184,7 +193,7 @@ func (c *checker) credential(credential *novacronv1.MetricCredential) {
 	case *novacronv1.MetricCredential_File:
 		c.check(strings.HasPrefix(ref.File, "/") && !strings.ContainsRune(ref.File, 0) && len(ref.File) <= maxItemBytes, "credential.file", quoted(ref.File), "an absolute path on the hosts", "say where the file lies there")
 	case *novacronv1.MetricCredential_Environment:
-		c.check(isName(ref.Environment, '_') && len(ref.Environment) <= maxShortBytes, "credential.environment", quoted(ref.Environment), "the name of a variable of the agent", "give the name, not the value")
+		c.check(isName(ref.Environment, '_') && len(ref.Environment) <= maxShortBytes, "credential.environment", "something else", "the name of a variable of the agent", "give the name, not the value")
 	}
 }
 

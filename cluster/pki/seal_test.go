@@ -57,9 +57,11 @@ func TestSealedTextOpensForItsUseWithItsKeyAlone(t *testing.T) {
 }
 
 func TestFingerprintsTellSecretsApartAndNothingElse(t *testing.T) {
-	_, s := newSealer(t, "one")
+	ca, s := newSealer(t, "one")
 	_, other := newSealer(t, "one")
-	require.Equal(t, s.Fingerprint("a", []byte("x")), s.Fingerprint("a", []byte("x")))
+	same, err := ca.Sealer()
+	require.NoError(t, err)
+	require.Equal(t, s.Fingerprint("a", []byte("x")), same.Fingerprint("a", []byte("x")))
 	require.NotEqual(t, s.Fingerprint("a", []byte("x")), s.Fingerprint("a", []byte("y")))
 	require.NotEqual(t, s.Fingerprint("a", []byte("x")), s.Fingerprint("b", []byte("x")), "not that two sources share one")
 	require.NotEqual(t, s.Fingerprint("a", []byte("x")), other.Fingerprint("a", []byte("x")), "it takes the key to try")

@@ -95,6 +95,8 @@ func (s *target) scrapedBy(t *testing.T, host string, times int, after time.Time
 	}))
 }
 
+var scrapeClient = &http.Client{Timeout: 5 * time.Second}
+
 // scraper is the simplest collector of a target.
 type scraper struct {
 	host   string
@@ -120,7 +122,7 @@ func (s scraper) CollectMetrics(ctx context.Context, _ tsdb.MetricsQuery) ([]col
 		}
 		request.Header.Set("Authorization", "Bearer "+string(secret))
 	}
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := scrapeClient.Do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -448,4 +450,3 @@ func TestASourceThatCannotBeRunSaysWhy(t *testing.T) {
 		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err))
 	}
 }
-
