@@ -19,7 +19,7 @@ import (
 )
 
 // pushBatch is how many samples go into one call.
-const pushBatch = 5000
+const pushBatch = 1000
 
 // pushFlags say what to push.
 type pushFlags struct {

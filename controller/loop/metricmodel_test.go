@@ -340,11 +340,11 @@ func (m *model) look() {
 func TestNeverTwoCollectors(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t, rapid.Uint64().Draw(t, "seed"))
-		for range 2000 {
+		for range 800 {
 			m.step()
 		}
 		m.settle()
-		for range 400 {
+		for range 250 {
 			m.step()
 		}
 		for _, name := range modelSources {

@@ -10,8 +10,21 @@ import (
 	statev1 "github.com/novacron/novacron/proto/state/v1"
 )
 
-// MaxMetricDefinitions bounds what every host has to know.
-const MaxMetricDefinitions = 10_000
+// Bounds, in bytes, of what hosts are told of metrics in one message: all definitions go to every host, sources to theirs.
+const (
+	maxDefinitionsBytes = 512 << 10
+	maxSourcesBytes     = 1 << 20
+)
+
+// sizeBut sums up the records of a table without one of them.
+func sizeBut[M proto.Message](t table[M], name string) (bytes int) {
+	for key, record := range t.after("") {
+		if key != name {
+			bytes += proto.Size(record)
+		}
+	}
+	return bytes
+}
 
 // MetricDefinition finds a metric of users by name.
 func (v View) MetricDefinition(name string) (*novacronv1.MetricDefinition, bool) {
@@ -31,8 +44,9 @@ func (x *txn) putMetricDefinition(op *statev1.PutMetricDefinition) (proto.Messag
 	after := edit(op.GetDefinition())
 	before, existed := x.t.metrics.get(after.GetName())
 	switch {
-	case !existed && x.t.metrics.len() >= MaxMetricDefinitions:
-		return nil, fmt.Errorf("%w: metric %q: %d are defined, the most that can be: delete some", ErrRefused, after.GetName(), x.t.metrics.len())
+	case sizeBut(x.t.metrics, after.GetName())+proto.Size(after) > maxDefinitionsBytes:
+		return nil, fmt.Errorf("%w: metric %q: with it the %d definitions have more than %d bytes, and every host has to keep them: delete some, or shorten their help",
+			ErrRefused, after.GetName(), x.t.metrics.len(), maxDefinitionsBytes)
 	case existed && (before.GetType() != after.GetType() || before.GetUnit() != after.GetUnit()):
 		return nil, fmt.Errorf("%w: metric %q is a %s in %q: stored samples mean that; take another name, or delete it first",
 			ErrExists, after.GetName(), before.GetType(), before.GetUnit())

@@ -79,6 +79,16 @@ func (x *txn) putMetricSource(op *statev1.PutMetricSource) (proto.Message, error
 	if err := x.takeSecret(record, source.GetSpec(), op.GetSecret()); err != nil {
 		return nil, err
 	}
+	return x.storeSource(record)
+}
+
+// storeSource puts a source with a new definition, where there is room for it.
+func (x *txn) storeSource(record *statev1.MetricSourceRecord) (proto.Message, error) {
+	name := record.GetSource().GetSpec().GetName()
+	if sizeBut(x.t.sources, name)+proto.Size(record) > maxSourcesBytes {
+		return nil, fmt.Errorf("%w: metric source %q: with it the %d sources have more than %d bytes: delete some, or give certificates and secrets as files of the hosts",
+			ErrRefused, name, x.t.sources.len(), maxSourcesBytes)
+	}
 	return x.putSource(record), nil
 }
 
@@ -128,7 +138,7 @@ func (x *txn) changeSource(before *statev1.MetricSourceRecord, op *statev1.PutMe
 	} else if spec.GetPaused() {
 		end(source, "it is paused")
 	}
-	return x.putSource(after), nil
+	return x.storeSource(after)
 }
 
 // takeSecret puts a new secret into a record, keeps the one that is there, or drops it, as the definition says.

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -258,6 +260,30 @@ func TestMetricDefinitionsKeepWhatSamplesMean(t *testing.T) {
 	f.must(remove)
 	_, err = f.apply(remove)
 	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestWhatHostsAreToldStaysSmall(t *testing.T) {
+	f := newFixture(t)
+	long := strings.Repeat("x", 64<<10)
+	fill := func(op func(i int) func(*statev1.Command)) (n int, err error) {
+		for ; err == nil; n++ {
+			_, err = f.apply(op(n))
+		}
+		return n, err
+	}
+	n, err := fill(func(i int) func(*statev1.Command) {
+		return putSourceOp(sealedAs(scrapeOf(fmt.Sprint("s", i), "http://a"), "1"), withCipher(long))
+	})
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, "delete some")
+	require.Greater(t, n, 10)
+	f.must(putSourceOp(sealedAs(scrapeOf("s0", "http://a"), "2"), replacing(0), withCipher(long)))
+	_, err = fill(func(i int) func(*statev1.Command) {
+		return func(c *statev1.Command) {
+			c.Op = &statev1.Command_PutMetricDefinition{PutMetricDefinition: &statev1.PutMetricDefinition{Definition: &novacronv1.MetricDefinition{Name: fmt.Sprint("m", i), Help: long}}}
+		}
+	})
+	require.ErrorIs(t, err, ErrRefused)
 }
 
 func TestARestoreLeavesCollectorsWhereTheyAre(t *testing.T) {
