@@ -26,17 +26,18 @@ const maxLines = 500
 // packages are always allowed. Folders that are not here are free.
 var rooms = map[string][]string{
 	"vm":         {"proto"},
+	"metric":     {"vm", "proto"},
 	"proto":      {},
 	"cluster":    {"proto", "itest/fault"},
-	"agent":      {"cluster", "tsdb", "ml/serve", "itest/fault", "proto", "vm"},
-	"controller": {"cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "itest", "proto", "vm"},
+	"agent":      {"cluster", "tsdb", "ml/serve", "itest/fault", "proto", "vm", "metric"},
+	"controller": {"cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "itest", "proto", "vm", "metric"},
 	// The client works on the folder of a shard without a cluster: it takes all of tsdb, which no controller does.
-	"controller/cli":     {"controller", "cluster", "tsdb", "itest", "proto", "vm"},
+	"controller/cli":     {"controller", "cluster", "tsdb", "itest", "proto", "vm", "metric"},
 	"controller/state":   {"proto"},
 	"controller/sched":   {},
 	"controller/placing": {"controller/state", "controller/sched", "proto", "vm"},
-	"controller/rpc":     {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "proto", "vm"},
-	"controller/loop":    {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "analytics", "ml", "proto", "vm"},
+	"controller/rpc":     {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "tsdb/httpapi", "analytics", "ml", "proto", "vm", "metric"},
+	"controller/loop":    {"controller/state", "controller/sched", "controller/placing", "cluster", "tsdb/query", "tsdb/federate", "analytics", "ml", "proto", "vm", "metric"},
 	"tsdb":               {"proto"},
 	"analytics":          {"tsdb", "ml", "proto"},
 	"ml":                 {"tsdb", "proto"},

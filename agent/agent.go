@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/hypervisor"
+	"github.com/novacron/novacron/agent/jobs"
 	"github.com/novacron/novacron/agent/reconcile"
 	"github.com/novacron/novacron/cluster/blob"
 	"github.com/novacron/novacron/cluster/node"
@@ -30,6 +32,8 @@ type Config struct {
 	Blobs blob.Limits
 	// Faults are fail points for tests; nil means none.
 	Faults *fault.Registry
+	// Sources makes the collectors of the cluster's sources; nil means those of this release.
+	Sources OpenSource
 	// Ready, when set, is told once the API listens.
 	Ready func(address string)
 }
@@ -61,7 +65,11 @@ type daemon struct {
 	revoked    revocations
 	events     *eventQueue
 	// metrics are those of this host; nil where they cannot be kept.
-	metrics *shard.Shard
+	metrics  *shard.Shard
+	registry *collect.Registry
+	// runner is nil where metrics is.
+	runner  *collect.Runner
+	jobs    *jobs.Manager
 	closers node.Closers
 }
 
@@ -73,6 +81,7 @@ func open(ctx context.Context, cfg Config) (*daemon, error) {
 		{Name: "open the blob store", Run: d.openBlobs},
 		{Name: "open the hypervisor", Run: d.openMachines},
 		{Name: "open the metrics", Run: d.openMetrics},
+		{Name: "prepare to collect", Run: d.openCollecting},
 		{Name: "join the gossip", Run: d.openGossip},
 		{Name: "listen for the API", Run: d.openAPI},
 	})
@@ -111,7 +120,7 @@ func (d *daemon) openMachines(context.Context) (err error) {
 		return err
 	}
 	d.link = newLink(linkConfig{
-		Controllers: d.cfg.Node.Controllers, TLS: d.creds.ClientTLS(pki.RoleController), Logger: d.logger,
+		Controllers: d.cfg.Node.Controllers, TLS: d.creds.ClientTLS(pki.RoleController), Logger: d.logger, Faults: d.cfg.Faults,
 		Report: d.report, Reported: d.reported, Desired: d.takeDesired, Learned: d.rememberControllers,
 	})
 	d.guests = newGuestWatch(d.machines, d.link.reportSoon, d.logger)

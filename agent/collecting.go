@@ -17,22 +17,22 @@ const (
 	collectDeadline = 12 * time.Second
 )
 
-// collectMetrics measures into the shard until the context ends. Without a shard nothing is measured.
+// collectMetrics measures into the shard until the context ends. Without a shard nothing is measured, and the cluster is
+// told so of what it has given to this host.
 func (d *daemon) collectMetrics(ctx context.Context) {
 	if d.metrics == nil {
+		d.jobs.Run(ctx)
 		return
 	}
-	name, registry := d.cfg.Node.Name, collect.NewRegistry()
-	runner := collect.NewRunner(collect.RunnerConfig{
-		Sink: d.sink(registry), Registry: registry, Labels: map[string]string{"host": name}, Logger: d.logger,
-	})
+	name := d.cfg.Node.Name
 	for _, job := range d.collectJobs(ctx) {
 		job.Target, job.Interval, job.Deadline = name, collectEvery, collectDeadline
-		if _, err := runner.Start(ctx, job); err != nil {
+		if _, err := d.runner.Start(ctx, job); err != nil {
 			d.logger.Error("a collector was not started", "collector", job.Name, "error", err)
 		}
 	}
-	runner.Wait()
+	d.jobs.Run(ctx)
+	d.runner.Wait()
 }
 
 // sink is the shard, behind the names that the settings choose.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/novacron/novacron/agent/hypervisor"
 	"github.com/novacron/novacron/cluster/node"
@@ -33,11 +34,15 @@ func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
 	info.NetworkFaults = d.networks.report()
 	return &agentv1.ReportRequest{
 		Info: info, Vms: d.guests.add(d.reconciler.Observations()), Volumes: d.volumes.Observations(), Events: events, BootId: d.events.bootID,
+		MetricJobs: d.jobs.Observations(),
 	}, nil
 }
 
 // reported is told of a report that was answered.
-func (d *daemon) reported(report *agentv1.ReportRequest) { d.events.reported(report.GetEvents()) }
+func (d *daemon) reported(report *agentv1.ReportRequest, answer *agentv1.ReportResponse, asked time.Time) {
+	d.events.reported(report.GetEvents())
+	d.jobs.Granted(asked, answer.GetMetricLeases())
+}
 
 // hostInfo is the host as the cluster sees it. It holds nothing that changes by itself, so that equal hosts report equally.
 func hostInfo(facts hypervisor.HostFacts, cfg Config) *novacronv1.HostInfo {

@@ -49,6 +49,7 @@ func (s imageSource) file(ctx context.Context, ref *novacronv1.ImageRef) (hyperv
 func (d *daemon) takeDesired(revision uint64, set *agentv1.DesiredSet) {
 	d.revoked.set(set.GetRevokedNodes())
 	d.machines.SetCPUBaseline(set.GetCpuBaseline())
+	d.jobs.Desired(revision, set.GetMetrics())
 	d.networks.setDesired(revision, set)
 	d.volumes.SetDesired(revision, set.GetVolumes()) // first: machines name them
 	d.reconciler.SetDesired(revision, set.GetVms())

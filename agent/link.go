@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/novacron/novacron/cluster/node"
+	"github.com/novacron/novacron/itest/fault"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 )
@@ -41,12 +42,18 @@ type linkConfig struct {
 	TLS         *tls.Config
 	Logger      *slog.Logger
 	Report      func(ctx context.Context) (*agentv1.ReportRequest, error)
-	// Reported is told of each report that was answered.
-	Reported func(*agentv1.ReportRequest)
+	// Reported is told of each report that was answered, of the answer, and of when the report was made.
+	Reported func(report *agentv1.ReportRequest, answer *agentv1.ReportResponse, asked time.Time)
 	Desired  func(revision uint64, set *agentv1.DesiredSet)
+	// Faults are fail points for tests; nil means none.
+	Faults *fault.Registry
 	// Learned is told when the cluster's controllers differ from what was known.
 	Learned func(controllers []string)
 }
+
+// pointLink is passed before a report is sent and before anything of the watch is taken in: where it fails, the host is cut
+// off from the cluster and works on.
+const pointLink = "agent.link"
 
 // link keeps the agent in touch with one controller, any one, and moves to another when that one is lost or useless.
 type link struct {
@@ -136,6 +143,9 @@ func (l *link) watch(ctx context.Context, client agentv1connect.DesiredServiceCl
 	defer stream.Close()
 	for first := true; stream.Receive(); first = false {
 		alarm.Reset(silence)
+		if err := l.Faults.Point(ctx, pointLink); err != nil {
+			return err
+		}
 		if first {
 			l.Logger.Info("connected to a controller", "controller", address)
 		}
@@ -188,6 +198,10 @@ var errUnobserved = errors.New("the host cannot be observed")
 func (l *link) send(ctx context.Context, client agentv1connect.DesiredServiceClient) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
+	if err := l.Faults.Point(ctx, pointLink); err != nil {
+		return 0, err
+	}
+	asked := time.Now()
 	report, err := l.Report(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errUnobserved, err)
@@ -196,7 +210,7 @@ func (l *link) send(ctx context.Context, client agentv1connect.DesiredServiceCli
 	if err != nil {
 		return 0, err
 	}
-	l.Reported(report)
+	l.Reported(report, answer.Msg, asked)
 	return max(answer.Msg.GetInterval().AsDuration(), time.Second), nil
 }
 

@@ -94,7 +94,7 @@ func running(t *testing.T, cfg linkConfig) *link {
 	if cfg.Report == nil {
 		cfg.Report = func(context.Context) (*agentv1.ReportRequest, error) { return &agentv1.ReportRequest{}, nil }
 	}
-	cfg.Reported = func(*agentv1.ReportRequest) {}
+	cfg.Reported = func(*agentv1.ReportRequest, *agentv1.ReportResponse, time.Time) {}
 	if cfg.Desired == nil {
 		cfg.Desired = func(uint64, *agentv1.DesiredSet) {}
 	}

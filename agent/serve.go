@@ -31,6 +31,8 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	mux.Handle(path, onlyControllers(console))
 	path, storage := agentv1connect.NewStorageAgentServiceHandler(storageService{machines: d.machines, wants: d.wants}, limit)
 	mux.Handle(path, onlyControllers(storage))
+	path, metrics := agentv1connect.NewMetricAgentServiceHandler(d.metricService(), limit)
+	mux.Handle(path, onlyControllers(metrics))
 	mux.Handle(agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit))
 	d.server = node.APIServer(mux, d.logger)
 	d.closers.Add(func(context.Context) error { return d.server.Close() })

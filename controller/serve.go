@@ -77,7 +77,8 @@ func (d *daemon) loops() []loop.Loop {
 			return rpc.AppliedIndex(ctx, d.peers, member)
 		}}
 	drainer := &loop.Drainer{Store: d.store, Log: d.raft, Now: time.Now, NewID: uuid.NewString}
-	loops := []loop.Loop{placer.Loop(), d.live.Loop(), members.Loop(), drainer.Loop()}
+	sources := &loop.MetricSources{Store: d.store, Log: d.raft, Now: time.Now, Logger: d.logger}
+	loops := []loop.Loop{placer.Loop(), d.live.Loop(), members.Loop(), drainer.Loop(), sources.Loop()}
 	if d.cfg.Node.Bootstrap {
 		loops = append(loops, loop.Loop{Name: "found", Run: func(ctx context.Context) error {
 			if err := d.found(ctx); err != nil {

@@ -61,6 +61,17 @@ func allowed() map[string][]pki.Role {
 		"/novacron.v1.HostService/PlanDrain":              readers,
 		"/novacron.v1.HostService/DrainHost":              {admin},
 		"/novacron.v1.EventService/WatchEvents":           readers,
+
+		"/novacron.v1.MetricService/CreateMetricSource":     {admin},
+		"/novacron.v1.MetricService/GetMetricSource":        readers,
+		"/novacron.v1.MetricService/ListMetricSources":      readers,
+		"/novacron.v1.MetricService/UpdateMetricSource":     {admin},
+		"/novacron.v1.MetricService/DeleteMetricSource":     {admin},
+		"/novacron.v1.MetricService/DefineMetric":           operators,
+		"/novacron.v1.MetricService/ListMetricDefinitions":  readers,
+		"/novacron.v1.MetricService/DeleteMetricDefinition": operators,
+		"/novacron.v1.MetricService/PushMetrics":            operators,
+
 		"/novacron.v1.TemplateService/PutTemplate":        operators,
 		"/novacron.v1.TemplateService/GetTemplate":        readers,
 		"/novacron.v1.TemplateService/ListTemplates":      readers,
@@ -100,7 +111,7 @@ func allowed() map[string][]pki.Role {
 
 // agentServices are served by agents: a controller's door lets nobody in to these.
 func agentServices() []protoreflect.Name {
-	return []protoreflect.Name{"HostAgentService", "StorageAgentService"}
+	return []protoreflect.Name{"HostAgentService", "StorageAgentService", "MetricAgentService"}
 }
 
 // everyRoleAtEveryDoor calls every procedure that the protocol has, with an empty request, as everyone who has no

@@ -9,13 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/novacron/novacron/metric"
 	"github.com/novacron/novacron/tsdb"
-)
-
-// Limits of what one series may be, those of the shard.
-const (
-	maxLabels     = 40
-	maxLabelBytes = 4096
 )
 
 // Limits bound what one collection may yield.
@@ -97,20 +92,20 @@ func (r *Registry) admit(m Metric, limits Limits) (Metric, *Refusal) {
 // sane refuses what no series can be.
 func sane(m Metric) *Refusal {
 	switch {
-	case !isMetricName(m.Name):
+	case !metric.IsName(m.Name):
 		return refuse(ReasonUnknownMetric, "metric name %.80q: use letters, digits, _ and :, with no digit in front", m.Name)
 	case m.Timestamp.IsZero():
 		return refuse(ReasonBadValue, "metric %s has no time; give it the time of the read or the end of its period", m.Name)
-	case len(m.Labels) > maxLabels:
-		return refuse(ReasonBadLabel, "metric %s has %d labels, at most %d; put the rest into an info metric", m.Name, len(m.Labels), maxLabels)
+	case len(m.Labels) > metric.MaxLabels:
+		return refuse(ReasonBadLabel, "metric %s has %d labels, at most %d; put the rest into an info metric", m.Name, len(m.Labels), metric.MaxLabels)
 	case m.Type == TypeCounter && m.Value < 0:
 		return refuse(ReasonBadValue, "metric %s: %g is no value of a counter: it begins at 0 and grows", m.Name, m.Value)
 	}
 	for name, value := range m.Labels {
-		if len(value) > maxLabelBytes || !utf8.ValidString(value) {
-			return refuse(ReasonBadLabel, "metric %s: the value of label %s has %d bytes; at most %d of UTF-8", m.Name, name, len(value), maxLabelBytes)
+		if len(value) > metric.MaxLabelBytes || !utf8.ValidString(value) {
+			return refuse(ReasonBadLabel, "metric %s: the value of label %s has %d bytes; at most %d of UTF-8", m.Name, name, len(value), metric.MaxLabelBytes)
 		}
-		if !isLabelName(name) {
+		if !metric.IsLabel(name) {
 			return refuse(ReasonBadLabel, "metric %s: label %.80q; use letters, digits and _, with no digit and no __ in front", m.Name, name)
 		}
 	}
@@ -118,7 +113,7 @@ func sane(m Metric) *Refusal {
 }
 
 func undeclared(m Metric, limits Limits) *Refusal {
-	if startsWithOne(m.Name, passThrough) || limits.Undeclared && !startsWithOne(m.Name, reserved) {
+	if metric.PassesThrough(m.Name) || limits.Undeclared && !metric.Reserved(m.Name) {
 		return nil
 	}
 	return refuse(ReasonUnknownMetric, "metric %s is not in the registry; declare it with «novacron metric define»", m.Name)

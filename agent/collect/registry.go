@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/novacron/novacron/metric"
 )
 
 // Entities whose metrics all carry the same labels, by the beginning of the metric's name.
@@ -14,9 +16,6 @@ var entityLabels = map[string][]string{
 	"host_":      {"host", "source"},
 	"collector_": {"collector", "target", "host", "source"},
 }
-
-// passThrough are the beginnings of names that a provider's own metrics keep: they are taken without an entry.
-var passThrough = []string{"aws_", "azure_", "gcp_"}
 
 // Canonical are the metrics of every installation, by name.
 func Canonical() []MetricDefinition {
@@ -123,54 +122,7 @@ func (r *Registry) Definitions(sources ...Source) []MetricDefinition {
 	return all
 }
 
-var reserved = append([]string{"vm_", "host_", "collector_"}, passThrough...)
-
-// isName tells whether a text is letters, digits, _ and what else is allowed, with no digit in front. Every sample
-// passes here.
-func isName(text string, also byte) bool {
-	for i := range len(text) {
-		c := text[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == also
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return text != ""
-}
-
-func isMetricName(text string) bool { return isName(text, ':') }
-
-func isLabelName(text string) bool { return isName(text, '_') && !strings.HasPrefix(text, "__") }
-
 // Validate tells why a metric cannot be declared by a user.
 func (d MetricDefinition) Validate() error {
-	switch {
-	case !isMetricName(d.Name):
-		return fmt.Errorf("metric name %.80q: use letters, digits, _ and :, with no digit in front", d.Name)
-	case startsWithOne(d.Name, reserved):
-		return fmt.Errorf("metric name %s: names that begin with %s are kept for the registry; take another", d.Name, strings.Join(reserved, ", "))
-	case d.Type != TypeGauge && d.Type != TypeCounter && d.Type != TypeHistogram:
-		return fmt.Errorf("metric %s: type %q; use %s, %s or %s", d.Name, d.Type, TypeGauge, TypeCounter, TypeHistogram)
-	case d.Type == TypeCounter && !strings.HasSuffix(d.Name, "_total"):
-		return fmt.Errorf("metric %s: the name of a counter ends with _total; call it %s_total", d.Name, d.Name)
-	case d.Help == "":
-		return fmt.Errorf("metric %s: say in help what it measures", d.Name)
-	}
-	return validLabels(d)
-}
-
-func validLabels(d MetricDefinition) error {
-	if len(d.Labels) > maxLabels {
-		return fmt.Errorf("metric %s: %d labels, at most %d", d.Name, len(d.Labels), maxLabels)
-	}
-	for _, label := range d.Labels {
-		if !isLabelName(strings.TrimSuffix(label, "*")) {
-			return fmt.Errorf("metric %s: label %.80q: use letters, digits and _, with no digit and no __ in front", d.Name, label)
-		}
-	}
-	return nil
-}
-
-func startsWithOne(name string, beginnings []string) bool {
-	return slices.ContainsFunc(beginnings, func(b string) bool { return strings.HasPrefix(name, b) })
+	return metric.Definition{Name: d.Name, Type: string(d.Type), Unit: d.Unit, Help: d.Help, Labels: d.Labels, Owner: d.Owner}.Validate()
 }

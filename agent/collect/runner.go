@@ -25,6 +25,8 @@ type Job struct {
 	Limits   Limits
 	// Meter is what the collector counts its requests in; nil where it counts none.
 	Meter *Meter
+	// Ended, when set, is called once the job has been stopped and nothing of it is under way any more.
+	Ended func()
 }
 
 // RunnerConfig is what a runner needs.
@@ -76,6 +78,9 @@ func (r *Runner) Start(ctx context.Context, job Job) (stop func(), err error) {
 		go func() {
 			<-w.idle
 			r.release(key)
+			if job.Ended != nil {
+				job.Ended()
+			}
 		}()
 	})
 	return stop, nil

@@ -36,6 +36,7 @@ type client struct {
 	networks  api.NetworkServiceClient
 	groups    api.SecurityGroupServiceClient
 	storage   api.StorageServiceClient
+	metrics   api.MetricServiceClient
 
 	eventService api.EventServiceClient
 	events       eventStream
@@ -99,6 +100,7 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 
 		templates: api.NewTemplateServiceClient(endpoints, virtualHost, options...),
 		networks:  api.NewNetworkServiceClient(endpoints, virtualHost, options...),
+		metrics:   api.NewMetricServiceClient(endpoints, virtualHost, options...),
 		groups:    api.NewSecurityGroupServiceClient(endpoints, virtualHost, options...),
 
 		eventService: api.NewEventServiceClient(endpoints, virtualHost, options...),

@@ -96,6 +96,7 @@ func startFake(t *testing.T, a *authority, role pki.Role) *fake {
 	networks := newFakeNetworks()
 	mux.Handle(api.NewNetworkServiceHandler(networks, gate))
 	mux.Handle(api.NewSecurityGroupServiceHandler(networks, gate))
+	mux.Handle(api.NewMetricServiceHandler(newFakeMetrics(), gate))
 	mux.Handle(api.NewHostServiceHandler(f, gate))
 	mux.Handle(api.NewClusterServiceHandler(f, gate))
 	mux.Handle(api.NewStorageServiceHandler(f, gate))

@@ -71,6 +71,7 @@ func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchR
 	set.BlobSources = slices.Concat(set.GetControllers(), agents) // controllers hold every image: they come first
 	set.RevokedNodes = view.RevokedSince(s.Now().Add(-revocationMemory))
 	set.Networks = networksFor(view, hostID)
+	set.Metrics = s.metricsFor(view, hostID)
 	return view.Cursor(), set.GetCpuBaseline(), stream.Send(&agentv1.WatchResponse{Desired: set, Revision: view.Revision()})
 }
 
@@ -91,7 +92,7 @@ func ofHosts(changes []state.Change) bool {
 // concerns tells whether changes alter what a host shall do. What the host itself reported does not.
 func concerns(changes []state.Change, hostID string) bool {
 	for _, change := range changes {
-		if concernsNetworks(change, hostID) {
+		if concernsNetworks(change, hostID) || concernsMetrics(change, hostID) {
 			return true
 		}
 		switch change.Record().(type) {
@@ -140,7 +141,14 @@ func (s *desiredService) Report(ctx context.Context, r *connect.Request[agentv1.
 	if err := s.reportVolumes(ctx, view, hostID, r.Msg.GetVolumes()); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&agentv1.ReportResponse{Interval: durationpb.New(reportInterval)}), nil
+	if err := s.reportMetricJobs(ctx, view, hostID, r.Msg.GetMetricJobs()); err != nil {
+		return nil, err
+	}
+	leases, err := s.leases(ctx, hostID)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&agentv1.ReportResponse{Interval: durationpb.New(reportInterval), MetricLeases: leases}), nil
 }
 
 func (s *desiredService) reportHost(ctx context.Context, view state.View, hostID string, info *novacronv1.HostInfo) error {

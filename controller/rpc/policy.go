@@ -100,6 +100,17 @@ func rules() map[string]rule {
 
 		novacronv1connect.EventServiceWatchEventsProcedure: {here, viewers},
 
+		// Who makes sources has hosts call others, with what the hosts have by themselves.
+		novacronv1connect.MetricServiceCreateMetricSourceProcedure:     {leader, admins},
+		novacronv1connect.MetricServiceGetMetricSourceProcedure:        {read, viewers},
+		novacronv1connect.MetricServiceListMetricSourcesProcedure:      {read, viewers},
+		novacronv1connect.MetricServiceUpdateMetricSourceProcedure:     {leader, admins},
+		novacronv1connect.MetricServiceDeleteMetricSourceProcedure:     {leader, admins},
+		novacronv1connect.MetricServiceDefineMetricProcedure:           {leader, operators},
+		novacronv1connect.MetricServiceListMetricDefinitionsProcedure:  {read, viewers},
+		novacronv1connect.MetricServiceDeleteMetricDefinitionProcedure: {leader, operators},
+		novacronv1connect.MetricServicePushMetricsProcedure:            {here, operators},
+
 		novacronv1connect.TemplateServicePutTemplateProcedure:    {leader, operators},
 		novacronv1connect.TemplateServiceGetTemplateProcedure:    {read, viewers},
 		novacronv1connect.TemplateServiceListTemplatesProcedure:  {read, viewers},

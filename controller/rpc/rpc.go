@@ -103,6 +103,9 @@ func (s *Server) Handler() http.Handler {
 			return novacronv1connect.NewEventServiceHandler(&eventService{s}, options)
 		},
 		func() (string, http.Handler) {
+			return novacronv1connect.NewMetricServiceHandler(&metricService{s}, options)
+		},
+		func() (string, http.Handler) {
 			return novacronv1connect.NewJoinServiceHandler(&joinService{s}, options)
 		},
 		func() (string, http.Handler) {

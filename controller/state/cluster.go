@@ -101,6 +101,7 @@ func (x *txn) removeMember(op *statev1.RemoveMember) (proto.Message, error) {
 		x.changed(host, nil)
 		x.abandon(member)
 	}
+	x.endSourcesOf(member)
 	x.t.revoked.put(member.GetId(), &statev1.RevokedNode{Id: member.GetId(), Time: x.now})
 	return member, nil
 }

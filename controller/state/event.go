@@ -67,6 +67,10 @@ func (x *txn) eventsOf(change Change) []*novacronv1.Event {
 		return []*novacronv1.Event{{Kind: "network." + fate(change), Message: "network " + record.GetSpec().GetName()}}
 	case *novacronv1.SecurityGroup:
 		return []*novacronv1.Event{{Kind: "security-group." + fate(change), Message: "security group " + record.GetSpec().GetName()}}
+	case *statev1.MetricSourceRecord:
+		return sourceEvents(change)
+	case *novacronv1.MetricDefinition:
+		return []*novacronv1.Event{{Kind: "metric-definition." + fate(change), Message: "metric " + record.GetName()}}
 	case *novacronv1.Member:
 		if change.Before != nil && change.After != nil {
 			return nil

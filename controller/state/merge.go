@@ -12,7 +12,7 @@ import (
 
 // Merge writes, as a snapshot, what a restore makes of a backup: intent comes from the backup, facts stay as they are
 // today. Facts are who is a member and who was removed, which tokens there are, what hosts report, which host owns a
-// machine, that its deletion has begun, and what has happened. Revisions go on from today's, so that no watcher takes the restore for the
+// machine or collects from a source, that its deletion has begun, and what has happened. Revisions go on from today's, so that no watcher takes the restore for the
 // past; generations too, so that hosts look at the restored intent again.
 func Merge(w io.Writer, backup io.Reader, today View) error {
 	merged, err := read(bufio.NewReader(backup))
@@ -36,6 +36,7 @@ func Merge(w io.Writer, backup io.Reader, today View) error {
 	for _, volume := range tableValues(merged.volumes) {
 		x.reviveVolume(volume, &facts)
 	}
+	x.reviveSources(&facts)
 	return View{t: merged}.Write(w)
 }
 

@@ -86,6 +86,7 @@ func commands() *rapid.Generator[*statev1.Command] {
 				c.Op = &statev1.Command_DeleteSecurityGroup{DeleteSecurityGroup: &statev1.DeleteSecurityGroup{Name: id}}
 			},
 		}
+		ops = append(ops, metricCommands(t, id, other, n)...)
 		rapid.SampledFrom(ops).Draw(t, "op")(command)
 		return command
 	})
@@ -177,6 +178,7 @@ func checkInvariants(t require.TestingT, v View, epochs map[string]uint64) {
 	}
 	require.Equal(t, len(addresses), v.t.vmByAddress.len())
 	checkUses(t, v)
+	checkSources(t, v, epochs)
 }
 
 // checkUses demands that no CPU and no volume has two masters, and that machines are where their volumes are.

@@ -48,6 +48,12 @@ func (v View) Write(w io.Writer) error {
 	for _, r := range v.t.volumes.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Volume{Volume: r}})
 	}
+	for _, r := range v.t.sources.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_MetricSource{MetricSource: r}})
+	}
+	for _, r := range v.t.metrics.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_MetricDefinition{MetricDefinition: r}})
+	}
 	for _, r := range v.t.revoked.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Revoked{Revoked: r}})
 	}
@@ -151,6 +157,10 @@ func (t *tables) load(count uint64, record *statev1.SnapshotRecord) (done bool, 
 		t.putVM(r.Vm)
 	case *statev1.SnapshotRecord_Volume:
 		t.putVolume(r.Volume)
+	case *statev1.SnapshotRecord_MetricSource:
+		t.sources.put(r.MetricSource.GetSource().GetSpec().GetName(), r.MetricSource)
+	case *statev1.SnapshotRecord_MetricDefinition:
+		t.metrics.put(r.MetricDefinition.GetName(), r.MetricDefinition)
 	case *statev1.SnapshotRecord_Revoked:
 		t.revoked.put(r.Revoked.GetId(), r.Revoked)
 	case *statev1.SnapshotRecord_Request:

@@ -16,18 +16,20 @@ type tables struct {
 	revision  uint64
 	clusterID string
 
-	members   table[*novacronv1.Member]        // by id
-	tokens    table[*statev1.TokenRecord]      // by id
-	images    table[*novacronv1.Image]         // by name
-	hosts     table[*statev1.HostRecord]       // by id
-	vms       table[*novacronv1.VM]            // by id
-	revoked   table[*statev1.RevokedNode]      // by node id
-	requests  table[*statev1.RequestRecord]    // by request id
-	templates table[*statev1.TemplateRecord]   // by name
-	events    table[*novacronv1.Event]         // by revision and index
-	networks  table[*novacronv1.Network]       // by name
-	groups    table[*novacronv1.SecurityGroup] // by name
-	volumes   table[*novacronv1.Volume]        // by id
+	members   table[*novacronv1.Member]           // by id
+	tokens    table[*statev1.TokenRecord]         // by id
+	images    table[*novacronv1.Image]            // by name
+	hosts     table[*statev1.HostRecord]          // by id
+	vms       table[*novacronv1.VM]               // by id
+	revoked   table[*statev1.RevokedNode]         // by node id
+	requests  table[*statev1.RequestRecord]       // by request id
+	templates table[*statev1.TemplateRecord]      // by name
+	events    table[*novacronv1.Event]            // by revision and index
+	networks  table[*novacronv1.Network]          // by name
+	groups    table[*novacronv1.SecurityGroup]    // by name
+	volumes   table[*novacronv1.Volume]           // by id
+	sources   table[*statev1.MetricSourceRecord]  // by name
+	metrics   table[*novacronv1.MetricDefinition] // by name
 	// eventsFloor is the highest revision whose events are not all kept.
 	eventsFloor uint64
 
@@ -53,6 +55,7 @@ func newTables() tables {
 		requestByAge: newTable[string](),
 		networks:     newTable[*novacronv1.Network](), groups: newTable[*novacronv1.SecurityGroup](), vmByAddress: newTable[string](),
 		volumeByName: newTable[string](), volumeByHost: newTable[string](),
+		sources: newTable[*statev1.MetricSourceRecord](), metrics: newTable[*novacronv1.MetricDefinition](),
 	}
 }
 
@@ -66,6 +69,7 @@ func (t *tables) clone() tables {
 		requestByAge: t.requestByAge.clone(),
 		networks:     t.networks.clone(), groups: t.groups.clone(), vmByAddress: t.vmByAddress.clone(),
 		volumeByName: t.volumeByName.clone(), volumeByHost: t.volumeByHost.clone(),
+		sources: t.sources.clone(), metrics: t.metrics.clone(),
 	}
 }
 

@@ -96,6 +96,29 @@ func (x *txn) apply(command *statev1.Command) (proto.Message, error) {
 		return x.deleteVolume(op.DeleteVolume)
 	case *statev1.Command_ObserveVolumes:
 		return x.observeVolumes(op.ObserveVolumes)
+	}
+	return x.applyMetrics(command)
+}
+
+// applyMetrics carries out the commands on sources and definitions of metrics.
+func (x *txn) applyMetrics(command *statev1.Command) (proto.Message, error) {
+	switch op := command.GetOp().(type) {
+	case *statev1.Command_PutMetricSource:
+		return x.putMetricSource(op.PutMetricSource)
+	case *statev1.Command_DeleteMetricSource:
+		return x.deleteMetricSource(op.DeleteMetricSource)
+	case *statev1.Command_AssignMetricSources:
+		return x.assignMetricSources(op.AssignMetricSources)
+	case *statev1.Command_EndMetricAssignments:
+		return x.endMetricAssignments(op.EndMetricAssignments)
+	case *statev1.Command_ReleaseMetricSources:
+		return x.releaseMetricSources(op.ReleaseMetricSources)
+	case *statev1.Command_ObserveMetricSources:
+		return x.observeMetricSources(op.ObserveMetricSources)
+	case *statev1.Command_PutMetricDefinition:
+		return x.putMetricDefinition(op.PutMetricDefinition)
+	case *statev1.Command_DeleteMetricDefinition:
+		return x.deleteMetricDefinition(op.DeleteMetricDefinition)
 	default:
 		return nil, errUpgrade("command at revision %d is of a kind not known here", x.revision)
 	}

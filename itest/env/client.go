@@ -29,6 +29,8 @@ type Client struct {
 	Storage novacronv1connect.StorageServiceClient
 
 	Templates novacronv1connect.TemplateServiceClient
+	Metrics   novacronv1connect.MetricServiceClient
+	Events    novacronv1connect.EventServiceClient
 }
 
 // Consistency makes every read of a client as fresh as the word says; see controller/rpc.
@@ -72,6 +74,8 @@ func newClient(dialer *http.Client, address string, options ...connect.ClientOpt
 		Storage: novacronv1connect.NewStorageServiceClient(dialer, url, options...),
 
 		Templates: novacronv1connect.NewTemplateServiceClient(dialer, url, options...),
+		Metrics:   novacronv1connect.NewMetricServiceClient(dialer, url, options...),
+		Events:    novacronv1connect.NewEventServiceClient(dialer, url, options...),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/novacron/novacron/agent"
 	"github.com/novacron/novacron/agent/hypervisor/fake"
 	"github.com/novacron/novacron/cluster/blob"
 	"github.com/novacron/novacron/cluster/consensus"
@@ -32,6 +33,8 @@ type Options struct {
 	Host func(name string) fake.Options
 	// Agent gives a host its settings; nil means none.
 	Agent func(name string) node.AgentConfig
+	// Sources makes the collectors of a host's metric sources; nil means those of the release.
+	Sources func(host string) agent.OpenSource
 	// Blobs limits the store of images of every member.
 	Blobs blob.Limits
 	// Logger hears all members; nil means silence.

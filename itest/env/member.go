@@ -74,9 +74,13 @@ func (m *Member) serve(ctx context.Context, ready func(string)) error {
 			OnStall: func(op string, d time.Duration) { panic(fmt.Sprintf("%s hung for %s", op, d)) },
 		})
 	}
-	return agent.Run(ctx, agent.Config{
+	hosted := agent.Config{
 		Node: config, Version: Version, Logger: options.Logger, Driver: m.Host.Driver, Faults: m.Host.Faults, Blobs: options.Blobs, Ready: ready,
-	})
+	}
+	if options.Sources != nil {
+		hosted.Sources = options.Sources(m.Name)
+	}
+	return agent.Run(ctx, hosted)
 }
 
 // Stop ends the member and waits for its end. Stopping one that is stopped does nothing.

@@ -139,7 +139,9 @@ type DesiredSet struct {
 	// Absent where the controller has nothing to say about networks yet: none is touched then.
 	Networks *NetworkSet `protobuf:"bytes,10,opt,name=networks,proto3" json:"networks,omitempty"`
 	// Volumes that stand alone. One that is on the host but not here is left alone.
-	Volumes       []*v1.Volume `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	Volumes []*v1.Volume `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	// Absent where the controller has nothing to say about metrics: what is known of them stays.
+	Metrics       *MetricIntent `protobuf:"bytes,30,opt,name=metrics,proto3" json:"metrics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +221,13 @@ func (x *DesiredSet) GetNetworks() *NetworkSet {
 func (x *DesiredSet) GetVolumes() []*v1.Volume {
 	if x != nil {
 		return x.Volumes
+	}
+	return nil
+}
+
+func (x *DesiredSet) GetMetrics() *MetricIntent {
+	if x != nil {
+		return x.Metrics
 	}
 	return nil
 }
@@ -403,8 +412,9 @@ type ReportRequest struct {
 	// What happened since the last report that was answered, oldest first.
 	Events []*HypervisorEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
 	// Which life of the agent this is.
-	BootId        string               `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	Volumes       []*VolumeObservation `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	BootId        string                  `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Volumes       []*VolumeObservation    `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	MetricJobs    []*MetricJobObservation `protobuf:"bytes,30,rep,name=metric_jobs,json=metricJobs,proto3" json:"metric_jobs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -474,10 +484,19 @@ func (x *ReportRequest) GetVolumes() []*VolumeObservation {
 	return nil
 }
 
+func (x *ReportRequest) GetMetricJobs() []*MetricJobObservation {
+	if x != nil {
+		return x.MetricJobs
+	}
+	return nil
+}
+
 type ReportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When to report next at the latest.
-	Interval      *durationpb.Duration `protobuf:"bytes,1,opt,name=interval,proto3" json:"interval,omitempty"`
+	Interval *durationpb.Duration `protobuf:"bytes,1,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Of the jobs that are the host's at this moment; they replace those before.
+	MetricLeases  []*MetricLease `protobuf:"bytes,30,rep,name=metric_leases,json=metricLeases,proto3" json:"metric_leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -515,6 +534,13 @@ func (*ReportResponse) Descriptor() ([]byte, []int) {
 func (x *ReportResponse) GetInterval() *durationpb.Duration {
 	if x != nil {
 		return x.Interval
+	}
+	return nil
+}
+
+func (x *ReportResponse) GetMetricLeases() []*MetricLease {
+	if x != nil {
+		return x.MetricLeases
 	}
 	return nil
 }
@@ -1270,12 +1296,12 @@ var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x16agent/v1/network.proto\x1a\x16agent/v1/storage.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
+	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x15agent/v1/metric.proto\x1a\x16agent/v1/network.proto\x1a\x16agent/v1/storage.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
 	"\fWatchRequest\x12%\n" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\"[\n" +
 	"\rWatchResponse\x12.\n" +
 	"\adesired\x18\x01 \x01(\v2\x14.agent.v1.DesiredSetR\adesired\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\x9d\x02\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\xcf\x02\n" +
 	"\n" +
 	"DesiredSet\x12!\n" +
 	"\x03vms\x18\x01 \x03(\v2\x0f.novacron.v1.VMR\x03vms\x12!\n" +
@@ -1285,7 +1311,8 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\fcpu_baseline\x18\x05 \x01(\tR\vcpuBaseline\x120\n" +
 	"\bnetworks\x18\n" +
 	" \x01(\v2\x14.agent.v1.NetworkSetR\bnetworks\x12-\n" +
-	"\avolumes\x18\x14 \x03(\v2\x13.novacron.v1.VolumeR\avolumes\"\x87\x02\n" +
+	"\avolumes\x18\x14 \x03(\v2\x13.novacron.v1.VolumeR\avolumes\x120\n" +
+	"\ametrics\x18\x1e \x01(\v2\x16.agent.v1.MetricIntentR\ametrics\"\x87\x02\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -1299,15 +1326,18 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xe8\x01\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xa9\x02\n" +
 	"\rReportRequest\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\x12)\n" +
 	"\x03vms\x18\x02 \x03(\v2\x17.agent.v1.VMObservationR\x03vms\x121\n" +
 	"\x06events\x18\x03 \x03(\v2\x19.agent.v1.HypervisorEventR\x06events\x12\x17\n" +
 	"\aboot_id\x18\x04 \x01(\tR\x06bootId\x125\n" +
-	"\avolumes\x18\x14 \x03(\v2\x1b.agent.v1.VolumeObservationR\avolumes\"G\n" +
+	"\avolumes\x18\x14 \x03(\v2\x1b.agent.v1.VolumeObservationR\avolumes\x12?\n" +
+	"\vmetric_jobs\x18\x1e \x03(\v2\x1e.agent.v1.MetricJobObservationR\n" +
+	"metricJobs\"\x83\x01\n" +
 	"\x0eReportResponse\x125\n" +
-	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\"9\n" +
+	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12:\n" +
+	"\rmetric_leases\x18\x1e \x03(\v2\x15.agent.v1.MetricLeaseR\fmetricLeases\"9\n" +
 	"\x0eConsoleRequest\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"%\n" +
@@ -1403,57 +1433,63 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*v1.VM)(nil),                 // 23: novacron.v1.VM
 	(*NetworkSet)(nil),            // 24: agent.v1.NetworkSet
 	(*v1.Volume)(nil),             // 25: novacron.v1.Volume
-	(v1.VMPhase)(0),               // 26: novacron.v1.VMPhase
-	(*v1.GuestInfo)(nil),          // 27: novacron.v1.GuestInfo
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 29: novacron.v1.HostInfo
-	(*VolumeObservation)(nil),     // 30: agent.v1.VolumeObservation
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*v1.GetGuestResponse)(nil),   // 32: novacron.v1.GetGuestResponse
-	(*v1.VMSpec)(nil),             // 33: novacron.v1.VMSpec
-	(*v1.ForeignDomain)(nil),      // 34: novacron.v1.ForeignDomain
+	(*MetricIntent)(nil),          // 26: agent.v1.MetricIntent
+	(v1.VMPhase)(0),               // 27: novacron.v1.VMPhase
+	(*v1.GuestInfo)(nil),          // 28: novacron.v1.GuestInfo
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),           // 30: novacron.v1.HostInfo
+	(*VolumeObservation)(nil),     // 31: agent.v1.VolumeObservation
+	(*MetricJobObservation)(nil),  // 32: agent.v1.MetricJobObservation
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(*MetricLease)(nil),           // 34: agent.v1.MetricLease
+	(*v1.GetGuestResponse)(nil),   // 35: novacron.v1.GetGuestResponse
+	(*v1.VMSpec)(nil),             // 36: novacron.v1.VMSpec
+	(*v1.ForeignDomain)(nil),      // 37: novacron.v1.ForeignDomain
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
 	23, // 1: agent.v1.DesiredSet.vms:type_name -> novacron.v1.VM
 	24, // 2: agent.v1.DesiredSet.networks:type_name -> agent.v1.NetworkSet
 	25, // 3: agent.v1.DesiredSet.volumes:type_name -> novacron.v1.Volume
-	26, // 4: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	27, // 5: agent.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
-	28, // 6: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	29, // 7: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
-	3,  // 8: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
-	4,  // 9: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	30, // 10: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
-	31, // 11: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	32, // 12: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
-	33, // 13: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
-	34, // 14: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
-	0,  // 15: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 16: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 17: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	19, // 18: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
-	21, // 19: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
-	15, // 20: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
-	17, // 21: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
-	9,  // 22: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 23: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 24: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 25: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 26: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 27: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	20, // 28: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
-	22, // 29: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
-	16, // 30: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
-	18, // 31: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
-	10, // 32: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 33: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 34: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	25, // [25:35] is the sub-list for method output_type
-	15, // [15:25] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	26, // 4: agent.v1.DesiredSet.metrics:type_name -> agent.v1.MetricIntent
+	27, // 5: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	28, // 6: agent.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	29, // 7: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	30, // 8: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	3,  // 9: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
+	4,  // 10: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
+	31, // 11: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
+	32, // 12: agent.v1.ReportRequest.metric_jobs:type_name -> agent.v1.MetricJobObservation
+	33, // 13: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	34, // 14: agent.v1.ReportResponse.metric_leases:type_name -> agent.v1.MetricLease
+	35, // 15: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	36, // 16: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
+	37, // 17: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
+	0,  // 18: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 19: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 20: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	19, // 21: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
+	21, // 22: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
+	15, // 23: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 24: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 25: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 26: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 27: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 28: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 29: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 30: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	20, // 31: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
+	22, // 32: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
+	16, // 33: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 34: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 35: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 36: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 37: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -1461,6 +1497,7 @@ func file_agent_v1_agent_proto_init() {
 	if File_agent_v1_agent_proto != nil {
 		return
 	}
+	file_agent_v1_metric_proto_init()
 	file_agent_v1_network_proto_init()
 	file_agent_v1_storage_proto_init()
 	type x struct{}

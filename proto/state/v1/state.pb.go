@@ -68,6 +68,14 @@ type Command struct {
 	//	*Command_ResizeVolume
 	//	*Command_DeleteVolume
 	//	*Command_ObserveVolumes
+	//	*Command_PutMetricSource
+	//	*Command_DeleteMetricSource
+	//	*Command_AssignMetricSources
+	//	*Command_EndMetricAssignments
+	//	*Command_ReleaseMetricSources
+	//	*Command_ObserveMetricSources
+	//	*Command_PutMetricDefinition
+	//	*Command_DeleteMetricDefinition
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -428,6 +436,78 @@ func (x *Command) GetObserveVolumes() *ObserveVolumes {
 	return nil
 }
 
+func (x *Command) GetPutMetricSource() *PutMetricSource {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutMetricSource); ok {
+			return x.PutMetricSource
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteMetricSource() *DeleteMetricSource {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteMetricSource); ok {
+			return x.DeleteMetricSource
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAssignMetricSources() *AssignMetricSources {
+	if x != nil {
+		if x, ok := x.Op.(*Command_AssignMetricSources); ok {
+			return x.AssignMetricSources
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetEndMetricAssignments() *EndMetricAssignments {
+	if x != nil {
+		if x, ok := x.Op.(*Command_EndMetricAssignments); ok {
+			return x.EndMetricAssignments
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetReleaseMetricSources() *ReleaseMetricSources {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ReleaseMetricSources); ok {
+			return x.ReleaseMetricSources
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetObserveMetricSources() *ObserveMetricSources {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ObserveMetricSources); ok {
+			return x.ObserveMetricSources
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutMetricDefinition() *PutMetricDefinition {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutMetricDefinition); ok {
+			return x.PutMetricDefinition
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteMetricDefinition() *DeleteMetricDefinition {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteMetricDefinition); ok {
+			return x.DeleteMetricDefinition
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -564,6 +644,38 @@ type Command_ObserveVolumes struct {
 	ObserveVolumes *ObserveVolumes `protobuf:"bytes,93,opt,name=observe_volumes,json=observeVolumes,proto3,oneof"`
 }
 
+type Command_PutMetricSource struct {
+	PutMetricSource *PutMetricSource `protobuf:"bytes,100,opt,name=put_metric_source,json=putMetricSource,proto3,oneof"`
+}
+
+type Command_DeleteMetricSource struct {
+	DeleteMetricSource *DeleteMetricSource `protobuf:"bytes,101,opt,name=delete_metric_source,json=deleteMetricSource,proto3,oneof"`
+}
+
+type Command_AssignMetricSources struct {
+	AssignMetricSources *AssignMetricSources `protobuf:"bytes,102,opt,name=assign_metric_sources,json=assignMetricSources,proto3,oneof"`
+}
+
+type Command_EndMetricAssignments struct {
+	EndMetricAssignments *EndMetricAssignments `protobuf:"bytes,103,opt,name=end_metric_assignments,json=endMetricAssignments,proto3,oneof"`
+}
+
+type Command_ReleaseMetricSources struct {
+	ReleaseMetricSources *ReleaseMetricSources `protobuf:"bytes,104,opt,name=release_metric_sources,json=releaseMetricSources,proto3,oneof"`
+}
+
+type Command_ObserveMetricSources struct {
+	ObserveMetricSources *ObserveMetricSources `protobuf:"bytes,105,opt,name=observe_metric_sources,json=observeMetricSources,proto3,oneof"`
+}
+
+type Command_PutMetricDefinition struct {
+	PutMetricDefinition *PutMetricDefinition `protobuf:"bytes,106,opt,name=put_metric_definition,json=putMetricDefinition,proto3,oneof"`
+}
+
+type Command_DeleteMetricDefinition struct {
+	DeleteMetricDefinition *DeleteMetricDefinition `protobuf:"bytes,107,opt,name=delete_metric_definition,json=deleteMetricDefinition,proto3,oneof"`
+}
+
 func (*Command_PutMember) isCommand_Op() {}
 
 func (*Command_RemoveMember) isCommand_Op() {}
@@ -629,6 +741,22 @@ func (*Command_ResizeVolume) isCommand_Op() {}
 func (*Command_DeleteVolume) isCommand_Op() {}
 
 func (*Command_ObserveVolumes) isCommand_Op() {}
+
+func (*Command_PutMetricSource) isCommand_Op() {}
+
+func (*Command_DeleteMetricSource) isCommand_Op() {}
+
+func (*Command_AssignMetricSources) isCommand_Op() {}
+
+func (*Command_EndMetricAssignments) isCommand_Op() {}
+
+func (*Command_ReleaseMetricSources) isCommand_Op() {}
+
+func (*Command_ObserveMetricSources) isCommand_Op() {}
+
+func (*Command_PutMetricDefinition) isCommand_Op() {}
+
+func (*Command_DeleteMetricDefinition) isCommand_Op() {}
 
 // InitCluster is the first command of a cluster.
 type InitCluster struct {
@@ -2636,6 +2764,8 @@ type SnapshotRecord struct {
 	//	*SnapshotRecord_Network
 	//	*SnapshotRecord_SecurityGroup
 	//	*SnapshotRecord_Volume
+	//	*SnapshotRecord_MetricSource
+	//	*SnapshotRecord_MetricDefinition
 	Record        isSnapshotRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2804,6 +2934,24 @@ func (x *SnapshotRecord) GetVolume() *v1.Volume {
 	return nil
 }
 
+func (x *SnapshotRecord) GetMetricSource() *MetricSourceRecord {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_MetricSource); ok {
+			return x.MetricSource
+		}
+	}
+	return nil
+}
+
+func (x *SnapshotRecord) GetMetricDefinition() *v1.MetricDefinition {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_MetricDefinition); ok {
+			return x.MetricDefinition
+		}
+	}
+	return nil
+}
+
 type isSnapshotRecord_Record interface {
 	isSnapshotRecord_Record()
 }
@@ -2864,6 +3012,14 @@ type SnapshotRecord_Volume struct {
 	Volume *v1.Volume `protobuf:"bytes,22,opt,name=volume,proto3,oneof"`
 }
 
+type SnapshotRecord_MetricSource struct {
+	MetricSource *MetricSourceRecord `protobuf:"bytes,100,opt,name=metric_source,json=metricSource,proto3,oneof"`
+}
+
+type SnapshotRecord_MetricDefinition struct {
+	MetricDefinition *v1.MetricDefinition `protobuf:"bytes,101,opt,name=metric_definition,json=metricDefinition,proto3,oneof"`
+}
+
 func (*SnapshotRecord_Header) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Member) isSnapshotRecord_Record() {}
@@ -2891,6 +3047,10 @@ func (*SnapshotRecord_Network) isSnapshotRecord_Record() {}
 func (*SnapshotRecord_SecurityGroup) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Volume) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_MetricSource) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_MetricDefinition) isSnapshotRecord_Record() {}
 
 type SnapshotHeader struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -3477,7 +3637,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x16state/v1/network.proto\"\xb1\x10\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x18novacron/v1/metric.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x15state/v1/metric.proto\x1a\x16state/v1/network.proto\"\xdc\x15\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -3521,7 +3681,15 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\rcreate_volume\x18Z \x01(\v2\x16.state.v1.CreateVolumeH\x00R\fcreateVolume\x12=\n" +
 	"\rresize_volume\x18[ \x01(\v2\x16.state.v1.ResizeVolumeH\x00R\fresizeVolume\x12=\n" +
 	"\rdelete_volume\x18\\ \x01(\v2\x16.state.v1.DeleteVolumeH\x00R\fdeleteVolume\x12C\n" +
-	"\x0fobserve_volumes\x18] \x01(\v2\x18.state.v1.ObserveVolumesH\x00R\x0eobserveVolumesB\x04\n" +
+	"\x0fobserve_volumes\x18] \x01(\v2\x18.state.v1.ObserveVolumesH\x00R\x0eobserveVolumes\x12G\n" +
+	"\x11put_metric_source\x18d \x01(\v2\x19.state.v1.PutMetricSourceH\x00R\x0fputMetricSource\x12P\n" +
+	"\x14delete_metric_source\x18e \x01(\v2\x1c.state.v1.DeleteMetricSourceH\x00R\x12deleteMetricSource\x12S\n" +
+	"\x15assign_metric_sources\x18f \x01(\v2\x1d.state.v1.AssignMetricSourcesH\x00R\x13assignMetricSources\x12V\n" +
+	"\x16end_metric_assignments\x18g \x01(\v2\x1e.state.v1.EndMetricAssignmentsH\x00R\x14endMetricAssignments\x12V\n" +
+	"\x16release_metric_sources\x18h \x01(\v2\x1e.state.v1.ReleaseMetricSourcesH\x00R\x14releaseMetricSources\x12V\n" +
+	"\x16observe_metric_sources\x18i \x01(\v2\x1e.state.v1.ObserveMetricSourcesH\x00R\x14observeMetricSources\x12S\n" +
+	"\x15put_metric_definition\x18j \x01(\v2\x1d.state.v1.PutMetricDefinitionH\x00R\x13putMetricDefinition\x12\\\n" +
+	"\x18delete_metric_definition\x18k \x01(\v2 .state.v1.DeleteMetricDefinitionH\x00R\x16deleteMetricDefinitionB\x04\n" +
 	"\x02op\"Y\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -3680,7 +3848,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
 	"\x04gone\x18\a \x01(\bR\x04gone\x12,\n" +
-	"\x05guest\x18\b \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xc4\x05\n" +
+	"\x05guest\x18\b \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xd7\x06\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -3696,7 +3864,9 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\btemplate\x18\v \x01(\v2\x18.state.v1.TemplateRecordH\x00R\btemplate\x120\n" +
 	"\anetwork\x18\x14 \x01(\v2\x14.novacron.v1.NetworkH\x00R\anetwork\x12C\n" +
 	"\x0esecurity_group\x18\x15 \x01(\v2\x1a.novacron.v1.SecurityGroupH\x00R\rsecurityGroup\x12-\n" +
-	"\x06volume\x18\x16 \x01(\v2\x13.novacron.v1.VolumeH\x00R\x06volumeB\b\n" +
+	"\x06volume\x18\x16 \x01(\v2\x13.novacron.v1.VolumeH\x00R\x06volume\x12C\n" +
+	"\rmetric_source\x18d \x01(\v2\x1c.state.v1.MetricSourceRecordH\x00R\fmetricSource\x12L\n" +
+	"\x11metric_definition\x18e \x01(\v2\x1d.novacron.v1.MetricDefinitionH\x00R\x10metricDefinitionB\b\n" +
 	"\x06record\"\x88\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
@@ -3754,73 +3924,83 @@ func file_state_v1_state_proto_rawDescGZIP() []byte {
 
 var file_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_state_v1_state_proto_goTypes = []any{
-	(*Command)(nil),               // 0: state.v1.Command
-	(*InitCluster)(nil),           // 1: state.v1.InitCluster
-	(*PutMember)(nil),             // 2: state.v1.PutMember
-	(*RemoveMember)(nil),          // 3: state.v1.RemoveMember
-	(*SetMemberVoting)(nil),       // 4: state.v1.SetMemberVoting
-	(*TokenRecord)(nil),           // 5: state.v1.TokenRecord
-	(*PutToken)(nil),              // 6: state.v1.PutToken
-	(*RedeemToken)(nil),           // 7: state.v1.RedeemToken
-	(*DeleteToken)(nil),           // 8: state.v1.DeleteToken
-	(*PutImage)(nil),              // 9: state.v1.PutImage
-	(*DeleteImage)(nil),           // 10: state.v1.DeleteImage
-	(*TemplateRecord)(nil),        // 11: state.v1.TemplateRecord
-	(*PutTemplate)(nil),           // 12: state.v1.PutTemplate
-	(*DeleteTemplate)(nil),        // 13: state.v1.DeleteTemplate
-	(*ObserveHost)(nil),           // 14: state.v1.ObserveHost
-	(*CreateVM)(nil),              // 15: state.v1.CreateVM
-	(*SetVMPower)(nil),            // 16: state.v1.SetVMPower
-	(*AdoptVM)(nil),               // 17: state.v1.AdoptVM
-	(*UpdateVM)(nil),              // 18: state.v1.UpdateVM
-	(*ChangeVMMedia)(nil),         // 19: state.v1.ChangeVMMedia
-	(*ReshapeVM)(nil),             // 20: state.v1.ReshapeVM
-	(*RestartVM)(nil),             // 21: state.v1.RestartVM
-	(*DeleteVM)(nil),              // 22: state.v1.DeleteVM
-	(*BindVMs)(nil),               // 23: state.v1.BindVMs
-	(*Binding)(nil),               // 24: state.v1.Binding
-	(*SetHostDraining)(nil),       // 25: state.v1.SetHostDraining
-	(*EvacuateVMs)(nil),           // 26: state.v1.EvacuateVMs
-	(*Evacuation)(nil),            // 27: state.v1.Evacuation
-	(*RefuseVM)(nil),              // 28: state.v1.RefuseVM
-	(*ObserveVMs)(nil),            // 29: state.v1.ObserveVMs
-	(*HypervisorEvent)(nil),       // 30: state.v1.HypervisorEvent
-	(*VMObservation)(nil),         // 31: state.v1.VMObservation
-	(*SnapshotRecord)(nil),        // 32: state.v1.SnapshotRecord
-	(*SnapshotHeader)(nil),        // 33: state.v1.SnapshotHeader
-	(*SnapshotEnd)(nil),           // 34: state.v1.SnapshotEnd
-	(*HostRecord)(nil),            // 35: state.v1.HostRecord
-	(*RevokedNode)(nil),           // 36: state.v1.RevokedNode
-	(*RequestRecord)(nil),         // 37: state.v1.RequestRecord
-	(*CreateVolume)(nil),          // 38: state.v1.CreateVolume
-	(*ResizeVolume)(nil),          // 39: state.v1.ResizeVolume
-	(*DeleteVolume)(nil),          // 40: state.v1.DeleteVolume
-	(*ObserveVolumes)(nil),        // 41: state.v1.ObserveVolumes
-	(*VolumeObservation)(nil),     // 42: state.v1.VolumeObservation
-	nil,                           // 43: state.v1.UpdateVM.SetLabelsEntry
-	nil,                           // 44: state.v1.UpdateVM.SetAnnotationsEntry
-	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
-	(*PutNetwork)(nil),            // 46: state.v1.PutNetwork
-	(*DeleteNetwork)(nil),         // 47: state.v1.DeleteNetwork
-	(*PutSecurityGroup)(nil),      // 48: state.v1.PutSecurityGroup
-	(*DeleteSecurityGroup)(nil),   // 49: state.v1.DeleteSecurityGroup
-	(*v1.Member)(nil),             // 50: novacron.v1.Member
-	(v1.Role)(0),                  // 51: novacron.v1.Role
-	(*v1.Image)(nil),              // 52: novacron.v1.Image
-	(v1.HostState)(0),             // 53: novacron.v1.HostState
-	(*v1.HostInfo)(nil),           // 54: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),             // 55: novacron.v1.VMSpec
-	(v1.PowerState)(0),            // 56: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),           // 57: novacron.v1.ImageRef
-	(*v1.HostCPUs)(nil),           // 58: novacron.v1.HostCPUs
-	(v1.VMPhase)(0),               // 59: novacron.v1.VMPhase
-	(*v1.GuestInfo)(nil),          // 60: novacron.v1.GuestInfo
-	(*v1.VM)(nil),                 // 61: novacron.v1.VM
-	(*v1.Event)(nil),              // 62: novacron.v1.Event
-	(*v1.Network)(nil),            // 63: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),      // 64: novacron.v1.SecurityGroup
-	(*v1.Volume)(nil),             // 65: novacron.v1.Volume
-	(*v1.VolumeStatus)(nil),       // 66: novacron.v1.VolumeStatus
+	(*Command)(nil),                // 0: state.v1.Command
+	(*InitCluster)(nil),            // 1: state.v1.InitCluster
+	(*PutMember)(nil),              // 2: state.v1.PutMember
+	(*RemoveMember)(nil),           // 3: state.v1.RemoveMember
+	(*SetMemberVoting)(nil),        // 4: state.v1.SetMemberVoting
+	(*TokenRecord)(nil),            // 5: state.v1.TokenRecord
+	(*PutToken)(nil),               // 6: state.v1.PutToken
+	(*RedeemToken)(nil),            // 7: state.v1.RedeemToken
+	(*DeleteToken)(nil),            // 8: state.v1.DeleteToken
+	(*PutImage)(nil),               // 9: state.v1.PutImage
+	(*DeleteImage)(nil),            // 10: state.v1.DeleteImage
+	(*TemplateRecord)(nil),         // 11: state.v1.TemplateRecord
+	(*PutTemplate)(nil),            // 12: state.v1.PutTemplate
+	(*DeleteTemplate)(nil),         // 13: state.v1.DeleteTemplate
+	(*ObserveHost)(nil),            // 14: state.v1.ObserveHost
+	(*CreateVM)(nil),               // 15: state.v1.CreateVM
+	(*SetVMPower)(nil),             // 16: state.v1.SetVMPower
+	(*AdoptVM)(nil),                // 17: state.v1.AdoptVM
+	(*UpdateVM)(nil),               // 18: state.v1.UpdateVM
+	(*ChangeVMMedia)(nil),          // 19: state.v1.ChangeVMMedia
+	(*ReshapeVM)(nil),              // 20: state.v1.ReshapeVM
+	(*RestartVM)(nil),              // 21: state.v1.RestartVM
+	(*DeleteVM)(nil),               // 22: state.v1.DeleteVM
+	(*BindVMs)(nil),                // 23: state.v1.BindVMs
+	(*Binding)(nil),                // 24: state.v1.Binding
+	(*SetHostDraining)(nil),        // 25: state.v1.SetHostDraining
+	(*EvacuateVMs)(nil),            // 26: state.v1.EvacuateVMs
+	(*Evacuation)(nil),             // 27: state.v1.Evacuation
+	(*RefuseVM)(nil),               // 28: state.v1.RefuseVM
+	(*ObserveVMs)(nil),             // 29: state.v1.ObserveVMs
+	(*HypervisorEvent)(nil),        // 30: state.v1.HypervisorEvent
+	(*VMObservation)(nil),          // 31: state.v1.VMObservation
+	(*SnapshotRecord)(nil),         // 32: state.v1.SnapshotRecord
+	(*SnapshotHeader)(nil),         // 33: state.v1.SnapshotHeader
+	(*SnapshotEnd)(nil),            // 34: state.v1.SnapshotEnd
+	(*HostRecord)(nil),             // 35: state.v1.HostRecord
+	(*RevokedNode)(nil),            // 36: state.v1.RevokedNode
+	(*RequestRecord)(nil),          // 37: state.v1.RequestRecord
+	(*CreateVolume)(nil),           // 38: state.v1.CreateVolume
+	(*ResizeVolume)(nil),           // 39: state.v1.ResizeVolume
+	(*DeleteVolume)(nil),           // 40: state.v1.DeleteVolume
+	(*ObserveVolumes)(nil),         // 41: state.v1.ObserveVolumes
+	(*VolumeObservation)(nil),      // 42: state.v1.VolumeObservation
+	nil,                            // 43: state.v1.UpdateVM.SetLabelsEntry
+	nil,                            // 44: state.v1.UpdateVM.SetAnnotationsEntry
+	(*timestamppb.Timestamp)(nil),  // 45: google.protobuf.Timestamp
+	(*PutNetwork)(nil),             // 46: state.v1.PutNetwork
+	(*DeleteNetwork)(nil),          // 47: state.v1.DeleteNetwork
+	(*PutSecurityGroup)(nil),       // 48: state.v1.PutSecurityGroup
+	(*DeleteSecurityGroup)(nil),    // 49: state.v1.DeleteSecurityGroup
+	(*PutMetricSource)(nil),        // 50: state.v1.PutMetricSource
+	(*DeleteMetricSource)(nil),     // 51: state.v1.DeleteMetricSource
+	(*AssignMetricSources)(nil),    // 52: state.v1.AssignMetricSources
+	(*EndMetricAssignments)(nil),   // 53: state.v1.EndMetricAssignments
+	(*ReleaseMetricSources)(nil),   // 54: state.v1.ReleaseMetricSources
+	(*ObserveMetricSources)(nil),   // 55: state.v1.ObserveMetricSources
+	(*PutMetricDefinition)(nil),    // 56: state.v1.PutMetricDefinition
+	(*DeleteMetricDefinition)(nil), // 57: state.v1.DeleteMetricDefinition
+	(*v1.Member)(nil),              // 58: novacron.v1.Member
+	(v1.Role)(0),                   // 59: novacron.v1.Role
+	(*v1.Image)(nil),               // 60: novacron.v1.Image
+	(v1.HostState)(0),              // 61: novacron.v1.HostState
+	(*v1.HostInfo)(nil),            // 62: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),              // 63: novacron.v1.VMSpec
+	(v1.PowerState)(0),             // 64: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),            // 65: novacron.v1.ImageRef
+	(*v1.HostCPUs)(nil),            // 66: novacron.v1.HostCPUs
+	(v1.VMPhase)(0),                // 67: novacron.v1.VMPhase
+	(*v1.GuestInfo)(nil),           // 68: novacron.v1.GuestInfo
+	(*v1.VM)(nil),                  // 69: novacron.v1.VM
+	(*v1.Event)(nil),               // 70: novacron.v1.Event
+	(*v1.Network)(nil),             // 71: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),       // 72: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),              // 73: novacron.v1.Volume
+	(*MetricSourceRecord)(nil),     // 74: state.v1.MetricSourceRecord
+	(*v1.MetricDefinition)(nil),    // 75: novacron.v1.MetricDefinition
+	(*v1.VolumeStatus)(nil),        // 76: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
 	45, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
@@ -3857,61 +4037,71 @@ var file_state_v1_state_proto_depIdxs = []int32{
 	39, // 31: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
 	40, // 32: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
 	41, // 33: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
-	50, // 34: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	50, // 35: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	51, // 36: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	45, // 37: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 38: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	50, // 39: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	52, // 40: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	53, // 41: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	54, // 42: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	55, // 43: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	56, // 44: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	57, // 45: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	56, // 46: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	55, // 47: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	56, // 48: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	43, // 49: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	44, // 50: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	55, // 51: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
-	57, // 52: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
-	55, // 53: state.v1.ReshapeVM.spec:type_name -> novacron.v1.VMSpec
-	24, // 54: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	58, // 55: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
-	27, // 56: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
-	31, // 57: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	30, // 58: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	45, // 59: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	59, // 60: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	60, // 61: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
-	33, // 62: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	50, // 63: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 64: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	52, // 65: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	35, // 66: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	61, // 67: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	36, // 68: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	37, // 69: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	34, // 70: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	62, // 71: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 72: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	63, // 73: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	64, // 74: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	65, // 75: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
-	53, // 76: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	54, // 77: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	45, // 78: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	45, // 79: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	45, // 80: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	65, // 81: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
-	42, // 82: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
-	66, // 83: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
-	84, // [84:84] is the sub-list for method output_type
-	84, // [84:84] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	50, // 34: state.v1.Command.put_metric_source:type_name -> state.v1.PutMetricSource
+	51, // 35: state.v1.Command.delete_metric_source:type_name -> state.v1.DeleteMetricSource
+	52, // 36: state.v1.Command.assign_metric_sources:type_name -> state.v1.AssignMetricSources
+	53, // 37: state.v1.Command.end_metric_assignments:type_name -> state.v1.EndMetricAssignments
+	54, // 38: state.v1.Command.release_metric_sources:type_name -> state.v1.ReleaseMetricSources
+	55, // 39: state.v1.Command.observe_metric_sources:type_name -> state.v1.ObserveMetricSources
+	56, // 40: state.v1.Command.put_metric_definition:type_name -> state.v1.PutMetricDefinition
+	57, // 41: state.v1.Command.delete_metric_definition:type_name -> state.v1.DeleteMetricDefinition
+	58, // 42: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	58, // 43: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	59, // 44: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	45, // 45: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 46: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	58, // 47: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	60, // 48: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	61, // 49: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	62, // 50: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	63, // 51: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	64, // 52: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	65, // 53: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	64, // 54: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	63, // 55: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	64, // 56: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	43, // 57: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	44, // 58: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	63, // 59: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
+	65, // 60: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
+	63, // 61: state.v1.ReshapeVM.spec:type_name -> novacron.v1.VMSpec
+	24, // 62: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	66, // 63: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
+	27, // 64: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
+	31, // 65: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	30, // 66: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	45, // 67: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	67, // 68: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	68, // 69: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	33, // 70: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	58, // 71: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,  // 72: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	60, // 73: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	35, // 74: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	69, // 75: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	36, // 76: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	37, // 77: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	34, // 78: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	70, // 79: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11, // 80: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	71, // 81: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	72, // 82: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	73, // 83: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	74, // 84: state.v1.SnapshotRecord.metric_source:type_name -> state.v1.MetricSourceRecord
+	75, // 85: state.v1.SnapshotRecord.metric_definition:type_name -> novacron.v1.MetricDefinition
+	61, // 86: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	62, // 87: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	45, // 88: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	45, // 89: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	45, // 90: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	73, // 91: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	42, // 92: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	76, // 93: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	94, // [94:94] is the sub-list for method output_type
+	94, // [94:94] is the sub-list for method input_type
+	94, // [94:94] is the sub-list for extension type_name
+	94, // [94:94] is the sub-list for extension extendee
+	0,  // [0:94] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -3919,6 +4109,7 @@ func file_state_v1_state_proto_init() {
 	if File_state_v1_state_proto != nil {
 		return
 	}
+	file_state_v1_metric_proto_init()
 	file_state_v1_network_proto_init()
 	file_state_v1_state_proto_msgTypes[0].OneofWrappers = []any{
 		(*Command_PutMember)(nil),
@@ -3954,6 +4145,14 @@ func file_state_v1_state_proto_init() {
 		(*Command_ResizeVolume)(nil),
 		(*Command_DeleteVolume)(nil),
 		(*Command_ObserveVolumes)(nil),
+		(*Command_PutMetricSource)(nil),
+		(*Command_DeleteMetricSource)(nil),
+		(*Command_AssignMetricSources)(nil),
+		(*Command_EndMetricAssignments)(nil),
+		(*Command_ReleaseMetricSources)(nil),
+		(*Command_ObserveMetricSources)(nil),
+		(*Command_PutMetricDefinition)(nil),
+		(*Command_DeleteMetricDefinition)(nil),
 	}
 	file_state_v1_state_proto_msgTypes[32].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
@@ -3970,6 +4169,8 @@ func file_state_v1_state_proto_init() {
 		(*SnapshotRecord_Network)(nil),
 		(*SnapshotRecord_SecurityGroup)(nil),
 		(*SnapshotRecord_Volume)(nil),
+		(*SnapshotRecord_MetricSource)(nil),
+		(*SnapshotRecord_MetricDefinition)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -1,0 +1,39 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/novacron/novacron/agent/collect"
+	"github.com/novacron/novacron/agent/jobs"
+	"github.com/novacron/novacron/metric"
+)
+
+// OpenSource makes the collector of a source that the cluster has given to this host.
+type OpenSource func(ctx context.Context, source jobs.Source) (jobs.Opened, error)
+
+// openCollecting prepares what measures into the shard: the registry, the runner and the jobs of the cluster.
+func (d *daemon) openCollecting(context.Context) error {
+	d.registry = collect.NewRegistry()
+	cfg := jobs.Config{
+		Registry: d.registry, Open: d.cfg.Sources, Dir: filepath.Join(d.cfg.Node.DataDir, "metric-sources"), Changed: d.link.reportSoon, Logger: d.logger,
+	}
+	if cfg.Open == nil {
+		cfg.Open = openSource
+	}
+	if d.metrics != nil {
+		d.runner = collect.NewRunner(collect.RunnerConfig{
+			Sink: d.sink(d.registry), Registry: d.registry, Labels: map[string]string{"host": d.cfg.Node.Name}, Logger: d.logger,
+		})
+		cfg.Runner = d.runner
+	}
+	d.jobs = jobs.New(cfg)
+	return nil
+}
+
+// openSource is the one place that knows which collector is whose.
+func openSource(_ context.Context, source jobs.Source) (jobs.Opened, error) {
+	kind := metric.KindOf(source.Spec)
+	return jobs.Opened{}, fmt.Errorf("kind %q: this release has no collector for it: upgrade this node", kind)
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/novacron/novacron/metric"
+	pb "github.com/novacron/novacron/proto/novacron/v1"
+	api "github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
+	"google.golang.org/protobuf/proto"
+)
+
+// fakeMetrics are the sources and metrics of the fake cluster. What becomes of a source is decided by its name.
+type fakeMetrics struct {
+	api.UnimplementedMetricServiceHandler
+	mu          sync.Mutex
+	sources     map[string]*pb.MetricSource
+	definitions map[string]*pb.MetricDefinition
+}
+
+func newFakeMetrics() *fakeMetrics {
+	return &fakeMetrics{sources: map[string]*pb.MetricSource{}, definitions: map[string]*pb.MetricDefinition{}}
+}
+
+func (f *fakeMetrics) put(given *pb.MetricSourceSpec, secret []byte, generation uint64) (*pb.MetricSource, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	spec := metric.Normalise(given)
+	if err := metric.Validate(spec); err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	if sealed := spec.GetCredential().GetSealed(); sealed != nil && len(secret) > 0 {
+		sealed.Fingerprint, sealed.SetTime = fmt.Sprintf("f-%d", len(secret)), ago(0)
+	}
+	source := &pb.MetricSource{Spec: spec, Generation: generation, CreateTime: ago(time.Hour), Status: statusOf(spec, generation)}
+	f.sources[spec.GetName()] = source
+	return source, nil
+}
+
+func statusOf(spec *pb.MetricSourceSpec, generation uint64) *pb.MetricSourceStatus {
+	status := &pb.MetricSourceStatus{
+		State: pb.MetricSourceState_METRIC_SOURCE_STATE_RUNNING, HostName: "kvm-1", SinceTime: ago(time.Hour), ObservedGeneration: generation,
+		LastSuccessTime: ago(10 * time.Second), Series: 1200, Watermark: ago(time.Minute),
+	}
+	if metric.KindOf(spec) == metric.KindAWS {
+		status.ForecastUnits, status.ForecastCost = 420000, 4.2
+	}
+	switch {
+	case spec.GetPaused():
+		return &pb.MetricSourceStatus{State: pb.MetricSourceState_METRIC_SOURCE_STATE_PAUSED}
+	case strings.HasPrefix(spec.GetName(), "lost"):
+		return &pb.MetricSourceStatus{State: pb.MetricSourceState_METRIC_SOURCE_STATE_WAITING, Message: "no host can collect from it: 2 looked at; 2: it is not heard from"}
+	case strings.HasPrefix(spec.GetName(), "bad"):
+		status.State, status.LastError, status.LastErrorTime = pb.MetricSourceState_METRIC_SOURCE_STATE_FAILING, "connection refused", ago(time.Second)
+	}
+	return status
+}
+
+func (f *fakeMetrics) CreateMetricSource(_ context.Context, r *connect.Request[pb.CreateMetricSourceRequest]) (*connect.Response[pb.CreateMetricSourceResponse], error) {
+	source, err := f.put(r.Msg.GetSpec(), r.Msg.GetSecret(), 1)
+	return connect.NewResponse(&pb.CreateMetricSourceResponse{Source: source}), err
+}
+
+func (f *fakeMetrics) UpdateMetricSource(_ context.Context, r *connect.Request[pb.UpdateMetricSourceRequest]) (*connect.Response[pb.UpdateMetricSourceResponse], error) {
+	source, err := f.put(r.Msg.GetSpec(), r.Msg.GetSecret(), r.Msg.GetGeneration()+1)
+	return connect.NewResponse(&pb.UpdateMetricSourceResponse{Source: source}), err
+}
+
+func (f *fakeMetrics) GetMetricSource(_ context.Context, r *connect.Request[pb.GetMetricSourceRequest]) (*connect.Response[pb.GetMetricSourceResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if found := f.sources[r.Msg.GetName()]; found != nil {
+		return connect.NewResponse(&pb.GetMetricSourceResponse{Source: proto.CloneOf(found)}), nil
+	}
+	return nil, missing("metric source", r.Msg.GetName())
+}
+
+func (f *fakeMetrics) ListMetricSources(context.Context, *connect.Request[pb.ListMetricSourcesRequest]) (*connect.Response[pb.ListMetricSourcesResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := &pb.ListMetricSourcesResponse{}
+	for _, name := range slices.Sorted(maps.Keys(f.sources)) {
+		answer.Sources = append(answer.Sources, f.sources[name])
+	}
+	return connect.NewResponse(answer), nil
+}
+
+func (f *fakeMetrics) DeleteMetricSource(_ context.Context, r *connect.Request[pb.DeleteMetricSourceRequest]) (*connect.Response[pb.DeleteMetricSourceResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sources[r.Msg.GetName()] == nil {
+		return nil, missing("metric source", r.Msg.GetName())
+	}
+	delete(f.sources, r.Msg.GetName())
+	return connect.NewResponse(&pb.DeleteMetricSourceResponse{}), nil
+}
+
+func (f *fakeMetrics) DefineMetric(_ context.Context, r *connect.Request[pb.DefineMetricRequest]) (*connect.Response[pb.DefineMetricResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := metric.FromProto(r.Msg.GetDefinition()).Validate(); err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	made := proto.CloneOf(r.Msg.GetDefinition())
+	made.CreateTime = ago(0)
+	f.definitions[made.GetName()] = made
+	return connect.NewResponse(&pb.DefineMetricResponse{Definition: made}), nil
+}
+
+func (f *fakeMetrics) ListMetricDefinitions(context.Context, *connect.Request[pb.ListMetricDefinitionsRequest]) (*connect.Response[pb.ListMetricDefinitionsResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := &pb.ListMetricDefinitionsResponse{}
+	for _, name := range slices.Sorted(maps.Keys(f.definitions)) {
+		answer.Definitions = append(answer.Definitions, f.definitions[name])
+	}
+	return connect.NewResponse(answer), nil
+}
+
+func (f *fakeMetrics) DeleteMetricDefinition(_ context.Context, r *connect.Request[pb.DeleteMetricDefinitionRequest]) (*connect.Response[pb.DeleteMetricDefinitionResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.definitions[r.Msg.GetName()] == nil {
+		return nil, missing("metric", r.Msg.GetName())
+	}
+	delete(f.definitions, r.Msg.GetName())
+	return connect.NewResponse(&pb.DeleteMetricDefinitionResponse{}), nil
+}
+
+func (f *fakeMetrics) PushMetrics(_ context.Context, r *connect.Request[pb.PushMetricsRequest]) (*connect.Response[pb.PushMetricsResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := &pb.PushMetricsResponse{Hosts: []string{firstOf(r.Msg.GetHost(), "kvm-1")}}
+	for i, sample := range r.Msg.GetSamples() {
+		if sample.GetTime() == nil {
+			return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("a sample without a time: trying again would store another"))
+		}
+		if f.definitions[sample.GetName()] == nil {
+			answer.RefusedCount++
+			answer.Refused = append(answer.Refused, &pb.RefusedSample{Index: uint32(i), Reason: "unknown_metric", Message: "metric " + sample.GetName() + " is not in the registry"})
+			continue
+		}
+		answer.Stored++
+	}
+	return connect.NewResponse(answer), nil
+}
