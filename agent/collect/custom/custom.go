@@ -43,6 +43,16 @@ func (f *family) typeOf(name string, native bool) tsdb.MetricType {
 	return ""
 }
 
+// has tells whether a series of this name can be one of the family.
+func (f *family) has(name string) bool {
+	suffix, mine := strings.CutPrefix(name, f.name)
+	switch suffix {
+	case "", "_total", "_bucket", "_sum", "_count", "_gsum", "_gcount", "_info":
+		return mine && f.name != ""
+	}
+	return false
+}
+
 // definition describes the family as a metric that can be listed.
 func (f *family) definition() collect.MetricDefinition {
 	name := f.name

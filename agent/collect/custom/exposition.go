@@ -1,6 +1,7 @@
 package custom
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,8 @@ type reading struct {
 	// native takes native histograms; classic takes classic ones beside them.
 	native, classic bool
 	maxSamples      int
+	// expect is about how many samples there are.
+	expect int
 	// round numbers the scrape, from 1; 0 takes samples that come twice.
 	round uint64
 	// series makes the series of the name and labels that the text writes them with.
@@ -51,8 +54,9 @@ type series struct {
 	name   string
 	labels map[string]string
 	// seen is the number of the last scrape that had it, told that of the last sample and at its time in milliseconds.
-	seen, told uint64
-	at         int64
+	// present is that of the last scrape that counts; 0 where the series has ended or comes with its own times.
+	seen, told, present uint64
+	at                  int64
 }
 
 // again tells whether a scrape has told a value of the series for this time already.
@@ -66,8 +70,8 @@ func (s *series) again(round uint64, at time.Time) bool {
 // exposition is what a text says.
 type exposition struct {
 	metrics []collect.Metric
-	// timed are the places of samples that came with their own time.
-	timed    map[int]bool
+	// untimed are the series of samples that came without a time of their own.
+	untimed  []*series
 	families []collect.MetricDefinition
 	// twice counts samples that were left out since the text had one of the same series and time before.
 	twice int
@@ -90,7 +94,11 @@ func (r reading) read(body []byte) (got exposition, err error) {
 	if p == nil {
 		return exposition{}, fmt.Errorf("content type %.120q is none of text/plain, application/openmetrics-text and application/vnd.google.protobuf: is this the address of metrics? If so, set the type to fall back to: %w", r.contentType, err)
 	}
+	if _, binary := p.(*textparse.ProtobufParser); !binary && bytes.IndexByte(body, 0) >= 0 { // the parser would end there
+		return exposition{}, fmt.Errorf("the text has a byte 0 at %d: it is no text", bytes.IndexByte(body, 0))
+	}
 	x := expositionReader{reading: r, parser: p}
+	x.got.metrics = make([]collect.Metric, 0, r.expect)
 	if err := x.all(); err != nil {
 		return exposition{}, err
 	}
@@ -105,6 +113,8 @@ type expositionReader struct {
 	family family
 	got    exposition
 	lset   labels.Labels
+	// exemplar is where the parser puts one.
+	exemplar exemplar.Exemplar
 }
 
 func (x *expositionReader) all() error {
@@ -177,20 +187,19 @@ func (x *expositionReader) sample(text []byte, at *int64, v float64, h *histogra
 	if m.Type != "" {
 		m.Unit = x.family.unit
 	}
-	if at != nil && !x.ignoreTimes {
+	timed := at != nil && !x.ignoreTimes
+	if timed {
 		m.Timestamp = time.UnixMilli(*at)
-		if x.got.timed == nil {
-			x.got.timed = map[int]bool{}
-		}
-		x.got.timed[len(x.got.metrics)] = true
 	}
 	if start := x.parser.StartTimestamp(); start > 0 && start <= m.Timestamp.UnixMilli() {
 		m.Start = time.UnixMilli(start)
 	}
 	if x.round > 0 && s.again(x.round, m.Timestamp) {
 		x.got.twice++
-		delete(x.got.timed, len(x.got.metrics))
 		return nil
+	}
+	if !timed {
+		x.got.untimed = append(x.got.untimed, s)
 	}
 	m.Exemplars = x.exemplars(m.Timestamp)
 	x.got.metrics = append(x.got.metrics, m)
@@ -220,21 +229,21 @@ func (x *expositionReader) find(text []byte) (*series, error) {
 }
 
 func (x *expositionReader) wanted(name string) bool {
-	return x.wants == nil || x.wants(name) || x.family.name != "" && x.wants(x.family.definition().Name)
+	return x.wants == nil || x.wants(name) || x.family.has(name) && x.wants(x.family.definition().Name)
 }
 
 // maxExemplars bounds those of one sample.
 const maxExemplars = 16
 
 func (x *expositionReader) exemplars(at time.Time) (all []exemplar.Exemplar) {
-	var e exemplar.Exemplar
-	for len(all) < maxExemplars && x.parser.Exemplar(&e) {
+	for len(all) < maxExemplars && x.parser.Exemplar(&x.exemplar) {
+		e := x.exemplar
+		x.exemplar = exemplar.Exemplar{}
 		if !e.HasTs || e.Ts <= 0 {
 			e.Ts = at.UnixMilli()
 		}
 		e.HasTs = true
 		all = append(all, e)
-		e = exemplar.Exemplar{}
 	}
 	return all
 }

@@ -25,7 +25,6 @@ type Collector struct {
 	// they are.
 	round        uint64
 	known, byKey map[string]*series
-	presence     collect.Presence
 }
 
 var _ collect.MetricsCollector = (*Collector)(nil)
@@ -69,29 +68,19 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, ctx.Err() // we end, not the target
 	}
-	if err != nil {
-		return selection.Keep(c.presence.Ended(nil, at, conclusive)), err
-	}
-	ended := c.presence.Ended(untimed(got), at, conclusive)
-	return selection.Keep(append(got.metrics, ended...)), nil
+	return selection.Keep(got), err
 }
 
-// conclusive is that a series which a scrape does not have is gone.
-func conclusive(collect.Metric) bool { return true }
-
-// untimed are the metrics with the time of the scrape. The others come from somewhere else at their own pace: that they
-// are missing says nothing.
-func untimed(got exposition) []collect.Metric {
-	if len(got.timed) == 0 {
-		return got.metrics
-	}
-	var all []collect.Metric
-	for i, m := range got.metrics {
-		if !got.timed[i] {
-			all = append(all, m)
+// ended are stale markers for the series that were there before the scrape and are not now, told once. A series that
+// comes with times of its own has none: that it is missing says nothing.
+func (c *Collector) ended(at time.Time) (markers []collect.Metric) {
+	for _, s := range c.byKey {
+		if s.present != 0 && s.present != c.round {
+			markers = append(markers, collect.Metric{Name: s.name, Labels: s.labels, Value: collect.Stale(), Timestamp: at})
+			s.present = 0
 		}
 	}
-	return all
+	return markers
 }
 
 // ListAvailableMetrics asks the target what it tells, whether or not it is declared.
@@ -120,25 +109,35 @@ func (c *Collector) ask(ctx context.Context) (answer, error) {
 	return c.fetch.fetch(ctx)
 }
 
-// scrape asks and reads.
-func (c *Collector) scrape(ctx context.Context, at time.Time) (exposition, error) {
+// scrape asks and reads. What is there beside an error are stale markers.
+func (c *Collector) scrape(ctx context.Context, at time.Time) ([]collect.Metric, error) {
+	c.round++
 	got, err := c.ask(ctx)
 	if err != nil {
-		return exposition{}, err
+		return c.ended(at), err
 	}
-	c.round++
+	return c.take(got, at)
+}
+
+// take reads an answer.
+func (c *Collector) take(got answer, at time.Time) ([]collect.Metric, error) {
 	all, err := c.reading(got, at).read(got.body)
 	if err != nil {
+		ended := c.ended(at)
 		c.forget() // else what a broken target invents would be kept for good
-		return exposition{}, c.explain(err)
+		return ended, c.explain(err)
 	}
+	for _, s := range all.untimed {
+		s.present = c.round
+	}
+	ended := c.ended(at)
 	gone := func(_ string, s *series) bool { return s.seen != c.round }
 	maps.DeleteFunc(c.known, gone)
 	maps.DeleteFunc(c.byKey, gone)
 	if all.twice > 0 {
 		c.cfg.Meter.Partial()
 	}
-	return all, nil
+	return append(all.metrics, ended...), nil
 }
 
 func (c *Collector) forget() { c.known, c.byKey = map[string]*series{}, map[string]*series{} }
@@ -151,7 +150,7 @@ func (c *Collector) reading(got answer, at time.Time) reading {
 	r := reading{
 		contentType: got.contentType, fallback: c.cfg.FallbackType, at: at, ignoreTimes: c.cfg.IgnoreTimestamps,
 		native: c.cfg.NativeHistograms, classic: c.cfg.ClassicHistograms, maxSamples: c.cfg.Limits.Samples,
-		series: c.remember, known: c.recall, round: c.round,
+		series: c.remember, known: c.recall, round: c.round, expect: len(c.byKey),
 	}
 	if c.wanted != nil {
 		r.wants = func(name string) bool { return c.wanted[name] }
