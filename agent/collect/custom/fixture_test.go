@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -126,3 +127,6 @@ func memory(t *testing.T, now time.Time) *shard.Shard {
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
+
+// mustURL is an address that is not asked.
+var mustURL = &url.URL{Scheme: "http", Host: "h", Path: "/metrics"}
