@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/novacron/novacron/agent/collect"
+	"github.com/novacron/novacron/agent/collect/custom"
 	"github.com/novacron/novacron/agent/hypervisor"
 	"github.com/novacron/novacron/agent/reconcile"
 	"github.com/novacron/novacron/cluster/blob"
@@ -62,7 +64,10 @@ type daemon struct {
 	events     *eventQueue
 	// metrics are those of this host; nil where they cannot be kept.
 	metrics *shard.Shard
-	closers node.Closers
+	// registry is of all metrics that may be stored here, receiver takes those that others send.
+	registry *collect.Registry
+	receiver *custom.Receiver
+	closers  node.Closers
 }
 
 func open(ctx context.Context, cfg Config) (*daemon, error) {

@@ -22,9 +22,9 @@ func (d *daemon) collectMetrics(ctx context.Context) {
 	if d.metrics == nil {
 		return
 	}
-	name, registry := d.cfg.Node.Name, collect.NewRegistry()
+	name := d.cfg.Node.Name
 	runner := collect.NewRunner(collect.RunnerConfig{
-		Sink: d.sink(registry), Registry: registry, Labels: map[string]string{"host": name}, Logger: d.logger,
+		Sink: d.sink(d.registry), Registry: d.registry, Labels: map[string]string{"host": name}, Logger: d.logger,
 	})
 	for _, job := range d.collectJobs(ctx) {
 		job.Target, job.Interval, job.Deadline = name, collectEvery, collectDeadline
@@ -56,5 +56,6 @@ func (d *daemon) collectJobs(ctx context.Context) []collect.Job {
 		{Name: "host", Collector: host.New(host.Config{Name: d.cfg.Node.Name, Meter: hostMeter}), Meter: hostMeter},
 		{Name: "kvm", Collector: machines, Meter: machinesMeter},
 		{Name: "agent", Collector: newOwnMetrics(d.cfg.Node.Name, d.cfg.Version, d.metrics.Metrics), Limits: collect.Limits{Undeclared: true}},
+		{Name: "receiver", Collector: d.receiver, Meter: d.receiver.Meter},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/tsdb/shard"
 )
@@ -36,7 +37,8 @@ func (d *daemon) openMetrics(context.Context) error {
 		d.logger.Error("the metrics of this host are not kept", "error", err)
 		return nil
 	}
-	d.metrics = s
+	d.metrics, d.registry = s, collect.NewRegistry()
+	d.receiver = newReceiver(d.registry, s, d.cfg.Node.Agent)
 	d.closers.Add(func(context.Context) error {
 		if err := s.Close(); err != nil {
 			d.logger.Error("the metrics were not closed in order; what was stored is read from the log at the next start", "error", err)
