@@ -40,7 +40,7 @@ type Metric struct {
 	// Start is since when a counter or histogram has been counting; zero where that is not known.
 	Start time.Time
 	// Exemplars are examples of what was counted, each with its own time in milliseconds. One that the shard does not
-	// take, mostly since it has a later one, is left out without an error. Answers of QueryMetrics have none.
+	// take, such as one that is too old, is left out without an error. Answers of QueryMetrics have none.
 	Exemplars []exemplar.Exemplar
 }
 

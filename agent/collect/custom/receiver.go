@@ -55,7 +55,7 @@ func (l Limits) withDefaults() Limits {
 
 // Outcome is what became of metrics.
 type Outcome struct {
-	// Samples, Histograms and Exemplars count what was stored. The shard may leave out exemplars that it has later ones of.
+	// Samples, Histograms and Exemplars count what was stored. The shard may leave out exemplars that are too old.
 	Samples, Histograms, Exemplars int
 	// Refused is how many metrics were not, ByReason how many for each reason, and First the first 10,000 of
 	// them, each with its place among the metrics that were given.

@@ -205,7 +205,7 @@ func TestWhatPrometheusMakesOfAnswers(t *testing.T) {
 	stats, err := c.Store(t.Context(), body, 0)
 	require.ErrorContains(t, err, "too_old")
 	var again remote.RecoverableError
-	require.False(t, errors.As(err, &again), "what can never be stored is not sent again")
+	require.NotErrorAs(t, err, &again, "what can never be stored is not sent again")
 	require.True(t, stats.Confirmed)
 	stored := len(s.take())
 	require.Equal(t, stored, stats.Samples+stats.Histograms)
@@ -218,6 +218,6 @@ func TestWhatPrometheusMakesOfAnswers(t *testing.T) {
 	s.err = nil
 	_, err = c.Store(t.Context(), snappy.Encode(nil, []byte("garbage")), 0)
 	require.Error(t, err)
-	require.False(t, errors.As(err, &again), "this never makes sense")
+	require.NotErrorAs(t, err, &again, "this never makes sense")
 	require.Empty(t, s.take())
 }
