@@ -130,6 +130,7 @@ func TestTextErrors(t *testing.T) {
 		"behind end": {"x 1 1770000000\n# EOF\ny 1 1770000000\n", "more behind the end mark", 3},
 		"ms as s":    {"x 1 1770000000\n" + fill + "x 1 1770000000000\n# EOF\n", "OpenMetrics has seconds", 20_002},
 		"no time":    {"x 1\n# EOF\n", "has no time", 1},
+		"byte 0":     {"x 1 1770000000\ny 1 177\x00\nz 1 1770000000\n# EOF\n", "it has a byte 0", 2},
 		"labels":     {"y 1 1770000000\nx{a=\"" + strings.Repeat("v", 5000) + "\"} 1 1770000000\n# EOF\n", "value of 5000 bytes", 2},
 		"long line":  {"x{a=\"" + strings.Repeat("v", 2<<20) + "\"} 1 1770000000\n# EOF\n", "token too long", 0},
 	} {

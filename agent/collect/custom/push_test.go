@@ -162,19 +162,6 @@ func TestPushIsBounded(t *testing.T) {
 	require.Equal(t, http.MethodPost, w.Header().Get("Allow"))
 }
 
-func TestPushWaitsForNobody(t *testing.T) {
-	s := &sink{entered: make(chan struct{}), release: make(chan struct{})}
-	handler := (&Receiver{Registry: shop(t), Sink: s, Limits: Limits{InFlight: 1}}).PushHandler()
-	done := make(chan int)
-	go func() { done <- request(handler, "text/plain", []byte("shop_queue 1\n")).Code }()
-	<-s.entered
-	answer := request(handler, "text/plain", []byte("shop_queue 1\n"))
-	require.Equal(t, http.StatusServiceUnavailable, answer.Code)
-	require.Equal(t, "5", answer.Header().Get("Retry-After"))
-	close(s.release)
-	require.Equal(t, http.StatusOK, <-done)
-}
-
 func TestCheckAndList(t *testing.T) {
 	r := &Receiver{Registry: shop(t), Sink: &sink{}}
 	refused := r.Check([]collect.Metric{{Name: "shop_queue", Timestamp: start}, {Name: "x", Timestamp: start}})

@@ -32,14 +32,12 @@ type refusalOut struct {
 // It answers 200 where all is stored, 400 where something is refused, 405, 413 and 415 where the body cannot be taken,
 // and 503 with Retry-After where it should be sent again, which changes nothing of what is stored.
 func (r *Receiver) PushHandler() http.Handler {
-	slots := make(chan struct{}, r.Limits.withDefaults().InFlight)
+	queue := newSlots(r.Limits)
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		code, out := http.StatusServiceUnavailable, pushed{Error: "as many pushes as are taken at once are under way; send it again"}
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
+		code, out := http.StatusServiceUnavailable, pushed{Error: tooBusy + "; send it again"}
+		if queue.enter(request.Context()) {
+			defer queue.leave()
 			code, out = r.push(w, request)
-		default:
 		}
 		switch code {
 		case http.StatusServiceUnavailable:

@@ -29,7 +29,7 @@ type Limits struct {
 	MaxSamples int
 	// MaxBytes is the most of one request when it is unpacked; 0 means 16 MiB.
 	MaxBytes int64
-	// InFlight is how many requests are taken at once; 0 means 4.
+	// InFlight is how many requests of each kind are taken at once; 0 means 4. Others wait a while.
 	InFlight int
 }
 

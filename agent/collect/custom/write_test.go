@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/snappy"
@@ -288,19 +289,40 @@ func TestWriteAgain(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, request(handler, type1, snap(nil)).Code, "a request may say nothing")
 }
 
-func TestWriteIsBounded(t *testing.T) {
-	s := &sink{entered: make(chan struct{}), release: make(chan struct{})}
-	handler := (&Receiver{Registry: shop(t), Sink: s, Limits: Limits{InFlight: 1, MaxSamples: 5, MaxBytes: 1000}}).WriteHandler()
-	body := snap(series1(label1("__name__", "shop_queue"), sampleField(1, at)))
-	done := make(chan int)
-	go func() { done <- request(handler, type1, body).Code }()
-	<-s.entered
-	answer := request(handler, type1, body)
-	require.Equal(t, http.StatusServiceUnavailable, answer.Code)
-	require.Equal(t, "5", answer.Header().Get("Retry-After"))
-	close(s.release)
-	require.Equal(t, http.StatusNoContent, <-done)
+// TestTooManyAtOnce holds that a request waits for its turn, but not for ever.
+func TestTooManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{entered: make(chan struct{}), release: make(chan struct{})}
+		r := &Receiver{Registry: shop(t), Sink: s, Limits: Limits{InFlight: 1}}
+		for _, c := range []struct {
+			handler           http.Handler
+			contentType, body string
+			good              int
+		}{
+			{r.WriteHandler(), type1, string(snap(series1(label1("__name__", "shop_queue"), sampleField(1, at)))), http.StatusNoContent},
+			{r.PushHandler(), "text/plain", "shop_queue 1\n", http.StatusOK},
+		} {
+			codes := make(chan int, 3)
+			send := func() { codes <- request(c.handler, c.contentType, []byte(c.body)).Code }
+			go send()
+			<-s.entered
+			began := time.Now()
+			answer := request(c.handler, c.contentType, []byte(c.body))
+			require.Equal(t, http.StatusServiceUnavailable, answer.Code)
+			require.Equal(t, "5", answer.Header().Get("Retry-After"))
+			require.Equal(t, patience, time.Since(began))
+			go send()
+			synctest.Wait()
+			s.release <- struct{}{}
+			<-s.entered
+			s.release <- struct{}{}
+			require.Equal(t, []int{c.good, c.good}, []int{<-codes, <-codes}, "the next one had its turn")
+		}
+	})
+}
 
+func TestWriteIsBounded(t *testing.T) {
+	handler := (&Receiver{Registry: shop(t), Sink: &sink{}, Limits: Limits{MaxSamples: 5, MaxBytes: 1000}}).WriteHandler()
 	for says, c := range map[string]struct {
 		code int
 		body []byte

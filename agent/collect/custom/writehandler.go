@@ -1,6 +1,7 @@
 package custom
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,17 +34,42 @@ const (
 // cannot be read; 503 with Retry-After where it should be sent again: too much at once, or a shard that cannot store
 // now. It never answers 429, at which Prometheus drops samples unless it is told not to.
 func (r *Receiver) WriteHandler() http.Handler {
-	slots := make(chan struct{}, r.Limits.withDefaults().InFlight)
+	queue := newSlots(r.Limits)
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-			r.write(w, request)
-		default:
-			busy(w, "as many requests as are taken at once are under way")
+		if !queue.enter(request.Context()) {
+			busy(w, tooBusy)
+			return
 		}
+		defer queue.leave()
+		r.write(w, request)
 	})
 }
+
+// tooBusy is why a request is not taken.
+const tooBusy = "as many requests as are taken at once are under way"
+
+// slots bound how many requests are under way. A token is taken by each.
+type slots chan struct{}
+
+func newSlots(l Limits) slots { return make(slots, l.withDefaults().InFlight) }
+
+// patience is how long a request waits for its turn, before anything of it is read.
+const patience = 3 * time.Second
+
+// enter tells whether it is the turn of a request; then leave ends it.
+func (s slots) enter(ctx context.Context) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case s <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (s slots) leave() { <-s }
 
 func busy(w http.ResponseWriter, why string) {
 	w.Header().Set("Retry-After", retryAfter)
