@@ -146,8 +146,12 @@ func TestTextErrors(t *testing.T) {
 			assert.Empty(t, content(t, s))
 		})
 	}
+	s := open(t, t.TempDir())
+	_, err := transfer.Text(t.Context(), strings.NewReader("x 1 1770000000000\n\x00\nz 1 1770000000000\n"), transfer.Prometheus, s, options(t))
+	require.ErrorContains(t, err, "it has a byte 0", "at which Prometheus's parser ends without a word")
+	assert.Empty(t, content(t, s))
 	broken := io.MultiReader(strings.NewReader(fill), brokenReader{})
-	_, err := transfer.Text(t.Context(), broken, transfer.OpenMetrics, open(t, t.TempDir()), options(t))
+	_, err = transfer.Text(t.Context(), broken, transfer.OpenMetrics, open(t, t.TempDir()), options(t))
 	require.ErrorIs(t, err, errBroken)
 }
 
