@@ -20,7 +20,7 @@ type field struct {
 // errKind is of a field that is of another kind than its number says.
 var errKind = errors.New("its kind is another than the message has")
 
-// fields calls visit for each field of a message, in order. Nothing is copied. Groups are passed over.
+// fields calls visit for each field of a message, in order. Nothing is copied.
 func fields(message []byte, visit func(field) error) error {
 	for len(message) > 0 {
 		f, n, err := next(message)
@@ -28,9 +28,6 @@ func fields(message []byte, visit func(field) error) error {
 			return err
 		}
 		message = message[n:]
-		if f.kind == protowire.StartGroupType {
-			continue
-		}
 		if err := visit(f); err != nil {
 			return fmt.Errorf("field %d: %w", f.number, err)
 		}

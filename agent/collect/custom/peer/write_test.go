@@ -66,7 +66,7 @@ func series(r *rand.Rand, n int) (all []truth) {
 	return all
 }
 
-func request1(t *testing.T, all []truth) []byte {
+func request1(t require.TestingT, all []truth) []byte {
 	request := &prompb.WriteRequest{}
 	for _, s := range all {
 		one := prompb.TimeSeries{Labels: prompb.FromLabels(s.lset, nil)}
@@ -99,7 +99,7 @@ func start(m collect.Metric) int64 {
 	return m.Start.UnixMilli()
 }
 
-func request2(t *testing.T, all []truth) []byte {
+func request2(t require.TestingT, all []truth) []byte {
 	symbols := writev2.NewSymbolTable()
 	request := &writev2.Request{}
 	for _, s := range all {
