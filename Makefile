@@ -10,8 +10,9 @@ GO := go
 GOTEST := $(GO) test -tags $(TAGS)
 TALLY := $(GO) run ./itest/tally
 TOOLS := $(CURDIR)/bin/tools
-# A module of its own, for tests that need more of Prometheus than the program.
+# Modules of their own, for tests that need more of Prometheus than the program.
 PEER := tsdb/peer
+CUSTOM_PEER := agent/collect/custom/peer
 # Without git's consent, as in a checkout of somebody else's, the program does not know its revision.
 VCS := $(if $(shell git rev-parse -q --verify HEAD 2>/dev/null),,-buildvcs=false)
 # How long each fuzz target runs, the most that a package's tests may take, and the commit that the API is compared with.
@@ -46,7 +47,7 @@ demo: ## show a cluster with real guests on this machine; DEMO_KEEP=1 leaves it 
 test: setup ## everything that CI runs: install, check, test
 	@$(MAKE) check
 	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) -race $(MEMORY) -- -tags $(TAGS) -timeout $(TIMEOUT) -race -p 1 $(CLUSTERS) \
-		-- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES) -- -C $(PEER) -timeout $(TIMEOUT) ./...
+		-- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES) -- -C $(PEER) -timeout $(TIMEOUT) ./... -- -C $(CUSTOM_PEER) -timeout $(TIMEOUT) ./...
 
 .PHONY: test-short
 test-short: ## the quick tests, without those that run clusters, for the inner loop
@@ -69,12 +70,14 @@ vet:
 	@$(GO) vet -stdmethods=false -tags $(TAGS) ./...
 	@CGO_ENABLED=0 $(GO) vet -stdmethods=false ./...
 	@$(GO) vet -C $(PEER) -stdmethods=false ./...
+	@$(GO) vet -C $(CUSTOM_PEER) ./...
 
 .PHONY: lint
 lint:
 	@deploy/setup.sh --build --tools
 	@$(TOOLS)/golangci-lint run --build-tags $(TAGS) ./...
 	@cd $(PEER) && $(TOOLS)/golangci-lint run ./...
+	@cd $(CUSTOM_PEER) && $(TOOLS)/golangci-lint run ./...
 
 # The committed Go code must be what the sources make, and the API must stay readable for programs of the last commit.
 .PHONY: proto

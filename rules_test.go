@@ -59,9 +59,9 @@ var doors = map[string][]string{
 	"libvirt.org/go/libvirt":           {"agent/hypervisor/libvirt"},
 	"libvirt.org/go/libvirtxml":        {"agent/hypervisor"},
 	"github.com/nakabonne/tstorage":    {"tsdb/engine"},
-	"github.com/prometheus/prometheus": {"tsdb/query", "tsdb/federate", "tsdb/httpapi", "tsdb/peer"},
+	"github.com/prometheus/prometheus": {"tsdb/query", "tsdb/federate", "tsdb/httpapi", "tsdb/peer", "agent/collect/custom/peer"},
 	// Types without machinery: labels, matchers, histograms, iterators.
-	"github.com/prometheus/prometheus/model":         {"tsdb"},
+	"github.com/prometheus/prometheus/model":         {"tsdb", "agent/collect"},
 	"github.com/prometheus/prometheus/tsdb/chunkenc": {"tsdb"},
 	// Readers of a block of Prometheus, to import it; they bring no more modules than the types do.
 	"github.com/prometheus/prometheus/tsdb/index":      {"tsdb/transfer", "tsdb/peer"},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/novacron/novacron/agent/collect"
+	"github.com/novacron/novacron/agent/collect/custom"
 	"github.com/novacron/novacron/agent/hypervisor"
 	"github.com/novacron/novacron/agent/jobs"
 	"github.com/novacron/novacron/agent/reconcile"
@@ -65,8 +66,10 @@ type daemon struct {
 	revoked    revocations
 	events     *eventQueue
 	// metrics are those of this host; nil where they cannot be kept.
-	metrics  *shard.Shard
+	metrics *shard.Shard
+	// registry is of all metrics that may be stored here, receiver takes those that others send.
 	registry *collect.Registry
+	receiver *custom.Receiver
 	// runner is nil where metrics is.
 	runner  *collect.Runner
 	jobs    *jobs.Manager

@@ -56,5 +56,6 @@ func (d *daemon) collectJobs(ctx context.Context) []collect.Job {
 		{Name: "host", Collector: host.New(host.Config{Name: d.cfg.Node.Name, Meter: hostMeter}), Meter: hostMeter},
 		{Name: "kvm", Collector: machines, Meter: machinesMeter},
 		{Name: "agent", Collector: newOwnMetrics(d.cfg.Node.Name, d.cfg.Version, d.metrics.Metrics), Limits: collect.Limits{Undeclared: true}},
+		{Name: "receiver", Collector: d.receiver, Meter: d.receiver.Meter},
 	}
 }

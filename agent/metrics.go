@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/tsdb/shard"
 )
@@ -25,6 +26,7 @@ func metricsOptions(cfg node.Config, logger *slog.Logger) shard.Options {
 // openMetrics opens the shard. An agent works on without it: machines matter more. Where the folder cannot be used,
 // metrics are kept in memory.
 func (d *daemon) openMetrics(context.Context) error {
+	d.registry = collect.NewRegistry()
 	options := metricsOptions(d.cfg.Node, d.logger)
 	s, err := shard.Open(options)
 	if err != nil && options.Dir != "" {
@@ -37,6 +39,7 @@ func (d *daemon) openMetrics(context.Context) error {
 		return nil
 	}
 	d.metrics = s
+	d.receiver = newReceiver(d.registry, s, d.cfg.Node.Agent)
 	d.closers.Add(func(context.Context) error {
 		if err := s.Close(); err != nil {
 			d.logger.Error("the metrics were not closed in order; what was stored is read from the log at the next start", "error", err)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 
 	"connectrpc.com/connect"
@@ -18,31 +20,37 @@ import (
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
 )
 
-// openAPI listens for controllers, who ask for consoles, and for other agents, who fetch images.
+// nodes are the members of the cluster.
+var nodes = []pki.Role{pki.RoleController, pki.RoleAgent}
+
+// openAPI listens for controllers, who ask for consoles, for other agents, who fetch images, and for who sends metrics.
 func (d *daemon) openAPI(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.cfg.Node.API)
 	if err != nil {
 		return err
 	}
-	d.api = tls.NewListener(listener, d.creds.PeerTLS(pki.RoleController, pki.RoleAgent))
+	d.api = tls.NewListener(listener, d.creds.PeerTLS(slices.Concat(nodes, metricWriters)...))
 	limit := connect.WithReadMaxBytes(node.MaxMessageBytes)
 	mux := http.NewServeMux()
 	path, console := agentv1connect.NewHostAgentServiceHandler(hostService{d.machines}, limit)
-	mux.Handle(path, onlyControllers(console))
+	mux.Handle(path, only(console, pki.RoleController))
 	path, storage := agentv1connect.NewStorageAgentServiceHandler(storageService{machines: d.machines, wants: d.wants}, limit)
-	mux.Handle(path, onlyControllers(storage))
+	mux.Handle(path, only(storage, pki.RoleController))
 	path, metrics := agentv1connect.NewMetricAgentServiceHandler(d.metricService(), limit)
-	mux.Handle(path, onlyControllers(metrics))
-	mux.Handle(agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit))
+	mux.Handle(path, only(metrics, pki.RoleController))
+	path, blobs := agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit)
+	mux.Handle(path, only(blobs, nodes...))
+	d.takeMetrics(mux)
 	d.server = node.APIServer(mux, d.logger)
 	d.closers.Add(func(context.Context) error { return d.server.Close() })
 	return nil
 }
 
-func onlyControllers(next http.Handler) http.Handler {
+// only lets callers of some roles through.
+func only(next http.Handler, roles ...pki.Role) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if id, err := pki.PeerIdentity(r.TLS); err != nil || id.Role != pki.RoleController {
-			http.Error(w, "only controllers may ask an agent for this", http.StatusForbidden)
+		if id, err := pki.PeerIdentity(r.TLS); err != nil || !slices.Contains(roles, id.Role) {
+			http.Error(w, fmt.Sprintf("only these roles may ask an agent for %s: %v", r.URL.Path, roles), http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -13,9 +13,8 @@ import (
 // OpenSource makes the collector of a source that the cluster has given to this host.
 type OpenSource func(ctx context.Context, source jobs.Source) (jobs.Opened, error)
 
-// openCollecting prepares what measures into the shard: the registry, the runner and the jobs of the cluster.
+// openCollecting prepares what measures into the shard: the runner and the jobs of the cluster.
 func (d *daemon) openCollecting(context.Context) error {
-	d.registry = collect.NewRegistry()
 	cfg := jobs.Config{
 		Registry: d.registry, Open: d.cfg.Sources, Dir: filepath.Join(d.cfg.Node.DataDir, "metric-sources"), Changed: d.link.reportSoon, Logger: d.logger,
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 )
 
@@ -36,6 +37,11 @@ type Metric struct {
 	Histogram *histogram.FloatHistogram
 	// Timestamp is kept in whole milliseconds.
 	Timestamp time.Time
+	// Start is since when a counter or histogram has been counting; zero where that is not known.
+	Start time.Time
+	// Exemplars are examples of what was counted, each with its own time in milliseconds. One that the shard does not
+	// take, such as one that is too old, is left out without an error. Answers of QueryMetrics have none.
+	Exemplars []exemplar.Exemplar
 }
 
 // MetricType says what the values of a metric mean.

@@ -124,6 +124,8 @@ func agrees(m Metric, e entry) *Refusal {
 	switch {
 	case m.Type != "" && m.Type != e.Type:
 		return refuse(ReasonWrongType, "metric %s is a %s, the registry says %s", m.Name, m.Type, e.Type)
+	case m.Histogram != nil && e.Type != TypeHistogram:
+		return refuse(ReasonWrongType, "metric %s comes as a native histogram, the registry says %s", m.Name, e.Type)
 	case m.Unit != "" && m.Unit != e.Unit:
 		return refuse(ReasonWrongUnit, "metric %s is in %q, the registry says %q; convert it", m.Name, m.Unit, e.Unit)
 	case e.Type == TypeCounter && m.Value < 0:

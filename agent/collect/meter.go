@@ -65,9 +65,11 @@ func (m *Meter) UnitMismatch() { m.add(meterKey{name: "collector_unit_mismatch_t
 
 func (m *Meter) skipped(n int) { m.add(meterKey{name: "collector_skipped_total"}, float64(n)) }
 
-func (m *Meter) stored(n int) { m.add(meterKey{name: "collector_samples_total"}, float64(n)) }
+// Stored counts samples that were stored. The runner does it for what it collects.
+func (m *Meter) Stored(n int) { m.add(meterKey{name: "collector_samples_total"}, float64(n)) }
 
-func (m *Meter) refused(byReason map[string]int) {
+// Refused counts samples that were not taken. The runner does it for what it collects.
+func (m *Meter) Refused(byReason map[string]int) {
 	for reason, n := range byReason {
 		if reason == string(ReasonWrongType) || reason == string(ReasonWrongUnit) {
 			m.add(meterKey{name: "collector_unit_mismatch_total"}, float64(n))

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/novacron/novacron/metric"
+	"github.com/novacron/novacron/tsdb"
 )
 
 // Entities whose metrics all carry the same labels, by the beginning of the metric's name.
@@ -35,6 +36,8 @@ type entry struct {
 	// exact are the allowed labels, prefixes those that are allowed by their beginning.
 	exact    map[string]bool
 	prefixes []string
+	// part says that it is told of as a series of another metric.
+	part bool
 }
 
 // NewRegistry knows the canonical metrics.
@@ -56,9 +59,25 @@ func newEntry(def MetricDefinition) entry {
 		}
 	}
 	if entityOf(def.Name) == nil {
-		e.exact["source"], e.exact["host"] = true, true
+		for _, label := range []string{"source", "host", "job", "instance"} {
+			e.exact[label] = true
+		}
 	}
 	return e
+}
+
+// parts are the entries of the series that a classic histogram is told in. It may as well be told as a native one, which is
+// one series with its own name.
+func parts(def MetricDefinition) []entry {
+	if def.Type != TypeHistogram {
+		return nil
+	}
+	one := func(suffix string, kind MetricType, unit string, labels ...string) entry {
+		e := newEntry(MetricDefinition{Name: def.Name + suffix, Type: kind, Unit: unit, Help: def.Help, Labels: slices.Concat(def.Labels, labels), Owner: def.Owner})
+		e.part = true
+		return e
+	}
+	return []entry{one("_bucket", TypeCounter, "", "le"), one("_count", TypeCounter, ""), one("_sum", tsdb.TypeUnknown, def.Unit)}
 }
 
 func (e entry) allows(label string) bool {
@@ -84,10 +103,12 @@ func (r *Registry) Declare(custom []MetricDefinition) error {
 		if err := def.Validate(); err != nil {
 			return err
 		}
-		if _, twice := next[def.Name]; twice {
-			return fmt.Errorf("metric %s is declared twice; remove one", def.Name)
+		for _, e := range append(parts(def), newEntry(def)) {
+			if _, twice := next[e.Name]; twice {
+				return fmt.Errorf("metric %s is declared twice; remove one (a histogram is also its series with _bucket, _sum and _count)", e.Name)
+			}
+			next[e.Name] = e
 		}
-		next[def.Name] = newEntry(def)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,12 +136,21 @@ func (r *Registry) Definitions(sources ...Source) []MetricDefinition {
 	var all []MetricDefinition
 	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
 		def := r.byName[name].MetricDefinition
+		if r.byName[name].part {
+			continue
+		}
 		if len(sources) == 0 || slices.ContainsFunc(def.Sources, func(s Source) bool { return slices.Contains(sources, s) }) {
 			all = append(all, def)
 		}
 	}
 	return all
 }
+
+// OfEntity tells whether a name is kept for the metrics of machines, hosts and collectors, which only collectors measure.
+func OfEntity(name string) bool { return entityOf(name) != nil }
+
+// PassesUndeclared tells whether a name is that of a provider's own metric, which needs no entry.
+func PassesUndeclared(name string) bool { return metric.PassesThrough(name) }
 
 // Validate tells why a metric cannot be declared by a user.
 func (d MetricDefinition) Validate() error {

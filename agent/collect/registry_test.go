@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/stretchr/testify/require"
+
+	"github.com/novacron/novacron/tsdb"
 )
 
 func TestCanonicalMetricsFollowTheirRules(t *testing.T) {
@@ -109,7 +112,7 @@ func TestDeclare(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, orders, got)
 	_, refused := r.Admit([]Metric{{Name: "shop_orders_total", Labels: map[string]string{"town": "x"}, Timestamp: clock("12:00:00")}}, Limits{Undeclared: true})
-	require.Contains(t, refused[0].Detail, "does not have the label town; allowed are country, host, source")
+	require.Contains(t, refused[0].Detail, "does not have the label town; allowed are country, host, instance, job, source")
 	for says, def := range map[string]MetricDefinition{
 		"kept for the registry":         {Name: "vm_mine", Type: TypeGauge, Help: "x"},
 		"ends with _total":              {Name: "mine", Type: TypeCounter, Help: "x"},
@@ -130,4 +133,31 @@ func TestDeclare(t *testing.T) {
 		require.Contains(t, def.Sources, Libvirt)
 	}
 	require.Greater(t, len(r.Definitions()), len(r.Definitions(Libvirt, QemuGA)))
+}
+
+// TestDeclaredHistogram holds that one definition lets a histogram pass in both of its forms.
+func TestDeclaredHistogram(t *testing.T) {
+	r := NewRegistry()
+	def := MetricDefinition{Name: "shop_wait_seconds", Type: TypeHistogram, Unit: "seconds", Help: "Waiting.", Labels: []string{"till"}}
+	require.NoError(t, r.Declare([]MetricDefinition{def}))
+	at := clock("12:00:00")
+	labels := map[string]string{"till": "1", "job": "shop", "instance": "a"}
+	bucket := map[string]string{"till": "1", "le": "+Inf"}
+	admitted, refused := r.Admit([]Metric{
+		{Name: "shop_wait_seconds_bucket", Labels: bucket, Value: 3, Timestamp: at},
+		{Name: "shop_wait_seconds_count", Labels: labels, Value: 3, Timestamp: at},
+		{Name: "shop_wait_seconds_sum", Labels: labels, Value: -3, Timestamp: at},
+		{Name: "shop_wait_seconds", Labels: labels, Histogram: &histogram.FloatHistogram{}, Timestamp: at},
+		{Name: "shop_wait_seconds_sum", Labels: bucket, Value: 3, Timestamp: at},
+	}, Limits{})
+	require.Len(t, admitted, 4)
+	require.Equal(t, []MetricType{TypeCounter, TypeCounter, tsdb.TypeUnknown, TypeHistogram}, []MetricType{admitted[0].Type, admitted[1].Type, admitted[2].Type, admitted[3].Type})
+	require.Len(t, refused, 1)
+	require.Contains(t, refused[0].Detail, "shop_wait_seconds_sum does not have the label le")
+	require.Len(t, r.Definitions(), len(NewRegistry().Definitions())+1, "its parts are no metrics of their own")
+	require.ErrorContains(t, r.Declare([]MetricDefinition{def, {Name: "shop_wait_seconds_count", Type: TypeGauge, Help: "x"}}), "declared twice")
+
+	require.NoError(t, r.Declare([]MetricDefinition{{Name: "shop_wait_seconds", Type: TypeGauge, Help: "x", Labels: []string{"till"}}}))
+	_, refused = r.Admit([]Metric{{Name: "shop_wait_seconds", Histogram: &histogram.FloatHistogram{}, Timestamp: at}}, Limits{})
+	require.Equal(t, ReasonWrongType, refused[0].Reason)
 }

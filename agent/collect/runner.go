@@ -210,7 +210,7 @@ func (w *worker) store(ctx context.Context, metrics []Metric) error {
 	defer cancel()
 	err := w.runner.cfg.Sink.StoreMetrics(ctx, admitted)
 	byReason := refusals(refused, err)
-	w.Meter.refused(byReason)
+	w.Meter.Refused(byReason)
 	w.complain(refused, err)
 	var some *tsdb.RefusedError
 	if err != nil && !errors.As(err, &some) {
@@ -219,7 +219,7 @@ func (w *worker) store(ctx context.Context, metrics []Metric) error {
 	for _, n := range refusals(nil, err) {
 		collected -= n
 	}
-	w.Meter.stored(max(0, collected))
+	w.Meter.Stored(max(0, collected))
 	return nil
 }
 

@@ -25,6 +25,7 @@ func (p *Presence) Ended(batch []Metric, at time.Time, conclusive func(Metric) b
 			continue
 		}
 		m.Value, m.Timestamp = Stale(), at
+		m.Histogram, m.Exemplars = nil, nil // a plain value ends a histogram, too
 		ended = append(ended, m)
 	}
 	p.last = now

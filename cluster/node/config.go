@@ -71,6 +71,8 @@ type AgentConfig struct {
 	Metrics string `json:"metrics,omitempty"`
 	// MetricNames is how the metrics of the host are called: "canonical", the default, or "node_exporter".
 	MetricNames string `json:"metricNames,omitempty"`
+	// UndeclaredMetrics takes metrics by remote write and pushes that nobody has defined.
+	UndeclaredMetrics bool `json:"undeclaredMetrics,omitempty"`
 	// ReservedMemoryMB is kept for the host itself; default 512.
 	ReservedMemoryMB int `json:"reservedMemoryMB,omitempty"`
 }

@@ -149,6 +149,9 @@ func (ca *CA) template(id Identity, hosts []string, ttl time.Duration, now time.
 	if err != nil {
 		return nil, err
 	}
+	if id.Role.IsNode() {
+		dns = append(dns, ServerName(id.Name))
+	}
 	serial, err := newSerial()
 	return &x509.Certificate{
 		SerialNumber:          serial,
@@ -163,6 +166,10 @@ func (ca *CA) template(id Identity, hosts []string, ttl time.Duration, now time.
 		IPAddresses:           ips,
 	}, err
 }
+
+// ServerName is in the certificate of each node, for clients that are not ours and check names as the web does, such as a
+// Prometheus that writes to an agent. Ours check the identity.
+func ServerName(node string) string { return strings.ToLower(node) + ".novacron.internal" }
 
 func (ca *CA) notAfter(role Role, ttl time.Duration, now time.Time) (time.Time, error) {
 	limit := MaxTTL(role)

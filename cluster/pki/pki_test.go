@@ -85,7 +85,7 @@ func TestAttack6And9RequestContributesItsKeyOnly(t *testing.T) {
 	got, err := IdentityFromCert(cert)
 	require.NoError(t, err)
 	require.Equal(t, id, got)
-	require.Empty(t, cert.DNSNames)
+	require.Equal(t, []string{ServerName("joiner")}, cert.DNSNames, "and none of the request")
 	require.Empty(t, cert.IPAddresses)
 	require.Empty(t, cert.Subject.Organization)
 	require.False(t, cert.IsCA)

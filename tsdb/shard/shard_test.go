@@ -10,11 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/novacron/novacron/tsdb"
+	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/index"
 	"github.com/novacron/novacron/tsdb/shard"
 )
@@ -114,6 +118,44 @@ func TestHistograms(t *testing.T) {
 		require.Len(t, got, 1)
 		assert.Equal(t, h, got[0].Histogram)
 		assert.Equal(t, tsdb.TypeHistogram, got[0].Type)
+	})
+}
+
+// TestStartsAndExemplars stores what comes beside values.
+func TestStartsAndExemplars(t *testing.T) {
+	both(t, shard.Options{}, func(t *testing.T, s *shard.Shard, _ *hand) {
+		example := func(id string, at time.Time) []exemplar.Exemplar {
+			return []exemplar.Exemplar{{Labels: labels.FromStrings("trace_id", id), Value: 0.3, Ts: at.UnixMilli(), HasTs: true}}
+		}
+		h := &histogram.FloatHistogram{Count: 1, Sum: 1, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []float64{1}}
+		began := start.Add(-time.Minute)
+		require.NoError(t, s.StoreMetrics(t.Context(), []tsdb.Metric{
+			{Name: "plain", Value: 1, Timestamp: start},
+			{Name: "orders_total", Value: 2, Timestamp: start, Start: began, Exemplars: example("a", start)},
+			{Name: "wait", Histogram: h, Timestamp: start, Start: began, Exemplars: example("b", start)},
+			{Name: "orders_total", Value: 3, Timestamp: start.Add(time.Second), Start: began},
+		}))
+		anything := labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+")
+		found, err := s.Engine().Exemplars(t.Context(), 0, math.MaxInt64, anything)
+		require.NoError(t, err)
+		require.Len(t, found, 2)
+		for i, id := range []string{"a", "b"} {
+			require.Len(t, found[i].Exemplars, 1)
+			assert.Equal(t, id, found[i].Exemplars[0].Labels.Get("trace_id"))
+		}
+		set, err := s.Engine().Select(t.Context(), engine.Selection{Max: math.MaxInt64, Matchers: []*labels.Matcher{anything}, Sorted: true})
+		require.NoError(t, err)
+		defer set.Close()
+		starts := map[string][]int64{}
+		for set.Next() {
+			it := set.At().Iterator(nil)
+			for it.Next() != chunkenc.ValNone {
+				name := set.At().Labels().Get("__name__")
+				starts[name] = append(starts[name], it.AtST())
+			}
+		}
+		at := began.UnixMilli()
+		assert.Equal(t, map[string][]int64{"plain": {0}, "orders_total": {at, at}, "wait": {at}}, starts)
 	})
 }
 

@@ -50,7 +50,9 @@ type storing struct {
 	builder labels.ScratchBuilder
 	// samples and histograms are for the engine, sampleOf and histogramOf the places in metrics that they come from.
 	samples               []engine.Sample
+	starts                []engine.Start
 	histograms            []engine.HistogramSample
+	exemplars             []engine.ExemplarSample
 	sampleOf, histogramOf []int
 	// unknown are the places whose series the engine did not know; final is set when such are refused.
 	unknown []int
@@ -65,19 +67,25 @@ func (w *storing) store(ctx context.Context, places []int) error {
 		return err
 	}
 	if len(w.samples) > 0 {
-		if err := w.append(ctx, engine.Batch{Samples: w.samples}, w.sampleOf); err != nil {
+		if err := w.append(ctx, engine.Batch{Samples: w.samples, Starts: w.starts}, w.sampleOf); err != nil {
 			return err
 		}
 	}
 	if len(w.histograms) > 0 {
-		return w.append(ctx, engine.Batch{Histograms: w.histograms}, w.histogramOf)
+		if err := w.append(ctx, engine.Batch{Histograms: w.histograms}, w.histogramOf); err != nil {
+			return err
+		}
+	}
+	if len(w.exemplars) > 0 { // what is refused of them is not told: no value is missing
+		_, err := w.shard.engine.Append(ctx, engine.Batch{Exemplars: w.exemplars})
+		return err
 	}
 	return ctx.Err()
 }
 
 // resolve finds the references of series.
 func (w *storing) resolve(places []int) error {
-	w.samples, w.sampleOf, w.histograms, w.histogramOf = nil, nil, nil, nil
+	w.samples, w.starts, w.sampleOf, w.histograms, w.histogramOf, w.exemplars = nil, nil, nil, nil, nil, nil
 	for _, i := range places {
 		m := &w.metrics[i]
 		ref, err := w.reference(m)
@@ -88,15 +96,30 @@ func (w *storing) resolve(places []int) error {
 		if err != nil {
 			return err
 		}
-		if t := m.Timestamp.UnixMilli(); m.Histogram != nil {
-			w.histograms = append(w.histograms, engine.HistogramSample{Ref: ref, T: t, Float: m.Histogram})
-			w.histogramOf = append(w.histogramOf, i)
-		} else {
-			w.samples = append(w.samples, engine.Sample{Ref: ref, T: t, V: m.Value})
-			w.sampleOf = append(w.sampleOf, i)
-		}
+		w.take(i, m, ref)
 	}
 	return nil
+}
+
+// take puts a metric among what the engine gets.
+func (w *storing) take(place int, m *tsdb.Metric, ref engine.Ref) {
+	t, start := m.Timestamp.UnixMilli(), int64(0)
+	if !m.Start.IsZero() {
+		start = m.Start.UnixMilli()
+	}
+	if m.Histogram != nil {
+		w.histograms = append(w.histograms, engine.HistogramSample{Ref: ref, T: t, ST: start, Float: m.Histogram})
+		w.histogramOf = append(w.histogramOf, place)
+	} else {
+		if start != 0 {
+			w.starts = append(w.starts, engine.Start{Index: len(w.samples), ST: start})
+		}
+		w.samples = append(w.samples, engine.Sample{Ref: ref, T: t, V: m.Value})
+		w.sampleOf = append(w.sampleOf, place)
+	}
+	for _, e := range m.Exemplars {
+		w.exemplars = append(w.exemplars, engine.ExemplarSample{Ref: ref, Exemplar: e})
+	}
 }
 
 func (w *storing) reference(m *tsdb.Metric) (engine.Ref, error) {

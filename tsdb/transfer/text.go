@@ -115,6 +115,9 @@ func (t *textReader) read(ctx context.Context, in io.Reader) error {
 		if t.ended {
 			return &TextError{t.line + n, string(text), fmt.Errorf("there is more behind the end mark %q", endMark)}
 		}
+		if bytes.IndexByte(text, 0) >= 0 { // the parser would take it for the end of the piece
+			return &TextError{t.line + n, string(text), errors.New("it has a byte 0: this is no text")}
+		}
 		if t.format == OpenMetrics && string(text) == endMark {
 			t.ended = true
 			n++

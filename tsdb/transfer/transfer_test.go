@@ -130,6 +130,7 @@ func TestTextErrors(t *testing.T) {
 		"behind end": {"x 1 1770000000\n# EOF\ny 1 1770000000\n", "more behind the end mark", 3},
 		"ms as s":    {"x 1 1770000000\n" + fill + "x 1 1770000000000\n# EOF\n", "OpenMetrics has seconds", 20_002},
 		"no time":    {"x 1\n# EOF\n", "has no time", 1},
+		"byte 0":     {"x 1 1770000000\ny 1 177\x00\nz 1 1770000000\n# EOF\n", "it has a byte 0", 2},
 		"labels":     {"y 1 1770000000\nx{a=\"" + strings.Repeat("v", 5000) + "\"} 1 1770000000\n# EOF\n", "value of 5000 bytes", 2},
 		"long line":  {"x{a=\"" + strings.Repeat("v", 2<<20) + "\"} 1 1770000000\n# EOF\n", "token too long", 0},
 	} {
@@ -145,8 +146,12 @@ func TestTextErrors(t *testing.T) {
 			assert.Empty(t, content(t, s))
 		})
 	}
+	s := open(t, t.TempDir())
+	_, err := transfer.Text(t.Context(), strings.NewReader("x 1 1770000000000\n\x00\nz 1 1770000000000\n"), transfer.Prometheus, s, options(t))
+	require.ErrorContains(t, err, "it has a byte 0", "at which Prometheus's parser ends without a word")
+	assert.Empty(t, content(t, s))
 	broken := io.MultiReader(strings.NewReader(fill), brokenReader{})
-	_, err := transfer.Text(t.Context(), broken, transfer.OpenMetrics, open(t, t.TempDir()), options(t))
+	_, err = transfer.Text(t.Context(), broken, transfer.OpenMetrics, open(t, t.TempDir()), options(t))
 	require.ErrorIs(t, err, errBroken)
 }
 
