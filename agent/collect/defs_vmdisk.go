@@ -18,7 +18,7 @@ func vmDiskMetrics() []MetricDefinition {
 		gauge("vm_disk_allocation_bytes", "bytes", "Highest offset that was written.", Libvirt),
 		gauge("vm_disk_physical_bytes", "bytes", "Size of the file or device on the host.", Libvirt),
 		gauge("vm_disk_iops_utilization_ratio", "ratio", "Share of the provisioned operations per second in use.", CloudWatch, AzureMonitor),
-		gauge("vm_disk_bandwidth_utilization_ratio", "ratio", "Share of the provisioned bandwidth in use.", CloudWatch, AzureMonitor),
+		gauge("vm_disk_bandwidth_utilization_ratio", "ratio", "Share of the provisioned bandwidth in use.", AzureMonitor),
 		counter("vm_disk_errors_total", "", "Failed operations; told by Xen alone.", Libvirt),
 		gauge("vm_disk_write_threshold_bytes", "bytes", "Offset beyond which a write raises an event.", Libvirt),
 	}

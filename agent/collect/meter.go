@@ -121,3 +121,15 @@ func (m *Meter) metrics(at time.Time, labels map[string]string) []Metric {
 func compareSeries(a, b Metric) int {
 	return slices.Compare([]string{SeriesKey(a.Name, a.Labels, "")}, []string{SeriesKey(b.Name, b.Labels, "")})
 }
+
+// Value is a counter as it is now, summed over its labels.
+func (m *Meter) Value(name string) (sum float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, n := range m.counts {
+		if key.name == name {
+			sum += n
+		}
+	}
+	return sum
+}
