@@ -2,6 +2,7 @@ package fakecloud
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -60,4 +61,13 @@ func Fail(status int, code, message string) Fault {
 // HangUp ends the connection without an answer.
 func HangUp() Fault {
 	return func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
+}
+
+// NeverAnswer holds the connection until the client goes.
+func NeverAnswer() Fault {
+	return func(_ http.ResponseWriter, r *http.Request) bool {
+		_, _ = io.Copy(io.Discard, r.Body) // the server looks for the client's end only then
+		<-r.Context().Done()
+		return true
+	}
 }
