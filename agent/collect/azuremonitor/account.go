@@ -18,8 +18,8 @@ import (
 	"github.com/novacron/novacron/agent/collect/cloud"
 )
 
-// linger is how long a resource that has vanished is asked for: until its last periods are final.
-const linger = 10 * time.Minute
+// linger is how long a resource that has vanished is kept, to be asked for until its last periods are stored.
+const linger = time.Hour
 
 // maxPages bounds how many pages of a list are followed.
 const maxPages = 2000
@@ -30,6 +30,7 @@ type account struct {
 	regions []string
 
 	machines *cloud.Inventory[machine]
+	roll     *roll
 	// powered are the states as they were last read.
 	powered map[string]power
 	// others are the resources of other types.
@@ -46,7 +47,7 @@ type account struct {
 
 func newAccount(d dialer, id string) (a *account, err error) {
 	a = &account{
-		id: id, regions: d.cfg.Regions, others: map[string]*cloud.Inventory[resource]{},
+		id: id, regions: d.cfg.Regions, roll: &roll{store: d.cfg.Stores("machines-" + id)}, others: map[string]*cloud.Inventory[resource]{},
 		sizes:   cache[map[string]size]{fresh: 24 * time.Hour, retry: 15 * time.Minute},
 		defined: cache[map[string]definition]{fresh: 24 * time.Hour, retry: 15 * time.Minute},
 	}

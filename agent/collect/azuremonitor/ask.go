@@ -94,7 +94,7 @@ func (t *turn) read(b batch, a answer) {
 	for _, it := range b.items {
 		id := it.resource.id
 		if err := a.failed[id]; err != nil {
-			if !(it.resource.gone && missing(err)) { // of what is gone there need be no answer
+			if it.resource.exists() || !missing(err) { // of what is gone there need be no answer
 				t.faults.add(explain(err, "metrics of "+strings.ToLower(b.query.resourceType)+" in "+b.region, t.cfg.Credentials))
 			}
 			continue

@@ -97,7 +97,11 @@ func (t *turn) items(ctx context.Context, resources []*resource, make func() []q
 		}
 		for i := range queries {
 			it := item{resource: r, query: &queries[i]}
-			it.window = windowOf(t.book.Window(it.group(), timing, t.now, t.cfg.Back), r.since)
+			it.window = t.book.Window(it.group(), timing, t.now, t.cfg.Back)
+			if it.complete() {
+				continue
+			}
+			it.window = windowOf(it.window, r.since)
 			t.known.asked(it)
 			items = append(items, it)
 		}
@@ -107,7 +111,7 @@ func (t *turn) items(ctx context.Context, resources []*resource, make func() []q
 
 // possible leaves out what a region does not have. Where that is not known all is asked for.
 func (t *turn) possible(ctx context.Context, sample *resource, all []query) (some []query) {
-	if len(all) == 0 || sample.gone {
+	if len(all) == 0 || !sample.exists() {
 		return all
 	}
 	defined, known, err := t.accountOf(sample.subscription).definedIn(ctx, sample.region, all[0].resourceType, sample.id, t.now)

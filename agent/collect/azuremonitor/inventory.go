@@ -25,7 +25,7 @@ func (t *turn) inventory(ctx context.Context) {
 
 // machines reads those of a subscription with their states.
 func (t *turn) machines(ctx context.Context, a *account) {
-	found, err := a.machines.Get(ctx, t.clock.now())
+	found, err := a.listed(ctx, t.clock.now())
 	t.faults.add(explain(err, "machines of subscription "+a.id, t.cfg.Credentials))
 	t.known.listed(a.id, "", err == nil)
 	if !a.machines.Known() {
@@ -42,7 +42,7 @@ func (t *turn) machines(ctx context.Context, a *account) {
 		m := one.Resource
 		r := &resource{
 			id: m.id, subscription: a.id, region: m.region, labels: m.labels(a.id), since: m.created, luns: m.luns(),
-			gone: !one.Alive(), alive: one.Alive() && a.powered[m.id].state == "running",
+			gone: one.Gone, alive: one.Alive() && a.powered[m.id].state == "running",
 		}
 		if one.Alive() {
 			r.temp = t.tell(ctx, a, m, powers, now)
@@ -93,7 +93,7 @@ func (t *turn) others(ctx context.Context, a *account, list *cloud.Inventory[res
 	t.known.listed(a.id, typeKey(resourceType), err == nil)
 	for _, one := range found {
 		r := one.Resource
-		r.gone = !one.Alive()
+		r.gone = one.Gone
 		t.known.present(&r)
 		t.byType[typeKey(resourceType)] = append(t.byType[typeKey(resourceType)], &r)
 	}

@@ -153,6 +153,11 @@ func windowOf(w cloud.Window, since time.Time) cloud.Window {
 	return w
 }
 
+// complete tells whether all periods of a resource that is gone were stored, by the window that would come next.
+func (i item) complete() bool {
+	return !i.resource.exists() && !i.window.From.Add(time.Duration(timing.Overlap)*timing.Period).Before(i.resource.gone)
+}
+
 // pack puts items into as few calls as there can be: resources of one subscription and region and one query. Those that
 // are behind are asked for together with others as long as the window stays bounded; those that are gone are asked for
 // by themselves, as the service may refuse a call for one of them.
@@ -160,7 +165,7 @@ func pack(items []item) (batches []batch) {
 	sorted := slices.SortedFunc(slices.Values(items), func(a, b item) int {
 		return cmp.Or(
 			cmp.Compare(a.resource.subscription, b.resource.subscription), cmp.Compare(a.resource.region, b.resource.region),
-			cmp.Compare(a.query.key, b.query.key), compareBool(a.resource.gone, b.resource.gone),
+			cmp.Compare(a.query.key, b.query.key), compareBool(a.resource.exists(), b.resource.exists()),
 			a.window.From.Compare(b.window.From), cmp.Compare(a.resource.id, b.resource.id),
 		)
 	})
@@ -183,7 +188,7 @@ func pack(items []item) (batches []batch) {
 func (b batch) takes(next item) bool {
 	first := b.items[0]
 	return len(b.items) < maxResources && b.subscription == next.resource.subscription && b.region == next.resource.region &&
-		b.query == next.query && first.resource.gone == next.resource.gone && b.window.To.Equal(next.window.To)
+		b.query == next.query && first.resource.exists() == next.resource.exists() && b.window.To.Equal(next.window.To)
 }
 
 func compareBool(a, b bool) int {

@@ -18,14 +18,16 @@ type resource struct {
 	labels map[string]string
 	// alive says that it exists and, for a machine, runs: an absent amount is then none.
 	alive bool
-	// gone says that it exists no more; its last periods may still come.
-	gone bool
+	// gone is when it was first missed; its last periods may still come. Zero while it exists.
+	gone time.Time
 	// since is when it was created: nothing is asked for of before. Zero where that is not known.
 	since time.Time
 	// luns are those of a machine's data disks, temp says that it has a temporary disk.
 	luns []string
 	temp bool
 }
+
+func (r *resource) exists() bool { return r.gone.IsZero() }
 
 // regionName is a location as endpoints have it: «West Europe» is westeurope.
 func regionName(location string) string {
