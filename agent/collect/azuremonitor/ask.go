@@ -94,9 +94,7 @@ func (t *turn) read(b batch, a answer) {
 	for _, it := range b.items {
 		id := it.resource.id
 		if err := a.failed[id]; err != nil {
-			if it.resource.exists() || !missing(err) { // of what is gone there need be no answer
-				t.faults.add(explain(err, "metrics of "+strings.ToLower(b.query.resourceType)+" in "+b.region, t.cfg.Credentials))
-			}
+			t.refused(it, b, err)
 			continue
 		}
 		if len(a.byID[id]) == 0 {
@@ -108,6 +106,17 @@ func (t *turn) read(b batch, a answer) {
 		t.series = append(t.series, got.series...)
 		t.judge(it, b, got)
 	}
+}
+
+// refused notes why an item has no answer. Of a resource that is gone from the list and is not known here any more either,
+// there will be none.
+func (t *turn) refused(it item, b batch, err error) {
+	if !it.resource.exists() && missing(err) {
+		t.over[it.resource.id] = true
+		t.known.answered(it)
+		return
+	}
+	t.faults.add(explain(err, "metrics of "+strings.ToLower(b.query.resourceType)+" in "+b.region, t.cfg.Credentials))
 }
 
 // judge notes what of an item was answered.

@@ -176,6 +176,8 @@ type Collector struct {
 	budget *cloud.Budget
 	// lastCalls are those of the last whole collection.
 	lastCalls int
+	// over are the resources, by id, that are gone and that the service tells nothing of any more.
+	over map[string]bool
 	// complained are the mismatches that were logged.
 	complained map[string]bool
 }
@@ -195,7 +197,7 @@ func New(ctx context.Context, cfg Config) (*Collector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Azure: %w", err)
 	}
-	c := &Collector{cfg: cfg, clock: &clock{}, complained: map[string]bool{}}
+	c := &Collector{cfg: cfg, clock: &clock{}, over: map[string]bool{}, complained: map[string]bool{}}
 	dial := dialer{cfg: cfg, places: places, send: &transport{client: &http.Client{Transport: cfg.Transport, CheckRedirect: stay}, clock: c.clock}}
 	if dial.token, err = dial.credential(); err != nil {
 		return nil, fmt.Errorf("Azure: %w", err)

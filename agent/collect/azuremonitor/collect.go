@@ -3,6 +3,7 @@ package azuremonitor
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/novacron/novacron/agent/collect"
@@ -73,7 +74,19 @@ func (t *turn) plan(ctx context.Context) []batch {
 	for _, raw := range t.cfg.Raw {
 		items = append(items, t.items(ctx, t.byType[typeKey(raw.ResourceType)], func() []query { return rawQueries(raw, t.selection.Wants) })...)
 	}
+	t.forget()
 	return pack(items)
+}
+
+// forget drops what is known of resources that are on no list any more.
+func (t *turn) forget() {
+	listed := map[string]bool{}
+	for _, all := range t.byType {
+		for _, r := range all {
+			listed[r.id] = true
+		}
+	}
+	maps.DeleteFunc(t.over, func(id string, _ bool) bool { return !listed[id] })
 }
 
 func (t *turn) wanted(all []row) (some []row) {
@@ -88,17 +101,18 @@ func (t *turn) wanted(all []row) (some []row) {
 // items are those of resources of one type, which may be in several subscriptions and regions.
 func (t *turn) items(ctx context.Context, resources []*resource, make func() []query) (items []item) {
 	byPlace := map[string][]query{}
+	for place, sample := range samples(resources) {
+		byPlace[place] = t.possible(ctx, sample, make())
+	}
 	for _, r := range resources {
-		place := r.subscription + "/" + r.region
-		queries, made := byPlace[place]
-		if !made {
-			queries = t.possible(ctx, r, make())
-			byPlace[place] = queries
+		if r.exists() {
+			delete(t.over, r.id)
 		}
+		queries := byPlace[r.place()]
 		for i := range queries {
 			it := item{resource: r, query: &queries[i]}
 			it.window = t.book.Window(it.group(), timing, t.now, t.cfg.Back)
-			if it.complete() {
+			if it.complete() || t.over[r.id] {
 				continue
 			}
 			it.window = windowOf(it.window, r.since)
@@ -109,9 +123,20 @@ func (t *turn) items(ctx context.Context, resources []*resource, make func() []q
 	return items
 }
 
+// samples are resources to ask what there is to measure: one of each place, which exists if one does.
+func samples(resources []*resource) map[string]*resource {
+	byPlace := map[string]*resource{}
+	for _, r := range resources {
+		if byPlace[r.place()] == nil || r.exists() && !byPlace[r.place()].exists() {
+			byPlace[r.place()] = r
+		}
+	}
+	return byPlace
+}
+
 // possible leaves out what a region does not have. Where that is not known all is asked for.
 func (t *turn) possible(ctx context.Context, sample *resource, all []query) (some []query) {
-	if len(all) == 0 || !sample.exists() {
+	if len(all) == 0 {
 		return all
 	}
 	defined, known, err := t.accountOf(sample.subscription).definedIn(ctx, sample.region, all[0].resourceType, sample.id, t.now)

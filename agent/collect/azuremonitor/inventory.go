@@ -2,6 +2,8 @@ package azuremonitor
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,10 +17,8 @@ func typeKey(resourceType string) string { return strings.ToLower(resourceType) 
 func (t *turn) inventory(ctx context.Context) {
 	for _, a := range t.accounts {
 		t.machines(ctx, a)
-		for _, raw := range t.cfg.Raw {
-			if list := a.others[typeKey(raw.ResourceType)]; list != nil {
-				t.others(ctx, a, list, raw.ResourceType)
-			}
+		for _, resourceType := range slices.Sorted(maps.Keys(a.others)) {
+			t.others(ctx, a, a.others[resourceType], resourceType)
 		}
 	}
 }
@@ -86,15 +86,15 @@ func (t *turn) fact(f fact, now time.Time) {
 	}
 }
 
-// others reads the resources of another type.
+// others reads the resources of another type, which is in lower case.
 func (t *turn) others(ctx context.Context, a *account, list *cloud.Inventory[resource], resourceType string) {
 	found, err := list.Get(ctx, t.clock.now())
 	t.faults.add(explain(err, "resources of type "+resourceType+" in subscription "+a.id, t.cfg.Credentials))
-	t.known.listed(a.id, typeKey(resourceType), err == nil)
+	t.known.listed(a.id, resourceType, err == nil)
 	for _, one := range found {
 		r := one.Resource
 		r.gone = one.Gone
 		t.known.present(&r)
-		t.byType[typeKey(resourceType)] = append(t.byType[typeKey(resourceType)], &r)
+		t.byType[resourceType] = append(t.byType[resourceType], &r)
 	}
 }

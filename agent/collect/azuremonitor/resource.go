@@ -27,6 +27,9 @@ type resource struct {
 	temp bool
 }
 
+// place is where it can be asked for together with others.
+func (r *resource) place() string { return r.subscription + "/" + r.region }
+
 func (r *resource) exists() bool { return r.gone.IsZero() }
 
 // regionName is a location as endpoints have it: «West Europe» is westeurope.

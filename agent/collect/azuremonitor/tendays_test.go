@@ -65,7 +65,7 @@ func TestTenDays(t *testing.T) {
 		for time.Since(began) < 10*24*time.Hour {
 			d.live()
 			d.turn()
-			pass(time.Duration(1+d.random.IntN(20))*time.Minute + time.Duration(d.random.IntN(60))*time.Second)
+			pass(time.Duration(1+d.random.IntN(30))*time.Minute + time.Duration(d.random.IntN(60))*time.Second)
 		}
 		d.cloud.Faults, d.cloud.Omit = nil, nil
 		d.cloud.Break(webID, "Network In Total", "")

@@ -188,12 +188,14 @@ func (c *Cloud) timeseries(m Machine, b batchCall, metric string, now time.Time)
 
 // data are the points of a series. The newest have a time alone, those after them half of what they will be.
 func (c *Cloud) data(m Machine, b batchCall, metric, lun string, now time.Time) []any {
-	points := []any{}
+	points, key := []any{}, seriesKey(m.ID, metric, lun)
+	c.worldMu.Lock()
+	defer c.worldMu.Unlock()
 	for start := b.start; start.Before(b.end); start = start.Add(time.Minute) {
 		point := map[string]any{"timeStamp": start.Format("2006-01-02T15:04:05Z")}
 		end := start.Add(time.Minute)
 		for _, aggregation := range b.aggregations {
-			value, has := c.Truth(m.ID, metric, lun, aggregation, end)
+			value, has := c.truth(&m, key, aggregation, end)
 			if !has || now.Sub(end) < pointAfter {
 				continue
 			}

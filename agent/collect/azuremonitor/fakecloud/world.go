@@ -1,9 +1,9 @@
 package fakecloud
 
 import (
-	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -137,15 +137,22 @@ func (w *World) Truth(id, metric, lun, aggregation string, end time.Time) (float
 	w.worldMu.Lock()
 	defer w.worldMu.Unlock()
 	m := w.machines[strings.ToLower(id)]
-	start := end.Add(-time.Minute)
-	if m == nil || !m.runs(start) {
+	if m == nil {
 		return 0, false
 	}
-	base, has := w.base(id, metric, lun, start)
+	return w.truth(m, seriesKey(id, metric, lun), strings.ToLower(aggregation), end)
+}
+
+func (w *World) truth(m *Machine, key, aggregation string, end time.Time) (float64, bool) {
+	start := end.Add(-time.Minute)
+	if !m.runs(start) {
+		return 0, false
+	}
+	base, has := w.base(key, start)
 	if !has {
 		return 0, false
 	}
-	switch strings.ToLower(aggregation) {
+	switch aggregation {
 	case "total":
 		return base * 7, true
 	case "minimum":
@@ -158,14 +165,13 @@ func (w *World) Truth(id, metric, lun, aggregation string, end time.Time) (float
 	return base, true
 }
 
-func (w *World) base(id, metric, lun string, start time.Time) (float64, bool) {
-	key := seriesKey(id, metric, lun)
+func (w *World) base(key string, start time.Time) (float64, bool) {
 	if set, is := w.values[key]; is {
 		v, has := set[start.UTC().Format(time.RFC3339)]
 		return v, has
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s|%d", key, start.Unix())
+	_, _ = h.Write(strconv.AppendInt(append([]byte(key), '|'), start.Unix(), 10)) // a hash takes everything
 	mixed := h.Sum64() * 0x9e3779b97f4a7c15 >> 20
 	return 1 + float64(mixed%1000), mixed%13 != 0
 }
