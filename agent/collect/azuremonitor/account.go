@@ -188,6 +188,7 @@ func (a *account) resourcePage(ctx context.Context, resourceType string, last *r
 	if err != nil {
 		return page, err
 	}
+	defer resp.Body.Close()
 	if !runtime.HasStatusCode(resp, http.StatusOK) {
 		return page, runtime.NewResponseError(resp)
 	}

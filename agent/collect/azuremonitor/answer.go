@@ -190,7 +190,8 @@ func (r *reader) fill() {
 func (r *reader) tell() {
 	for _, key := range r.order {
 		one := r.found[key]
-		if len(one.points) == 0 && !(one.row.counts() && r.item.resource.alive) {
+		goesOn := one.row.counts() && r.item.resource.alive
+		if len(one.points) == 0 && !goesOn {
 			continue
 		}
 		s := cloud.Series{

@@ -37,7 +37,7 @@ func TestTenThousandMetrics(t *testing.T) {
 			pass(time.Minute)
 			got = l.collect()
 		}
-		// Per region: 33 metrics of the whole machine in two calls and 14 by disk in one, for each 50 machines.
+		// Per region: 37 metrics of the whole machine in two calls and 10 by disk in one, for each 50 machines.
 		require.Equal(t, 4*(3*3+3*2), l.cloud.Calls(batchAPI)-before)
 		series := map[string]bool{}
 		for _, m := range got {

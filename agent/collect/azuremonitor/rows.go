@@ -161,7 +161,8 @@ func selected(sets []Set, both bool) []row {
 	var all []row
 	for _, r := range rows() {
 		together := r.label == "device" && r.value == aggregateDevice
-		if chosen[r.set] && !(together && chosen[SetDisks] && !both) {
+		replaced := together && chosen[SetDisks] && !both
+		if chosen[r.set] && !replaced {
 			all = append(all, r)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	TenantID     = "11111111-2222-3333-4444-555555555555"
 	ClientID     = "66666666-7777-8888-9999-000000000000"
-	ClientSecret = "a secret for tests alone" //nolint:gosec // it opens nothing
+	ClientSecret = "a secret for tests alone"
 )
 
 // tokenLife is how long a token is good.
