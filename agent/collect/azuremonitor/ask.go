@@ -23,6 +23,9 @@ type answer struct {
 
 // ask makes the calls of a plan, some at once, and reads the answers in order.
 func (t *turn) ask(ctx context.Context, batches []batch, whole bool) {
+	if len(batches) == 0 {
+		return
+	}
 	if err := t.budget.Spend(ctx, t.now, len(batches)); err != nil {
 		t.faults.add(fmt.Errorf("Azure: %w", err))
 		return

@@ -2,7 +2,8 @@ package azuremonitor
 
 import (
 	"context"
-	"net/url"
+	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -61,10 +62,10 @@ func (m *metricClients) of(subscription, region string) (*azmetrics.Client, erro
 	if known := m.clients[key]; known != nil {
 		return known, nil
 	}
-	address := m.dial.places.metricsOf(region)
-	if _, err := url.Parse(address); err != nil {
-		return nil, err
+	if strings.Trim(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || region == "" {
+		return nil, fmt.Errorf("region %.40q has no address; it would be letters and digits", region)
 	}
+	address := m.dial.places.metricsOf(region)
 	options := &azmetrics.ClientOptions{ClientOptions: m.dial.options(key, apiMetrics, metricsPerSecond, metricsBurst)}
 	client, err := azmetrics.NewClient(address, m.dial.token, options)
 	if err != nil {

@@ -24,6 +24,7 @@ func explain(err error, what string, who Credentials) error {
 		throttled *cloud.ThrottledError
 		login     *azidentity.AuthenticationFailedError
 		answer    *azcore.ResponseError
+		large     *http.MaxBytesError
 	)
 	switch {
 	case err == nil:
@@ -34,6 +35,8 @@ func explain(err error, what string, who Credentials) error {
 		return &explained{fmt.Sprintf("Azure, %s: no token by %s: %s. Renew the secret or certificate, or let the identity have one", what, who, firstLine(err)), err}
 	case errors.As(err, &answer):
 		return &explained{fmt.Sprintf("Azure, %s: %d %s%s", what, answer.StatusCode, or(answer.ErrorCode, http.StatusText(answer.StatusCode)), wayOut(answer, who)), err}
+	case errors.As(err, &large):
+		return &explained{fmt.Sprintf("Azure, %s: the answer has more than %d MB; collect fewer subscriptions with one collector", what, large.Limit>>20), err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &explained{fmt.Sprintf("Azure, %s: no answer in time; the next collection asks again", what), err}
 	}

@@ -351,7 +351,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		})}
 		pass(time.Minute)
 		_, err := l.try()
-		require.ErrorContains(t, err, "too large")
+		require.ErrorContains(t, err, "the answer has more than 64 MB")
 	})
 }
 
