@@ -32,7 +32,7 @@ type Cloud struct {
 	definitions *fake.MetricDefinitionsServerTransport
 	listener    *pipeListener
 	server      *http.Server
-	roots       *tls.Config
+	keys, roots *tls.Config
 }
 
 // Fault answers a call in place of the service, and tells whether it did.
@@ -43,9 +43,9 @@ func New(t testing.TB) *Cloud {
 	c := &Cloud{World: World{machines: map[string]*Machine{}, values: map[string]map[string]float64{}}, calls: map[string]int{}, tokens: map[string]token{}}
 	c.definitions = c.definitionServer()
 	certificate, roots := certificates(t)
-	c.roots = roots
+	c.keys, c.roots = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, roots
 	c.listener = newPipeListener()
-	c.server = &http.Server{Handler: c, ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}}
+	c.server = &http.Server{Handler: c, ReadHeaderTimeout: time.Minute, TLSConfig: c.keys.Clone()}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -60,7 +60,7 @@ func New(t testing.TB) *Cloud {
 
 // Serve answers on a listener of the network as well, until the test ends.
 func (c *Cloud) Serve(t testing.TB, on net.Listener) {
-	server := &http.Server{Handler: c, ReadHeaderTimeout: time.Minute, TLSConfig: c.server.TLSConfig.Clone()}
+	server := &http.Server{Handler: c, ReadHeaderTimeout: time.Minute, TLSConfig: c.keys.Clone()}
 	go func() { _ = server.ServeTLS(on, "", "") }()
 	t.Cleanup(func() { _ = server.Close() })
 }
