@@ -74,3 +74,83 @@ func TestDefaultSet(t *testing.T) {
 		"Network In Total", "Network Out Total", "Percentage CPU", "VmAvailabilityMetric",
 	}, natives)
 }
+
+// rulesOfAzure is what the normalisation rules say: metric, aggregation, unit, Δ for amounts, R for rates, 1- for what is
+// left to 1.
+var rulesOfAzure = []string{
+	"Percentage CPU·Average Percent → vm_cpu_utilization_ratio",
+	"Available Memory Bytes·Average Bytes → vm_memory_available_bytes",
+	"Network In Total·Total Bytes Δ → vm_network_receive_bytes_total{interface=_all}",
+	"Network Out Total·Total Bytes Δ → vm_network_transmit_bytes_total{interface=_all}",
+	"Disk Read Bytes·Total Bytes Δ → vm_disk_read_bytes_total{device=_all}",
+	"Disk Write Bytes·Total Bytes Δ → vm_disk_write_bytes_total{device=_all}",
+	"Disk Read Operations/Sec·Average CountPerSecond R → vm_disk_read_ops_total{device=_all}",
+	"Disk Write Operations/Sec·Average CountPerSecond R → vm_disk_write_ops_total{device=_all}",
+	"VmAvailabilityMetric·Minimum Count → vm_available",
+	"Available Memory Percentage·Average Percent 1- → vm_memory_utilization_ratio",
+	"CPU Credits Remaining·Average Count → vm_cpu_credits_remaining",
+	"Inbound Flows·Average Count → vm_network_flows{direction=inbound}",
+	"Outbound Flows·Average Count → vm_network_flows{direction=outbound}",
+	"OS Disk Read Bytes/sec·Average BytesPerSecond R → vm_disk_read_bytes_total{device=os}",
+	"OS Disk Write Bytes/sec·Average BytesPerSecond R → vm_disk_write_bytes_total{device=os}",
+	"OS Disk Read Operations/Sec·Average CountPerSecond R → vm_disk_read_ops_total{device=os}",
+	"OS Disk Write Operations/Sec·Average CountPerSecond R → vm_disk_write_ops_total{device=os}",
+	"OS Disk Latency·Average MilliSeconds → vm_disk_latency_seconds{device=os}",
+	"OS Disk Queue Depth·Average Count → vm_disk_queue_depth{device=os}",
+	"Temp Disk Read Bytes/sec·Average BytesPerSecond R → vm_disk_read_bytes_total{device=temp}",
+	"Temp Disk Write Bytes/sec·Average BytesPerSecond R → vm_disk_write_bytes_total{device=temp}",
+	"Temp Disk Read Operations/Sec·Average CountPerSecond R → vm_disk_read_ops_total{device=temp}",
+	"Temp Disk Write Operations/Sec·Average CountPerSecond R → vm_disk_write_ops_total{device=temp}",
+	"Temp Disk Latency·Average MilliSeconds → vm_disk_latency_seconds{device=temp}",
+	"Temp Disk Queue Depth·Average Count → vm_disk_queue_depth{device=temp}",
+	"Data Disk Read Bytes/sec·Average BytesPerSecond R → vm_disk_read_bytes_total{device=lun<LUN>}",
+	"Data Disk Write Bytes/sec·Average BytesPerSecond R → vm_disk_write_bytes_total{device=lun<LUN>}",
+	"Data Disk Read Operations/Sec·Average CountPerSecond R → vm_disk_read_ops_total{device=lun<LUN>}",
+	"Data Disk Write Operations/Sec·Average CountPerSecond R → vm_disk_write_ops_total{device=lun<LUN>}",
+	"Data Disk Latency·Average MilliSeconds → vm_disk_latency_seconds{device=lun<LUN>}",
+	"Data Disk Queue Depth·Average Count → vm_disk_queue_depth{device=lun<LUN>}",
+	"OS Disk IOPS Consumed Percentage·Average Percent → vm_disk_iops_utilization_ratio{device=os}",
+	"OS Disk Bandwidth Consumed Percentage·Average Percent → vm_disk_bandwidth_utilization_ratio{device=os}",
+	"Data Disk IOPS Consumed Percentage·Average Percent → vm_disk_iops_utilization_ratio{device=lun<LUN>}",
+	"Data Disk Bandwidth Consumed Percentage·Average Percent → vm_disk_bandwidth_utilization_ratio{device=lun<LUN>}",
+	"VM Cached IOPS Consumed Percentage·Average Percent → vm_disk_iops_utilization_ratio{device=_cached_all}",
+	"VM Cached Bandwidth Consumed Percentage·Average Percent → vm_disk_bandwidth_utilization_ratio{device=_cached_all}",
+	"VM Uncached IOPS Consumed Percentage·Average Percent → vm_disk_iops_utilization_ratio{device=_uncached_all}",
+	"VM Uncached Bandwidth Consumed Percentage·Average Percent → vm_disk_bandwidth_utilization_ratio{device=_uncached_all}",
+	"OS Disk Used Burst IO Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=os,type=io}",
+	"OS Disk Used Burst BPS Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=os,type=throughput}",
+	"Data Disk Used Burst IO Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=lun<LUN>,type=io}",
+	"Data Disk Used Burst BPS Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=lun<LUN>,type=throughput}",
+	"VM Local Used Burst IO Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=_cached_all,type=io}",
+	"VM Local Used Burst BPS Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=_cached_all,type=throughput}",
+	"VM Remote Used Burst IO Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=_uncached_all,type=io}",
+	"VM Remote Used Burst BPS Credits Percentage·Average Percent 1- → vm_disk_burst_balance_ratio{device=_uncached_all,type=throughput}",
+}
+
+func TestRowsAreThoseOfTheRules(t *testing.T) {
+	var got []string
+	for _, r := range rows() {
+		got = append(got, rowText(r))
+	}
+	require.ElementsMatch(t, rulesOfAzure, got)
+}
+
+func rowText(r row) string {
+	labels := ""
+	if r.label != "" {
+		value := r.value
+		if r.dimension() != "" {
+			value = "lun<" + r.dimension() + ">"
+		}
+		labels = "{" + r.label + "=" + value
+		if r.kindOf != "" {
+			labels += ",type=" + r.kindOf
+		}
+		labels += "}"
+	}
+	how := map[collect.NativeKind]string{collect.NativeGauge: "", collect.NativeDelta: " Δ", collect.NativeRate: " R"}[r.kind]
+	if r.rest {
+		how = " 1-"
+	}
+	return r.native + "·" + r.aggregation + " " + r.unit + how + " → " + r.name + labels
+}
