@@ -277,3 +277,24 @@ func TestALookChangesNothing(t *testing.T) {
 		require.Equal(t, calls+2, l.cloud.Calls("metrics:getBatch"))
 	})
 }
+
+// TestManyDisks has more disks than the service answers of unless it is told how many there may be.
+func TestManyDisks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, func(c *Config) { c.Sets = []Set{SetDisks} })
+		l.cloud.Change(webID, func(m *fakecloud.Machine) {
+			m.LUNs = nil
+			for lun := range 64 {
+				m.LUNs = append(m.LUNs, lun)
+			}
+		})
+		devices := map[string]bool{}
+		for _, m := range append(l.collect(), l.until(8*time.Minute)...) {
+			if m.Name == "vm_disk_queue_depth" {
+				devices[m.Labels["device"]] = true
+			}
+		}
+		require.Len(t, devices, 64+2)
+		require.True(t, devices["lun63"])
+	})
+}
