@@ -3,7 +3,6 @@ package gcpmonitoring
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -108,7 +107,7 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 	for _, p := range c.projects {
 		t.project(ctx, p)
 	}
-	t.skew()
+	c.skew()
 	now := c.clock.now()
 	metrics := c.book.Enter(t.series, now, t.conclusive)
 	if !c.glance {
@@ -201,9 +200,10 @@ func (c *Collector) once(detail, message string) {
 	}
 }
 
-// skew tells that this machine's clock is wrong.
-func (t *turn) skew() {
-	if ahead := t.clock.ahead; ahead != 0 {
-		t.fail(fmt.Errorf("the clock of this machine differs from Google's by %v: Google's is used; set the clock, as with systemd-timesyncd", -ahead))
+// skew tells once that this machine's clock is wrong.
+func (c *Collector) skew() {
+	if ahead := c.clock.ahead; ahead != 0 && !c.said["skew"] {
+		c.said["skew"] = true
+		c.cfg.Logger.Warn("the clock of this machine is wrong: Google's is used for its metrics; set the clock, as with systemd-timesyncd", "ahead", -ahead)
 	}
 }

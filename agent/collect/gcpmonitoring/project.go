@@ -145,14 +145,17 @@ func (p *project) expected(a ask) int {
 
 // strange are the machines with metrics that the inventory does not know and was not read for yet.
 func (p *project) strange(answers []answer, known map[string]cloud.Item[instance]) (found bool) {
+	now := map[string]bool{}
 	for _, a := range answers {
 		for _, n := range a.series {
 			id := n.resource["instance_id"]
-			if _, is := known[id]; n.isMachine() && !is && !p.strangers[id] {
-				p.strangers[id], found = true, true
+			if _, is := known[id]; n.isMachine() && !is {
+				now[id] = true
+				found = found || !p.strangers[id]
 			}
 		}
 	}
+	p.strangers = now
 	return found
 }
 
