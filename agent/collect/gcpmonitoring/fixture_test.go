@@ -101,6 +101,13 @@ func (w *world) close() {
 	}
 }
 
+// change changes the cloud while connections are open.
+func (w *world) change(how func()) {
+	w.fake.Lock()
+	defer w.fake.Unlock()
+	how()
+}
+
 // add puts a running machine with a disk into the cloud.
 func (w *world) add(id, name string) {
 	w.fake.Instances = append(w.fake.Instances, fakecloud.Instance{

@@ -25,7 +25,7 @@ const plainText = "http://"
 
 func plain(endpoint string) bool { return strings.HasPrefix(endpoint, plainText) }
 
-// newMetricClient connects when it is first used. Every call passes the gate of its project, and none is retried below.
+// newMetricClient does not wait for the connection. Every call passes the gate of its project, and none is retried below.
 func newMetricClient(ctx context.Context, cfg Config, creds *auth.Credentials, g *gate) (*monitoringv3.MetricClient, error) {
 	dialing := []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(g.intercept), grpc.WithDisableRetry(),
