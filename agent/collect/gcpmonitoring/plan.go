@@ -1,6 +1,7 @@
 package gcpmonitoring
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -55,8 +56,8 @@ func (c *Collector) plan(p *project, types map[string]descriptor, selection coll
 		} else if rows = slices.DeleteFunc(rows, func(r ruled) bool { return !c.feeds(selection, r.name) }); len(rows) == 0 {
 			continue
 		}
-		a := ask{descriptor: d, rows: rows, group: p.id + " " + native}
-		a.window, a.lost = c.window(a.group, d.timing, now)
+		a := ask{descriptor: d, rows: rows, group: p.group(native)}
+		a.window, a.lost = c.window(p, d, now)
 		asks = append(asks, a)
 	}
 	return asks
@@ -112,20 +113,43 @@ func (c *Collector) feeds(selection collect.Selection, name string) bool {
 	return made && selection.Wants("vm_memory_utilization_ratio")
 }
 
-// leastPeriods are those of a window that catches up, however many series there are.
+// leastPeriods are those of a window that catches up, however many series there are: more than are read again each time.
 const leastPeriods = 15
 
 // window is what to ask for of a group. When much was missed it ends early, so that a collection yields about as many
 // samples as it may; the next one goes on from there.
-func (c *Collector) window(group string, timing collect.Timing, now time.Time) (w cloud.Window, lost bool) {
-	w = c.book.Window(group, timing, now, c.cfg.Back)
-	ever := c.book.Window(group, timing, now, 100*365*24*time.Hour)
-	most := max(leastPeriods, c.cfg.MaxSamples/max(1, c.series))
-	if end := w.From.Add(time.Duration(most) * timing.Period); w.To.After(end) {
+func (c *Collector) window(p *project, d descriptor, now time.Time) (w cloud.Window, lost bool) {
+	group := p.group(d.native)
+	w = c.book.Window(group, d.timing, now, c.cfg.Back)
+	ever := c.book.Window(group, d.timing, now, 100*365*24*time.Hour)
+	if end := w.From.Add(time.Duration(c.periods(p, d.native)) * d.timing.Period); w.To.After(end) {
 		w.To = end
 		if w.Final.After(end) {
 			w.Final = end
 		}
 	}
 	return w, ever.From.Before(w.From)
+}
+
+// periods are the most to ask for of a type: fewer while its answer had too many pages.
+func (c *Collector) periods(p *project, native string) int {
+	series := c.series
+	if series == 0 {
+		series = len(p.listed) * len(c.rows)
+	}
+	most := max(leastPeriods, c.cfg.MaxSamples/max(1, series))
+	if narrow, is := p.narrow[native]; is {
+		most = min(most, narrow)
+	}
+	return most
+}
+
+// learnWidth has the next window be half as wide where this one was too wide, and as wide as it may where it was not.
+func (p *project) learnWidth(a ask, got answer) {
+	switch {
+	case got.whole:
+		delete(p.narrow, a.native)
+	case errors.Is(got.err, errPages):
+		p.narrow[a.native] = max(leastPeriods, int(a.window.To.Sub(a.window.From)/a.timing.Period)/2)
+	}
 }

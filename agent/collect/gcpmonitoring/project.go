@@ -30,6 +30,8 @@ type project struct {
 	types       map[string]machineType
 	// returned is how many series a type had last: what the next collection is expected to cost.
 	returned map[string]int
+	// narrow are the periods that are asked for of a type while more have too many pages.
+	narrow map[string]int
 	// strangers are machines that have metrics and were not in the inventory when it was read for them.
 	strangers map[string]bool
 }
@@ -49,13 +51,16 @@ func newProject(ctx context.Context, cfg Config, id string, creds *auth.Credenti
 		id: id, client: client, compute: newComputeClient(cfg, id, creds, g, c),
 		catalog: &catalog{client: client, project: id, prefixes: prefixesOf(cfg), maxPages: cfg.MaxPages},
 		fetcher: &fetcher{client: client, project: id, regions: cfg.Regions, cfg: cfg},
-		types:   map[string]machineType{}, returned: map[string]int{}, strangers: map[string]bool{},
+		types:   map[string]machineType{}, returned: map[string]int{}, narrow: map[string]int{}, strangers: map[string]bool{},
 	}
 	p.inventory = cloud.Inventory[instance]{Fresh: inventoryFresh, Linger: inventoryLinger, List: func(ctx context.Context) (map[string]instance, error) {
 		return p.list(ctx, cfg.Regions)
 	}}
 	return p, nil
 }
+
+// group names what is asked for together.
+func (p *project) group(native string) string { return p.id + " " + native }
 
 func (p *project) close() error {
 	p.compute.close()

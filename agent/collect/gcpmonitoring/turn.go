@@ -100,9 +100,9 @@ func (t *turn) connect(p *project, asks []ask) {
 	}
 	for native, rows := range t.rows {
 		for _, r := range rows {
-			feed(r.name, r.source(), p.id+" "+native)
+			feed(r.name, r.source(), p.group(native))
 			if r.source() == collect.GCM && (r.name == "vm_memory_used_bytes" || r.name == "vm_memory_limit_bytes") {
-				feed("vm_memory_utilization_ratio", collect.GCM, p.id+" "+native)
+				feed("vm_memory_utilization_ratio", collect.GCM, p.group(native))
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func (t *turn) connect(p *project, asks []ask) {
 		return
 	}
 	for native := range t.rows { // a type that the project does not have has nothing to tell
-		if group := p.id + " " + native; !asked[group] {
+		if group := p.group(native); !asked[group] {
 			t.answered[group] = true
 		}
 	}
@@ -148,6 +148,7 @@ func (t *turn) ask(ctx context.Context, p *project, asks []ask) []answer {
 	returned := 0
 	for i, a := range answers {
 		returned += a.returned
+		p.learnWidth(asks[i], a)
 		if a.whole {
 			p.returned[asks[i].native] = a.returned
 		}
