@@ -46,7 +46,7 @@ type Cloud struct {
 }
 
 // bufferBytes is what a connection holds.
-const bufferBytes = 1 << 20
+const bufferBytes = 1 << 16
 
 // New is a project without anything in it.
 func New(project string) *Cloud {
