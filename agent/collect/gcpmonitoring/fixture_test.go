@@ -44,7 +44,7 @@ func (s slot) Save(_ context.Context, state []byte) error {
 
 // world is a cloud, a collector that reads it and what was stored.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	fake  *fakecloud.Cloud
 	disk  *shelf
 	cfg   Config
@@ -68,7 +68,8 @@ func inWorld(t *testing.T, test func(w *world)) {
 	})
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
+	t.Helper()
 	w := &world{
 		t: t, fake: fakecloud.New(testProject), disk: &shelf{map[string][]byte{}, map[string]error{}}, meter: collect.NewMeter(),
 		reg: collect.NewRegistry(), stored: map[string]map[int64]float64{},
@@ -128,7 +129,9 @@ const (
 func (w *world) metric(typ, unit string, kind metric.MetricDescriptor_MetricKind, value float64, labels ...map[string]string) {
 	m := fakecloud.Metric{
 		MetricDescriptor: fakecloud.Describe(typ, unit, kind, doubleType, 4*time.Minute),
-		Value: func(fakecloud.Instance, map[string]string, time.Time) *monitoringpb.TypedValue { return fakecloud.Double(value) },
+		Value: func(fakecloud.Instance, map[string]string, time.Time) *monitoringpb.TypedValue {
+			return fakecloud.Double(value)
+		},
 	}
 	if len(labels) > 0 {
 		m.Labels = func(fakecloud.Instance) []map[string]string { return labels }

@@ -252,4 +252,3 @@ func TestStates(t *testing.T) {
 		})
 	}
 }
-

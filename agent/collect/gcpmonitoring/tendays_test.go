@@ -66,7 +66,9 @@ func TestTenDays(t *testing.T) {
 
 // machines are all that ever were.
 func (d *days) machines() []fakecloud.Instance {
-	day := func(n float64) time.Time { return d.begin.Add(time.Duration(n * 24 * float64(time.Hour))).Truncate(time.Minute) }
+	day := func(n float64) time.Time {
+		return d.begin.Add(time.Duration(n * 24 * float64(time.Hour))).Truncate(time.Minute)
+	}
 	one := func(id string, from, to float64) fakecloud.Instance {
 		i := fakecloud.Instance{ID: id, Name: "vm-" + id, Zone: "europe-west4-a", MachineType: "e2-small", Status: "RUNNING", Start: day(from)}
 		if to > 0 {
