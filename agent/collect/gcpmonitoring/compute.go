@@ -144,7 +144,12 @@ func (c *computeClient) get(ctx context.Context, method, resource string, query 
 		if err := c.authorise(ctx, req); err != nil {
 			return verdict{code: "Unauthenticated", err: err, hint: c.gate.hintOf("Unauthenticated")}
 		}
-		return c.judge(c.web.Do(req))(into)
+		resp, err := c.web.Do(req)
+		if err != nil {
+			return c.unreachable(err)
+		}
+		defer func() { _ = resp.Body.Close() }() // it was read
+		return c.judge(resp, into)
 	})
 }
 
@@ -163,30 +168,24 @@ func (c *computeClient) authorise(ctx context.Context, req *http.Request) error 
 	return nil
 }
 
-// judge reads an answer of HTTP.
-func (c *computeClient) judge(resp *http.Response, err error) func(into any) verdict {
-	return func(into any) verdict {
-		if err != nil {
-			return c.unreachable(err)
-		}
-		defer func() { _ = resp.Body.Close() }() // it was read
-		if server, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-			c.clock.set(server, time.Now())
-		}
-		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-		switch {
-		case err != nil:
-			return c.unreachable(err)
-		case len(body) > maxAnswer:
-			return verdict{code: "ResourceExhausted", err: fmt.Errorf("an answer of more than %d bytes", maxAnswer), hint: "select regions"}
-		case resp.StatusCode == http.StatusOK:
-			if err := json.Unmarshal(body, into); err != nil {
-				return verdict{code: "Internal", err: err}
-			}
-			return verdict{code: "OK"}
-		}
+// judge reads an answer of HTTP into a value.
+func (c *computeClient) judge(resp *http.Response, into any) verdict {
+	if server, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		c.clock.set(server, time.Now())
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return c.unreachable(err)
+	case len(body) > maxAnswer:
+		return verdict{code: "ResourceExhausted", err: fmt.Errorf("an answer of more than %d bytes", maxAnswer), hint: "select regions"}
+	case resp.StatusCode != http.StatusOK:
 		return c.refusal(resp, body)
 	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return verdict{code: "Internal", err: err}
+	}
+	return verdict{code: "OK"}
 }
 
 func (c *computeClient) unreachable(err error) verdict {

@@ -3,7 +3,6 @@ package gcpmonitoring
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -370,6 +369,6 @@ func TestCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.t.Context())
 		cancel()
 		_, err := w.c.CollectMetrics(ctx, tsdb.MetricsQuery{})
-		require.True(w.t, errors.Is(err, context.Canceled), "%v", err)
+		require.ErrorIs(w.t, err, context.Canceled)
 	})
 }

@@ -18,8 +18,8 @@ import (
 // reading is what the calls of one iterator come to. It is for one goroutine at a time.
 type reading struct {
 	pagesLeft int
-	// returned are the time series of all pages.
-	returned int
+	// answers are the pages that came, returned the time series on them; an answer without any is charged like one.
+	answers, returned int
 	// unable are the errors beside answers: something is missing.
 	unable []string
 }
@@ -53,7 +53,8 @@ func (r *reading) note(reply any) {
 	if r == nil || !ok {
 		return
 	}
-	r.returned += len(answer.GetTimeSeries())
+	r.answers++
+	r.returned += max(1, len(answer.GetTimeSeries()))
 	for _, status := range answer.GetExecutionErrors() {
 		r.unable = append(r.unable, status.GetMessage())
 	}
@@ -72,6 +73,8 @@ type answer struct {
 	series []*native
 	// returned is what is charged.
 	returned int
+	// some says that a part of the answer came.
+	some bool
 	// whole says that nothing is missing.
 	whole bool
 	err   error
@@ -96,7 +99,7 @@ func (f *fetcher) fetch(ctx context.Context, d descriptor, mapped bool, w cloud.
 		}
 		m.add(series)
 	}
-	a.series, a.returned = m.all(), noted.returned
+	a.series, a.returned, a.some = m.all(), noted.returned, noted.answers > 0
 	if len(noted.unable) > 0 && a.err == nil {
 		a.err = fmt.Errorf("ListTimeSeries of project %s: the answer for %s is not whole (%s); it is read again at the next collection", f.project, d.native, strings.Join(noted.unable, "; "))
 	}

@@ -187,7 +187,7 @@ func (t *turn) groupOf(s cloud.Series) string {
 
 // partial counts an answer that is not whole; one that did not come at all is no partial one.
 func (t *turn) partial(got answer) {
-	if got.returned > 0 {
+	if got.some {
 		t.cfg.Meter.Partial()
 	}
 }

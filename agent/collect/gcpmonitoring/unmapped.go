@@ -67,7 +67,7 @@ func passedLabels(n *native, project string, find finder) map[string]string {
 		}
 	}
 	for name, value := range n.metric {
-		if value != "" && !(n.isMachine() && name == "instance_name") {
+		if value != "" && (!n.isMachine() || name != "instance_name") {
 			labels[collect.DimensionLabel(name)] = value
 		}
 	}

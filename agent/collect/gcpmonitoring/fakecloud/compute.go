@@ -37,7 +37,8 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request, method string, ans
 	w.Header().Set("Date", c.now().UTC().Format(http.TimeFormat))
 	w.Header().Set("Content-Type", "application/json")
 	fault := c.called(method)
-	code, body := 0, object{}
+	var code int
+	var body object
 	switch {
 	case c.Token != "" && r.Header.Get("Authorization") != c.Token:
 		code, body = refusal(http.StatusUnauthorized, "authError", "Request had invalid authentication credentials.")
