@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/auth"
@@ -14,7 +15,8 @@ import (
 	"github.com/novacron/novacron/tsdb"
 )
 
-// Collector measures the machines of some projects. It is for one goroutine at a time.
+// Collector measures the machines of some projects. CollectMetrics, Settle and Through are for one goroutine at a time,
+// the others for any.
 type Collector struct {
 	cfg      Config
 	rows     map[string][]row
@@ -27,9 +29,11 @@ type Collector struct {
 	// counters are those of amounts that were told, with the group they are of: they go on while their machine runs.
 	counters map[string]counted
 	kinds    map[[2]string]diskKind
-	// series is how many the last whole collection had, units what it cost.
-	series, units int
-	said          map[string]bool
+	// series is how many the last whole collection had.
+	series int
+	// units are what a collection costs.
+	units atomic.Int64
+	said  map[string]bool
 	// glance says that this turn was a selection, which leaves no trace.
 	glance bool
 }
@@ -118,7 +122,7 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 
 // finish keeps what the next collection needs of a whole one.
 func (c *Collector) finish(t *turn) {
-	c.series, c.units = len(t.series), t.units
+	c.series = len(t.series)
 	there := map[string]bool{}
 	for _, s := range t.series {
 		there[s.Labels["vm_id"]] = true
@@ -130,8 +134,25 @@ func (c *Collector) finish(t *turn) {
 	}
 	maps.DeleteFunc(c.counters, func(key string, _ counted) bool { return t.dead[key] })
 	forgetDisks(c.kinds, there)
-	if c.units > 0 {
-		c.once("forecast", "collecting from Google Cloud: "+c.Forecast().String())
+	c.estimate(t.units)
+}
+
+// estimate keeps what a collection costs, told by the last one that cost something or by the machines that there are, and
+// logs it the first time that it is known.
+func (c *Collector) estimate(units int) {
+	measured := units > 0
+	if !measured && c.units.Load() > 0 {
+		return
+	}
+	if !measured {
+		for _, p := range c.projects {
+			units += len(p.listed) * len(c.rows)
+		}
+	}
+	c.units.Store(int64(units))
+	if measured && !c.said["forecast"] {
+		c.said["forecast"] = true
+		c.cfg.Logger.Info("collecting from Google Cloud: " + c.Forecast().String())
 	}
 }
 
@@ -144,16 +165,9 @@ func (c *Collector) Settle(ctx context.Context, stored bool) error {
 	return c.book.Settle(ctx, stored && !c.glance, c.clock.now())
 }
 
-// Forecast says what a day costs when it goes on like the last collection; before the first one, by the machines that
-// are known.
+// Forecast says what a day costs when it goes on like the last collection; nothing before the first.
 func (c *Collector) Forecast() cloud.Forecast {
-	units := c.units
-	if units == 0 {
-		for _, p := range c.projects {
-			units += len(p.listed) * len(c.rows)
-		}
-	}
-	return c.budget.Forecast(units, c.cfg.Interval)
+	return c.budget.Forecast(int(c.units.Load()), c.cfg.Interval)
 }
 
 // Through is the end of the last period up to which everything is stored; zero before the first collection was.
@@ -168,7 +182,7 @@ func (c *Collector) ListAvailableMetrics(ctx context.Context) ([]collect.MetricD
 	var failed []error
 	passed := map[string]collect.MetricDefinition{}
 	for _, p := range c.projects {
-		types, err := p.catalog.get(ctx, c.clock.now())
+		types, err := p.catalog.get(ctx, time.Now())
 		failed = append(failed, err)
 		for _, d := range types {
 			if c.passes(d) && !canonical[d.native] {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	monitoringv3 "cloud.google.com/go/monitoring/apiv3/v2"
@@ -43,13 +44,14 @@ func newDescriptor(d *metric.MetricDescriptor) descriptor {
 	return descriptor{native: d.GetType(), kind: d.GetMetricKind(), value: d.GetValueType(), unit: d.GetUnit(), timing: timing}
 }
 
-// catalog are the descriptors of a project's metric types. It is for one goroutine at a time.
+// catalog are the descriptors of a project's metric types. It is safe for concurrent use; what it gives is not changed.
 type catalog struct {
 	client   *monitoringv3.MetricClient
 	project  string
 	prefixes []string
 	maxPages int
 
+	mu    sync.Mutex
 	read  time.Time
 	types map[string]descriptor
 }
@@ -59,6 +61,8 @@ const catalogFresh = 12 * time.Hour
 
 // get gives the descriptors; beside an error, those that were read before.
 func (c *catalog) get(ctx context.Context, now time.Time) (map[string]descriptor, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.types != nil && now.Sub(c.read) < catalogFresh {
 		return c.types, nil
 	}

@@ -69,7 +69,7 @@ func (t *turn) project(ctx context.Context, p *project) {
 	types, err := p.catalog.get(ctx, now)
 	t.fail(err)
 	asks := t.plan(p, types, t.selection, now)
-	t.connect(p, asks)
+	t.connect(p, asks, types != nil)
 	answers := t.ask(ctx, p, asks)
 	known := machines(items)
 	if p.strange(answers, known) {
@@ -93,7 +93,7 @@ func (t *turn) project(ctx context.Context, p *project) {
 }
 
 // connect notes which groups feed which metrics, also those that are not asked for this time.
-func (t *turn) connect(p *project, asks []ask) {
+func (t *turn) connect(p *project, asks []ask, described bool) {
 	feed := func(name string, source collect.Source, group string) {
 		key := feedKey(p.id, name, source)
 		t.feeds[key] = append(t.feeds[key], group)
@@ -115,7 +115,7 @@ func (t *turn) connect(p *project, asks []ask) {
 			}
 		}
 	}
-	if p.catalog.types == nil || t.glance {
+	if !described || t.glance {
 		return
 	}
 	for native := range t.rows { // a type that the project does not have has nothing to tell

@@ -313,6 +313,44 @@ func TestRegions(t *testing.T) {
 	})
 }
 
+// TestTwoProjects has one project fail: the other is collected.
+func TestTwoProjects(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.add("11", "one")
+		w.traffic()
+		w.cfg.Projects = []string{"project-two", testProject}
+		begin := time.Now()
+		w.open()
+		for range 3 {
+			w.wait(5 * time.Minute)
+			metrics, err := w.collect()
+			require.ErrorContains(w.t, err, "instances.aggregatedList of project project-two: HTTP 404")
+			require.ErrorContains(w.t, err, "check the id of the project")
+			require.NotContains(w.t, err.Error(), testProject)
+			require.NotEmpty(w.t, metrics)
+		}
+		require.Equal(w.t, begin.Add(11*time.Minute), w.holds("11", begin))
+	})
+}
+
+// TestForecast says what a day costs by the machines, and then by what was charged.
+func TestForecast(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.fleet(50)
+		types := w.fake.Metrics
+		w.fake.Metrics = nil
+		w.cfg.Interval = 5 * time.Minute
+		w.open()
+		require.Zero(w.t, w.c.Forecast().Units)
+		w.whole()
+		require.InDelta(w.t, 50*9*288, w.c.Forecast().Units, 0)
+		w.change(func() { w.fake.Metrics = types })
+		w.wait(13 * time.Hour) // until the descriptors are read anew
+		w.whole()
+		require.Equal(w.t, "158400 time series returned a day: this costs about $0.08 a day", w.c.Forecast().String())
+	})
+}
+
 // TestUnknownState has the state of a newer program stop the collector.
 func TestUnknownState(t *testing.T) {
 	inWorld(t, func(w *world) {
