@@ -316,6 +316,7 @@ func TestUnreachableZone(t *testing.T) {
 		metrics, err := w.collect()
 		require.ErrorContains(w.t, err, "europe-west4-a")
 		require.Len(w.t, find(metrics, "vm_state"), 10)
+		require.Zero(w.t, markers(metrics, "vm_state"))
 		require.InDelta(w.t, 1, w.count("collector_partial_responses_total"), 0)
 		w.wait(6 * time.Minute)
 		for _, m := range find(w.whole(), "vm_state") {

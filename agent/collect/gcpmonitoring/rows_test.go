@@ -144,6 +144,9 @@ func TestRows(t *testing.T) {
 				found := find(metrics, c.name, labels...)
 				require.NotEmpty(t, found)
 				require.InDelta(t, c.want, found[0].Value, 1e-9*c.want)
+				for _, m := range found {
+					require.True(t, c.kind != gaugeKind || m.Value == found[0].Value, "nobody contradicts it: %v", found)
+				}
 				require.Len(t, found[0].Labels, 5+len(c.ours), "labels %v", found[0].Labels)
 			})
 		}

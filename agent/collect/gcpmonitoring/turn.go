@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/novacron/novacron/agent/collect"
@@ -17,8 +16,8 @@ type turn struct {
 	*Collector
 	selection collect.Selection
 	series    []cloud.Series
-	// answered are the groups whose windows were answered in full, inventoried the projects whose instances are known.
-	answered, inventoried map[string]bool
+	// answered are the groups whose windows were answered in full.
+	answered map[string]bool
 	// feeds are the groups that a metric of a project comes from.
 	feeds map[string][]string
 	// windows are those that were asked for, by group; groups are where canonical counters come from.
@@ -32,7 +31,7 @@ type turn struct {
 
 func newTurn(c *Collector, selection collect.Selection) *turn {
 	return &turn{
-		Collector: c, selection: selection, answered: map[string]bool{}, inventoried: map[string]bool{}, feeds: map[string][]string{},
+		Collector: c, selection: selection, answered: map[string]bool{}, feeds: map[string][]string{},
 		windows: map[string]cloud.Window{}, groups: map[string]string{}, dead: map[string]bool{},
 	}
 }
@@ -63,7 +62,6 @@ func (t *turn) project(ctx context.Context, p *project) {
 	if !p.inventory.Known() {
 		return
 	}
-	t.inventoried[p.id] = err == nil
 	t.fail(p.learnTypes(ctx, items))
 	now := t.clock.now()
 	types, err := p.catalog.get(ctx, now)
@@ -236,15 +234,12 @@ func (t *turn) tell(p *project, items []cloud.Item[instance], now time.Time, beg
 	t.series = append(t.series, slices.DeleteFunc(about.series, func(s cloud.Series) bool { return !t.selection.Wants(s.Name) })...)
 }
 
-// conclusive tells whether a series that is missing is gone: all that it could come from has answered.
+// conclusive tells whether a series that is missing is gone: all that it could come from has answered. What the
+// inventory tells is there as long as the inventory has it, also beside an error.
 func (t *turn) conclusive(m collect.Metric) bool {
-	project := m.Labels["cloud_account_id"]
 	if inventoryNames[m.Name] {
-		return t.inventoried[project]
+		return true
 	}
-	groups := t.feeds[feedKey(project, m.Name, collect.Source(m.Source))]
-	if len(groups) == 0 {
-		return t.inventoried[project] && strings.HasPrefix(m.Name, "gcp_")
-	}
+	groups := t.feeds[feedKey(m.Labels["cloud_account_id"], m.Name, collect.Source(m.Source))]
 	return !slices.ContainsFunc(groups, func(g string) bool { return !t.answered[g] })
 }

@@ -80,9 +80,8 @@ func (m *monitoring) ListTimeSeries(ctx context.Context, req *monitoringpb.ListT
 	}
 	all := c.series(c.Metrics[at], w, req.GetInterval())
 	if fault.Lose {
-		all = slices.DeleteFunc(all, func(s *monitoringpb.TimeSeries) bool {
-			return Amount(s.GetResource().GetLabels()["instance_id"], "", time.Time{})%2 == 0
-		})
+		n := 0
+		all = slices.DeleteFunc(all, func(*monitoringpb.TimeSeries) bool { n++; return n%2 == 0 })
 	}
 	out := page(all, req, c.PageSize)
 	out.ExecutionErrors, out.Unit = fault.unable(), c.Metrics[at].GetUnit()
