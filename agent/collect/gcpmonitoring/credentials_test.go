@@ -1,23 +1,31 @@
 package gcpmonitoring
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"cloud.google.com/go/auth"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/novacron/novacron/agent/collect/cloud"
 	"github.com/novacron/novacron/agent/collect/gcpmonitoring/fakecloud"
+	"github.com/novacron/novacron/tsdb"
 )
 
 // tokens is a server that gives out tokens, or says that what it got has expired.
@@ -173,6 +181,49 @@ func TestConfigsThatCannotBe(t *testing.T) {
 		_, err := Config{Projects: []string{fine}, Regions: []string{"northamerica-northeast1"}, Unmapped: []string{cloudSQL}, Stores: stores}.withDefaults()
 		require.NoError(t, err)
 	}
+}
+
+// TestWithTLS has the clients that New makes by default: with TLS and credentials. Nobody answers their dialler.
+func TestWithTLS(t *testing.T) {
+	address, asked := tokens(t, false)
+	var mu sync.Mutex
+	dialled := map[string]bool{}
+	c, err := New(t.Context(), Config{
+		Projects: []string{testProject}, Stores: (&shelf{states: map[string][]byte{}}).store, Unmapped: []string{cloudSQL},
+		Credentials: Credentials{File: writeJSON(t, serviceAccount(t, address))}, MonitoringEndpoint: "passthrough:///monitoring.googleapis.com:443",
+		Dial: func(_ context.Context, address string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			dialled[address] = true
+			return nil, errInjection
+		},
+	})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	_, err = c.ListAvailableMetrics(t.Context())
+	require.ErrorContains(t, err, "ListMetricDescriptors of project project-one")
+	require.ErrorContains(t, err, errInjection.Error())
+	_, err = c.CollectMetrics(t.Context(), tsdb.MetricsQuery{})
+	require.ErrorContains(t, err, "instances.aggregatedList of project project-one")
+	require.NotEmpty(t, asked(), "the token is asked for before the call")
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, map[string]bool{"monitoring.googleapis.com:443": true, "compute.googleapis.com:443": true}, dialled)
+}
+
+// TestOneCodeForTwo tells an answer that is too large from a call that came too early.
+func TestOneCodeForTwo(t *testing.T) {
+	g := &gate{}
+	v := g.judge(status.Error(codes.ResourceExhausted, "grpc: received message larger than max (70000000 vs. 67108864)"))
+	require.False(t, v.throttled)
+	require.Error(t, v.err)
+	require.True(t, g.judge(status.Error(codes.ResourceExhausted, "Quota exceeded")).throttled)
+	busy, err := status.New(codes.Unavailable, "busy").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Minute)})
+	require.NoError(t, err)
+	v = g.judge(busy.Err())
+	require.True(t, v.throttled)
+	require.Equal(t, time.Minute, v.after)
+	require.False(t, g.judge(status.Error(codes.Unavailable, "away")).throttled)
 }
 
 func TestRetryAfter(t *testing.T) {

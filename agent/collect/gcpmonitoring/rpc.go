@@ -5,7 +5,6 @@ import (
 	"net"
 	"path"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/auth"
 	monitoringv3 "cloud.google.com/go/monitoring/apiv3/v2"
@@ -90,18 +89,3 @@ func (g *gate) judge(err error) verdict {
 
 // tooLarge tells an answer that is larger than is taken here from a call that came too early: gRPC has one code for both.
 func tooLarge(s *status.Status) bool { return strings.Contains(s.Message(), "larger than max") }
-
-// clockOf corrects this machine's clock by what a server says, where the difference is more than a message takes.
-type clock struct{ ahead time.Duration }
-
-// maxSkew is what is taken for the time that a message takes.
-const maxSkew = 5 * time.Second
-
-// set notes the server's time, which is in whole seconds.
-func (c *clock) set(server, here time.Time) {
-	if c.ahead = server.Sub(here); c.ahead.Abs() <= maxSkew {
-		c.ahead = 0
-	}
-}
-
-func (c *clock) now() time.Time { return time.Now().Add(c.ahead) }
