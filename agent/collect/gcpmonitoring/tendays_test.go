@@ -122,6 +122,7 @@ func (d *days) trouble() {
 	case 5:
 		if d.random.IntN(8) == 0 { // away for some hours
 			d.wait(time.Duration(d.random.IntN(300)) * time.Minute)
+			d.change(d.live)
 		}
 	}
 }
