@@ -75,7 +75,7 @@ var doors = map[string][]string{
 	"github.com/rogpeppe/go-internal":                  {"controller/cli"},
 	"github.com/hashicorp/go-msgpack":                  {"cluster"},
 	"github.com/nats-io":                               {},
-	"google.golang.org/grpc":                           {},
+	"google.golang.org/grpc":                           {"agent/collect/gcpmonitoring"},
 	"github.com/libvirt/libvirt-go-module":             {},
 }
 

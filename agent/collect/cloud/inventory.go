@@ -40,6 +40,9 @@ func (v *Inventory[T]) Get(ctx context.Context, now time.Time) ([]Item[T], error
 	return slices.SortedFunc(maps.Values(v.items), func(a, b Item[T]) int { return cmp.Compare(a.ID, b.ID) }), failed
 }
 
+// Expire has the next Get read the list anew.
+func (v *Inventory[T]) Expire() { v.read = time.Time{} }
+
 // Known tells whether the list was ever read.
 func (v *Inventory[T]) Known() bool { return v.items != nil }
 
