@@ -54,21 +54,29 @@ func (s *Store) deleteInHead(ctx context.Context, minT, maxT int64, matchers []*
 	return s.head.delete(ids, minT, maxT)
 }
 
-// logDeletion writes a deletion to the log, in several records where one would be too large.
+// logDeletion writes a deletion to the log, as a batch of several records where one would be too large.
 func (s *Store) logDeletion(ids []uint32, minT, maxT int64) error {
-	// Every series is defined again: the segment may not know them all.
-	record := appendDeletion(s.appendDefinitions(nil, ids), ids, minT, maxT)
-	if len(record) > log.MaxRecord && len(ids) > 1 {
-		half := len(ids) / 2
-		if err := s.logDeletion(ids[:half], minT, maxT); err != nil {
-			return err
-		}
-		return s.logDeletion(ids[half:], minT, maxT)
+	var batch log.Batch
+	if err := s.addDeletion(&batch, ids, minT, maxT); err != nil {
+		return err
 	}
-	if _, err := s.log.Append(record); err != nil {
+	if _, err := s.log.AppendBatch(&batch); err != nil {
 		return s.logFailed(err)
 	}
 	return nil
+}
+
+func (s *Store) addDeletion(batch *log.Batch, ids []uint32, minT, maxT int64) error {
+	// Every series is defined again: the segment may not know them all.
+	record := appendDeletion(s.appendDefinitions(nil, ids), ids, minT, maxT)
+	if len(record) <= log.MaxRecord || len(ids) == 1 {
+		return batch.Add(record)
+	}
+	half := len(ids) / 2
+	if err := s.addDeletion(batch, ids[:half], minT, maxT); err != nil {
+		return err
+	}
+	return s.addDeletion(batch, ids[half:], minT, maxT)
 }
 
 func appendDeletion(dst []byte, ids []uint32, minT, maxT int64) []byte {
