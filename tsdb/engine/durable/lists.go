@@ -85,5 +85,5 @@ func (h *head) reaching(ids *roaring.Bitmap, minT, maxT int64) *roaring.Bitmap {
 func (h *head) reaches(p *page, id uint32, minT, maxT int64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return h.reach(&p.series[id%pageSize], minT, maxT)
+	return h.reach(&p.series[id%pageSize], nil, minT, maxT)
 }

@@ -1,0 +1,597 @@
+package durable_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/stretchr/testify/require"
+
+	"github.com/novacron/novacron/tsdb/block"
+	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/engine/durable"
+	"github.com/novacron/novacron/tsdb/merge"
+)
+
+// How much one run of TestWorlds does.
+const (
+	worlds     = 12
+	worldSteps = 350
+)
+
+// worldSeed is the seed of the first world; NOVACRON_SEED repeats one.
+func worldSeed(t *testing.T) uint64 {
+	if text := os.Getenv("NOVACRON_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+		return seed
+	}
+	return uint64(time.Now().UnixNano())
+}
+
+// TestWorlds does random things to a store while its clock goes on by days: it is written to in and out of order, sealed,
+// merged, rolled up, emptied by retention, rules, budgets and deletions, imported into, closed and killed. All the while
+// it has to answer as a model made of maps does, and answers that stay open have to show what there was. NOVACRON_WORLDS
+// is how many histories there are.
+func TestWorlds(t *testing.T) {
+	n := worlds
+	if text := os.Getenv("NOVACRON_WORLDS"); text != "" {
+		var err error
+		n, err = strconv.Atoi(text)
+		require.NoError(t, err)
+	} else if testing.Short() {
+		n = 2
+	}
+	first, steps := worldSeed(t), map[string]int{}
+	for i := range uint64(n) {
+		seed := first + i
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			for range worldSteps {
+				w.step()
+			}
+			w.end()
+			for what, n := range w.done {
+				steps[what] += n
+			}
+		})
+	}
+	t.Logf("seed %d, %d worlds: %v", first, n, steps)
+}
+
+// world is a store and its model.
+type world struct {
+	*rand.Rand
+	t         *testing.T
+	dir       string
+	opts      durable.Options
+	clock     *hand
+	store     *durable.Store
+	model     *worldModel
+	refs      map[string]engine.Ref
+	open      []*openAnswer
+	lost      []lostBlock // by the last upkeep
+	allLost   []lostBlock
+	dropped   [3]int64 // the ends of windows up to which a policy has dropped some, by tier
+	retention durable.Retention
+	number    uint64
+	done      map[string]int
+	trace     []string
+}
+
+// lostBlock is one that the disk budget has cost.
+type lostBlock struct {
+	tier     string
+	from, to int64
+}
+
+const (
+	worldSlots = 14
+	stillSlots = 4 // whose windows are compared: floats that nobody deletes or imports
+	spanMillis = int64(2 * 3_600_000)
+)
+
+func isStill(slot int) bool           { return slot < stillSlots }
+func isStaleBits(bits uint64) bool    { return bits == value.StaleNaN }
+func timeSince(t int64) time.Duration { return time.UnixMilli(t).Sub(start) }
+func hours(n int) time.Duration       { return time.Duration(n) * time.Hour }
+func (w *world) now() int64           { return w.clock.Now().UnixMilli() }
+func everySeries(*worldSeries) bool   { return true }
+func stillOnly(s *worldSeries) bool   { return isStill(s.slot) }
+func matchStill() *labels.Matcher     { return labels.MustNewMatcher(labels.MatchEqual, "group", "still") }
+func matchLoose() *labels.Matcher     { return labels.MustNewMatcher(labels.MatchEqual, "group", "loose") }
+func keepRule(k string) []*labels.Matcher {
+	return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "keep", k)}
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{
+		Rand: rand.New(rand.NewPCG(seed, 0)), t: t, dir: filepath.Join(t.TempDir(), "0"), clock: &hand{now: start}, opts: options(),
+		model: newWorldModel(), refs: map[string]engine.Ref{}, done: map[string]int{},
+	}
+	w.opts.AnyAge, w.opts.Ahead, w.opts.Clock = false, 0, w.clock.Now
+	w.opts.Log = slog.New(&worldLog{w: w})
+	w.retention = w.randomRetention()
+	w.opts.Retention = w.retention
+	w.start()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d; the last steps:\n%s", seed, strings.Join(w.trace[max(0, len(w.trace)-60):], "\n"))
+		}
+	})
+	return w
+}
+
+func (w *world) start() {
+	s, err := durable.Open(w.dir, w.opts)
+	require.NoError(w.t, err)
+	w.store = s
+}
+
+// worldLog takes note of what is dropped for the budget. Nothing is damaged in these worlds, and nothing fails.
+type worldLog struct {
+	slog.Handler
+	w *world
+}
+
+func (l *worldLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *worldLog) Handle(_ context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "samples are dropped before") {
+		var lost lostBlock
+		r.Attrs(func(a slog.Attr) bool {
+			switch a.Key {
+			case "tier":
+				lost.tier = a.Value.String()
+			case "from", "to":
+				at, err := time.Parse("2006-01-02T15:04:05.000Z", a.Value.String())
+				require.NoError(l.w.t, err)
+				if a.Key == "from" {
+					lost.from = at.UnixMilli()
+				} else {
+					lost.to = at.UnixMilli()
+				}
+			}
+			return true
+		})
+		l.w.lost = append(l.w.lost, lost)
+		return nil
+	}
+	require.Less(l.w.t, r.Level, slog.LevelWarn, r.Message)
+	return nil
+}
+
+// step does something, and looks at the store.
+func (w *world) step() {
+	actions := []struct {
+		name   string
+		weight int
+		do     func() string
+	}{
+		{"append", 40, w.append}, {"wait", 25, w.wait}, {"maintain", 12, w.maintain}, {"select", 15, w.selectSome},
+		{"windows", 5, w.windows}, {"delete", 4, w.delete}, {"import", 3, w.importBlock}, {"reopen", 2, w.reopen},
+		{"kill", 2, w.kill}, {"configure", 1, w.configure}, {"flush", 1, w.flush}, {"open", 8, w.openOne}, {"read on", 12, w.readOn},
+		{"verify", 1, w.verify}, {"snapshot", 1, w.snapshot},
+	}
+	total := 0
+	for _, a := range actions {
+		total += a.weight
+	}
+	pick := w.IntN(total)
+	for _, a := range actions {
+		if pick -= a.weight; pick < 0 {
+			w.trace = append(w.trace, fmt.Sprintf("%s %s", w.clock.Now().Format("Jan 2 15:04:05.000"), a.name))
+			w.trace[len(w.trace)-1] += " " + a.do()
+			w.done[a.name]++
+			return
+		}
+	}
+}
+
+func (w *world) end() {
+	w.maintain()
+	w.selectBetween(math.MinInt64, math.MaxInt64)
+	w.windows()
+	w.verify()
+	w.reopen()
+	w.selectBetween(math.MinInt64, math.MaxInt64)
+	w.windows()
+	require.NoError(w.t, w.store.Close())
+}
+
+func (w *world) wait() string {
+	var d time.Duration
+	switch w.IntN(10) {
+	case 0:
+		d = time.Duration(w.Int64N(int64(hours(9))))
+	case 1, 2:
+		d = time.Duration(w.Int64N(int64(hours(3))))
+	case 3, 4, 5:
+		d = time.Duration(w.Int64N(int64(20 * time.Minute)))
+	default:
+		d = time.Duration(w.Int64N(int64(time.Minute)))
+	}
+	w.clock.set(w.clock.Now().Add(d))
+	return d.String()
+}
+
+// seriesOf is the series that a slot has at a time: those of odd slots live for nine hours.
+func (w *world) seriesOf(slot int, t int64) (string, labels.Labels) {
+	epoch := int64(0)
+	if slot%2 == 1 {
+		epoch = t / (9 * 3_600_000)
+	}
+	group := "loose"
+	if isStill(slot) {
+		group = "still"
+	}
+	name := fmt.Sprintf("m%d_e%d", slot, epoch)
+	return name, labels.FromStrings("__name__", name, "group", group, "keep", []string{"usual", "short", "long"}[slot%3])
+}
+
+// accepted are the times that are taken now.
+func (w *world) accepted() (minT, maxT int64) {
+	now := w.clock.Now()
+	before := now.Add(-30 * time.Minute).UnixMilli()
+	before -= before % spanMillis
+	return max(w.store.Stats().SealedUntil, before), now.Add(10 * time.Minute).UnixMilli()
+}
+
+// draw makes a time of a new sample of a slot.
+func (w *world) draw(slot int) int64 {
+	now := w.now()
+	switch w.IntN(12) {
+	case 0, 1:
+		return now - w.Int64N(4*3_600_000)
+	case 2:
+		return now + w.Int64N(12*60_000)
+	case 3:
+		name, _ := w.seriesOf(slot, now)
+		if s := w.model.series[name]; s != nil && len(s.cells) > 0 {
+			times := slices.Sorted(maps.Keys(s.cells))
+			return times[len(times)-1-w.IntN(min(len(times), 20))]
+		}
+	}
+	return now - w.Int64N(60_000)
+}
+
+func (w *world) drawFloat(slot int) uint64 {
+	w.number++
+	switch n := w.IntN(20); {
+	case n == 0:
+		return value.StaleNaN
+	case n == 1 && !isStill(slot):
+		return math.Float64bits(math.NaN())
+	case n == 2 && !isStill(slot):
+		return w.Uint64()
+	}
+	return math.Float64bits(float64(w.number))
+}
+
+func (w *world) drawStart(t int64) int64 {
+	return []int64{0, 0, 0, t - t%3_600_000, t - 7}[w.IntN(5)]
+}
+
+// append writes a batch, some of which is refused.
+func (w *world) append() string {
+	var floats, hists []placed
+	for range 1 + w.IntN(60) {
+		slot := w.IntN(worldSlots)
+		t := w.draw(slot)
+		name, lset := w.seriesOf(slot, t)
+		p := placed{name, slot, lset, t, cell{stored{'f', w.drawFloat(slot)}, 0}}
+		if slot >= worldSlots-4 && w.IntN(3) > 0 {
+			w.number++
+			p.stored = stored{"hgc"[w.IntN(3)], w.number}
+			if p.Kind == 'c' && w.IntN(8) == 0 {
+				p.Bits = w.Uint64N(w.number)
+			}
+			p.st = w.drawStart(t)
+			hists = append(hists, p)
+			continue
+		}
+		if slot%3 == 0 {
+			p.st = w.drawStart(t)
+		}
+		floats = append(floats, p)
+	}
+	var batch engine.Batch
+	for i, p := range floats {
+		batch.Samples = append(batch.Samples, engine.Sample{Ref: w.ref(p), T: p.t, V: math.Float64frombits(p.Bits)})
+		if p.st != 0 {
+			batch.Starts = append(batch.Starts, engine.Start{Index: i, ST: p.st})
+		}
+	}
+	for _, p := range hists {
+		h := engine.HistogramSample{Ref: w.ref(p), T: p.t, ST: p.st}
+		switch p.Kind {
+		case 'h':
+			h.Int = numbered(p.Bits)
+		case 'g':
+			h.Float = numbered(p.Bits).ToFloat(nil)
+		case 'c':
+			h.Int = counterNumbered(p.Bits)
+		}
+		batch.Histograms = append(batch.Histograms, h)
+	}
+	return w.send(batch, floats, hists)
+}
+
+// placed is a sample of a batch.
+type placed struct {
+	name string
+	slot int
+	lset labels.Labels
+	t    int64
+	cell
+}
+
+// ref is the reference of a series, which may be an old one.
+func (w *world) ref(p placed) engine.Ref {
+	if ref, known := w.refs[p.name]; known {
+		return ref
+	}
+	ref, err := w.store.Ref(p.lset)
+	require.NoError(w.t, err)
+	w.refs[p.name] = ref
+	return ref
+}
+
+// store_ appends a batch and enters into the model what has to be stored of it.
+func (w *world) send(batch engine.Batch, floats, hists []placed) string {
+	minT, maxT := w.accepted()
+	done, err := w.store.Append(w.t.Context(), batch)
+	require.NoError(w.t, err)
+	unknown := map[string]bool{}
+	refused := map[string]bool{} // by where, which for samples and histograms is told apart by the time
+	for _, r := range done.Refused {
+		if r.Reason == engine.ReasonUnknownSeries {
+			require.Contains(w.t, r.Detail, fmt.Sprintf("sample %d names", r.Index))
+		}
+		refused[fmt.Sprint(r.Reason, r.Index)] = true
+	}
+	left := 0
+	enter := func(all, others []placed) {
+		for i, p := range all {
+			tooOld, tooFar := p.t < minT, p.t > maxT
+			switch {
+			case tooOld || tooFar:
+				reason := engine.ReasonTooFarAhead
+				if tooOld {
+					reason = engine.ReasonTooOld
+				}
+				require.True(w.t, refused[fmt.Sprint(reason, i)], "%s at %s is out of [%s, %s] and was taken", p.name, clockOf(p.t), clockOf(minT), clockOf(maxT))
+				left++
+			case refused[fmt.Sprint(engine.ReasonUnknownSeries, i)] && !w.isKnown(p):
+				unknown[p.name] = true
+				left++
+			default:
+				w.model.set(p.name, p.slot, p.lset, p.t, known{cell: p.cell})
+			}
+		}
+	}
+	enter(floats, hists)
+	enter(hists, floats)
+	require.Len(w.t, done.Refused, left)
+	require.Equal(w.t, len(floats)+len(hists)-left, done.Stored)
+	for name := range unknown {
+		delete(w.refs, name)
+	}
+	return fmt.Sprintf("%d floats, %d histograms, %d refused", len(floats), len(hists), left)
+}
+
+// isKnown tells whether the store still knows the reference of a sample's series.
+func (w *world) isKnown(p placed) bool {
+	again, err := w.store.Ref(p.lset)
+	require.NoError(w.t, err)
+	return again == w.refs[p.name]
+}
+
+func (w *world) maintain() string {
+	w.lost = nil
+	require.NoError(w.t, w.store.Maintain(w.t.Context()))
+	w.expire()
+	for _, m := range w.store.Stats().Blocks {
+		if w.retention.Bytes > 0 && m.MaxTime < w.now()-2*spanMillis {
+			require.LessOrEqual(w.t, w.blockBytes(), uint64(w.retention.Bytes), "the budget is kept")
+			break
+		}
+	}
+	return fmt.Sprintf("%d blocks, %d lost", len(w.store.Stats().Blocks), len(w.lost))
+}
+
+func (w *world) blockBytes() (bytes uint64) {
+	for _, m := range w.store.Stats().Blocks {
+		bytes += m.Bytes
+	}
+	return bytes
+}
+
+// expire enters into the model what the upkeep may have dropped.
+func (w *world) expire() {
+	w.model.doubt(func(s *worldSeries, t int64) bool {
+		if keep := w.keep(s, engine.TierRaw); keep > 0 && t < w.now()-keep {
+			return true
+		}
+		return slices.ContainsFunc(w.lost, func(l lostBlock) bool { return l.tier == "raw" && l.from <= t && t <= l.to })
+	})
+	w.allLost = append(w.allLost, w.lost...)
+	for _, keep := range append([]durable.Rule{{Keep: w.retention.Keep}}, w.retention.Rules...) {
+		for tier, d := range []time.Duration{0, keep.Keep.FiveMinutes, keep.Keep.Hour} {
+			if d > 0 {
+				w.dropped[tier] = max(w.dropped[tier], w.now()-d.Milliseconds())
+			}
+		}
+	}
+}
+
+// keep is how long, in milliseconds, the retention keeps a tier of a series.
+func (w *world) keep(s *worldSeries, tier engine.Tier) int64 {
+	of := w.retention.Keep
+	for _, rule := range w.retention.Rules {
+		if rule.Matchers[0].Matches(s.lset.Get("keep")) {
+			of = rule.Keep
+			break
+		}
+	}
+	return [...]time.Duration{of.Raw, of.FiveMinutes, of.Hour}[tier].Milliseconds()
+}
+
+func (w *world) randomRetention() durable.Retention {
+	keep := func() durable.Keep {
+		return durable.Keep{Raw: hours([]int{0, 10, 30, 70}[w.IntN(4)]), FiveMinutes: hours([]int{0, 40, 90}[w.IntN(3)]), Hour: hours([]int{0, 120}[w.IntN(2)])}
+	}
+	r := durable.Retention{Keep: keep()}
+	if w.IntN(2) == 0 {
+		r.Rules = append(r.Rules, durable.Rule{Matchers: keepRule("short"), Keep: keep()})
+	}
+	if w.IntN(2) == 0 {
+		r.Rules = append(r.Rules, durable.Rule{Matchers: keepRule("long"), Keep: keep()})
+	}
+	if w.IntN(4) == 0 {
+		r.Bytes = 100_000 + w.Int64N(400_000)
+	}
+	return r
+}
+
+func (w *world) configure() string {
+	w.retention = w.randomRetention()
+	w.opts.Retention = w.retention
+	tiers := []durable.TierWindows{{Tier: engine.TierFiveMinutes}, {Tier: engine.TierHour, After: hours([]int{0, 10}[w.IntN(2)])}}
+	w.opts.Tiers = tiers
+	w.store.Configure(w.retention, tiers)
+	return fmt.Sprintf("%+v", w.retention)
+}
+
+func (w *world) flush() string {
+	require.NoError(w.t, w.store.Flush(w.t.Context()))
+	return ""
+}
+
+func (w *world) delete() string {
+	minT := w.now() - w.Int64N(60*3_600_000)
+	maxT := minT + w.Int64N([]int64{1, 60_000, 3_600_000, 60 * 3_600_000}[w.IntN(4)])
+	if w.IntN(6) == 0 {
+		minT, maxT = math.MinInt64, math.MaxInt64
+	}
+	slot := w.IntN(worldSlots)
+	matchers := []*labels.Matcher{matchLoose()}
+	all := w.IntN(3) == 0
+	if !all {
+		matchers = append(matchers, labels.MustNewMatcher(labels.MatchRegexp, "__name__", fmt.Sprintf("m%d_.*", slot)))
+	}
+	require.NoError(w.t, w.store.Delete(w.t.Context(), minT, maxT, matchers...))
+	w.model.remove(minT, maxT, func(s *worldSeries) bool { return !isStill(s.slot) && (all || s.slot == slot) })
+	return fmt.Sprintf("slot %d (all %v) from %s to %s", slot, all, clockOf(max(minT, 0)), clockOf(min(maxT, 1<<50)))
+}
+
+// importBlock adds floats of some series in one stretch of time.
+func (w *world) importBlock() string {
+	bounds := w.store.ImportRange(w.now() - w.Int64N(60*3_600_000))
+	if w.IntN(3) == 0 {
+		bounds = w.store.ImportRange(w.now() - w.Int64N(3_600_000))
+	}
+	from := bounds.Min + w.Int64N(bounds.Max-bounds.Min)
+	sealed := w.store.Stats().SealedUntil
+	var rows []placed
+	for slot := stillSlots; slot < worldSlots; slot++ {
+		step := 1 + w.Int64N(600_000)
+		for t := from; w.IntN(3) > 0 && t <= bounds.Max; t += step {
+			name, lset := w.seriesOf(slot, t)
+			rows = append(rows, placed{name, slot, lset, t, cell{stored{'f', w.drawFloat(slot)}, 0}})
+			if s := w.model.series[name]; s != nil && w.IntN(3) == 0 { // in the place of another
+				for other := range s.cells {
+					if bounds.Contains(merge.Interval{Min: other, Max: other}) && other > t {
+						rows = append(rows, placed{name, slot, lset, other, cell{stored{'f', w.drawFloat(slot)}, 0}})
+						t = other
+						break
+					}
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b placed) int { return labels.Compare(a.lset, b.lset) })
+	_, err := w.store.ImportBlock(w.t.Context(), func(add func(labels.Labels, []merge.Chunk) error) error {
+		return eachOf(rows, func(same []placed) error {
+			var ts []int64
+			var vs []float64
+			for _, p := range same {
+				ts, vs = append(ts, p.t), append(vs, math.Float64frombits(p.Bits))
+			}
+			return add(same[0].lset, []merge.Chunk{merge.NewDense(nil, nil, ts, vs)})
+		})
+	})
+	if len(rows) == 0 {
+		require.ErrorIs(w.t, err, block.ErrEmpty)
+		return "nothing"
+	}
+	require.NoError(w.t, err)
+	for _, p := range rows {
+		s := w.model.of(p.name, p.slot, p.lset)
+		if old, there := s.cells[p.t]; there && p.t >= sealed && !old.imported {
+			continue
+		}
+		w.model.set(p.name, p.slot, p.lset, p.t, known{cell: p.cell, imported: true})
+	}
+	return fmt.Sprintf("%d samples from %s on, in %s to %s", len(rows), clockOf(from), clockOf(bounds.Min), clockOf(bounds.Max))
+}
+
+// eachOf gives the rows of each series to use.
+func eachOf(rows []placed, use func([]placed) error) error {
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].name == rows[0].name {
+			n++
+		}
+		if err := use(rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func (w *world) selectSome() string {
+	minT := w.now() - w.Int64N(80*3_600_000)
+	maxT := minT + w.Int64N([]int64{60_000, 3_600_000, 80 * 3_600_000}[w.IntN(3)])
+	if w.IntN(3) == 0 {
+		minT, maxT = math.MinInt64, math.MaxInt64
+	}
+	w.selectBetween(minT, maxT)
+	return fmt.Sprintf("%d to %d", minT, maxT)
+}
+
+func (w *world) selectBetween(minT, maxT int64, matchers ...*labels.Matcher) {
+	found := w.readAll(w.store, engine.Selection{Min: minT, Max: maxT, Matchers: matchers, Sorted: w.IntN(2) == 0})
+	require.NoError(w.t, w.model.compare(found, minT, maxT, everySeries))
+}
+
+func (w *world) readAll(s *durable.Store, sel engine.Selection) map[string]map[int64]cell {
+	set, err := s.Select(w.t.Context(), sel)
+	require.NoError(w.t, err)
+	found := map[string]map[int64]cell{}
+	var it chunkenc.Iterator
+	for set.Next() {
+		name := set.At().Labels().Get("__name__")
+		require.NotContains(w.t, found, name)
+		it = set.At().Iterator(it)
+		found[name], err = readWorldSeries(it)
+		require.NoError(w.t, err, name)
+	}
+	require.NoError(w.t, set.Err())
+	require.NoError(w.t, set.Close())
+	return found
+}
