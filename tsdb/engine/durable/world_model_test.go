@@ -159,7 +159,8 @@ func counterNumbered(n uint64) *histogram.Histogram {
 
 // worldReader reads samples one by one, and checks what histograms say of the one before.
 type worldReader struct {
-	last   int64
+	last int64
+	// before is the sample before, where it is a histogram that counts.
 	before *histogram.FloatHistogram
 }
 
@@ -170,6 +171,7 @@ func (r *worldReader) read(it chunkenc.Iterator, kind chunkenc.ValueType) (t int
 	if t <= r.last {
 		return t, c, fmt.Errorf("time %d comes after %d", t, r.last)
 	}
+	first := r.last == math.MinInt64
 	r.last, c.st = t, it.AtST()
 	if kind == chunkenc.ValFloat {
 		r.before = nil
@@ -183,7 +185,7 @@ func (r *worldReader) read(it chunkenc.Iterator, kind chunkenc.ValueType) (t int
 	switch {
 	case h.CounterResetHint != histogram.GaugeType:
 		c.stored, want = stored{'c', n}, counterNumbered(n)
-		if h.CounterResetHint == histogram.NotCounterReset && (r.before == nil || detects(h, r.before)) {
+		if !first && h.CounterResetHint == histogram.NotCounterReset && (r.before == nil || detects(h, r.before)) {
 			return t, c, fmt.Errorf("at %s: the histogram %v says that it counts on from %v", clockOf(t), h, r.before)
 		}
 		h.CounterResetHint = histogram.UnknownCounterReset

@@ -42,25 +42,32 @@ func worldSeed(t *testing.T) uint64 {
 	return uint64(time.Now().UnixNano())
 }
 
+// fromEnvironment is a number that a variable of the environment may set.
+func fromEnvironment(t testing.TB, variable string, usual int) int {
+	text := os.Getenv(variable)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, variable)
+	return n
+}
+
 // TestWorlds does random things to a store while its clock goes on by days: it is written to in and out of order, sealed,
 // merged, rolled up, emptied by retention, rules, budgets and deletions, imported into, closed and killed. All the while
 // it has to answer as a model made of maps does, and answers that stay open have to show what there was. NOVACRON_WORLDS
-// is how many histories there are.
+// is how many histories there are, NOVACRON_WORLD_STEPS how long each is.
 func TestWorlds(t *testing.T) {
-	n := worlds
-	if text := os.Getenv("NOVACRON_WORLDS"); text != "" {
-		var err error
-		n, err = strconv.Atoi(text)
-		require.NoError(t, err)
-	} else if testing.Short() {
-		n = 2
+	n, length := fromEnvironment(t, "NOVACRON_WORLDS", worlds), fromEnvironment(t, "NOVACRON_WORLD_STEPS", worldSteps)
+	if testing.Short() {
+		n = min(n, 2)
 	}
 	first, steps := worldSeed(t), map[string]int{}
 	for i := range uint64(n) {
 		seed := first + i
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
-			for range worldSteps {
+			for range length {
 				w.step()
 			}
 			w.end()
