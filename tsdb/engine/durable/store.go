@@ -88,7 +88,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.sealed = s.blocks.sealedThrough()
-	if s.unrolled, err = readUnrolled(s.path("unrolled.json"), s.blocks); err != nil {
+	if err := s.readUnrolled(); err != nil {
 		return err
 	}
 	if err := s.replay(); err != nil {

@@ -70,6 +70,7 @@ func (w *windowSeries) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
 	if !ok {
 		it = &windowWalk{}
 		it.read.OnDamage(w.answer.damaged)
+		it.hists.OnDamage(w.answer.damaged)
 	}
 	if err := it.collect(w); err != nil {
 		return failedIterator(err)
