@@ -1,7 +1,10 @@
 package transfer_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -14,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/stretchr/testify/require"
 
@@ -154,4 +158,55 @@ func TestExportBlocksChooses(t *testing.T) {
 	report, err = transfer.ExportBlocks(t.Context(), openAny(t), t.TempDir(), transfer.ExportOptions{MaxTime: math.MaxInt64})
 	require.NoError(t, err)
 	require.Zero(t, report)
+}
+
+// TestExportedExemplars: behind samples of counters and buckets stand the exemplars that a parser finds there.
+func TestExportedExemplars(t *testing.T) {
+	s, at := openAny(t), now.UnixMilli()
+	var batch engine.Batch
+	of := func(name string, ts int64, n int) {
+		ref, err := s.Ref(labels.FromStrings("__name__", name))
+		require.NoError(t, err)
+		batch.Samples = append(batch.Samples, engine.Sample{Ref: ref, T: at, V: 1}, engine.Sample{Ref: ref, T: at + 1000, V: 2})
+		batch.Exemplars = append(batch.Exemplars, engine.ExemplarSample{Ref: ref, Exemplar: exemplar.Exemplar{
+			Labels: labels.FromStrings("trace_id", strings.Repeat("é", n), "a b", "x,y=}"), Value: 0.25, Ts: ts, HasTs: true,
+		}})
+	}
+	of("seen_total", at-5, 10)
+	of("late_bucket", at+999, 10)
+	of("more_total", at, 10)
+	of("more_total", at+1, 9)
+	of("more_total", at+2, 8)
+	of("later_total", at+2000, 10) // left out, as are those below
+	of("gauge", at, 10)
+	of("long_total", at, 120)
+	_, err := s.Append(t.Context(), batch)
+	require.NoError(t, err)
+	var text bytes.Buffer
+	report, err := transfer.Export(t.Context(), s, &text, transfer.ExportOptions{MaxTime: math.MaxInt64 / 4})
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{transfer.LeftExemplars: 4}, report.LeftOut)
+
+	p := textparse.NewOpenMetricsParser(text.Bytes(), labels.NewSymbolTable())
+	got := map[string]string{}
+	for {
+		kind, err := p.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err, text.String())
+		if kind != textparse.EntrySeries {
+			continue
+		}
+		_, ts, _ := p.Series()
+		var lset labels.Labels
+		p.Labels(&lset)
+		var e exemplar.Exemplar
+		if p.Exemplar(&e) {
+			require.Equal(t, 0.25, e.Value)
+			require.Equal(t, "x,y=}", e.Labels.Get("a b"))
+			got[fmt.Sprint(lset.Get("__name__"), " ", *ts-at)] = fmt.Sprint(e.Ts-at, " ", len([]rune(e.Labels.Get("trace_id"))))
+		}
+	}
+	require.Equal(t, map[string]string{"seen_total 0": "-5 10", "late_bucket 1000": "999 10", "more_total 0": "0 10", "more_total 1000": "2 8"}, got)
 }
