@@ -22,5 +22,5 @@
 //
 // Damage costs the frames that it touches and no others: its bytes are set aside in a file NUMBER-OFFSET.damaged and
 // reading goes on at the next whole frame. A process never writes to a segment of another: Open begins a new one. Only
-// Remove deletes.
+// Remove deletes; CutTail sets aside.
 package log

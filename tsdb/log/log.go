@@ -260,10 +260,15 @@ func (l *Log) Remove(segment uint64) error {
 	if current, _ := l.Segment(); segment >= current {
 		return fmt.Errorf("log segment %d is still written to (the current one is %d)", segment, current)
 	}
-	if err := os.Remove(filepath.Join(l.dir, name(segment))); err != nil {
+	path := filepath.Join(l.dir, name(segment))
+	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("removing log segment %d: %w", segment, err)
 	}
-	return syncDir(l.dir)
+	torn, err := filepath.Glob(path + "-*" + tornSuffix)
+	for _, tail := range torn {
+		err = errors.Join(err, os.Remove(tail))
+	}
+	return errors.Join(err, syncDir(l.dir))
 }
 
 // Close syncs and closes the log.

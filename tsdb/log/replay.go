@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -115,6 +116,40 @@ func setAside(dir string, src []byte, damages []Damage) error {
 		}
 	}
 	return nil
+}
+
+// CutTail takes a damage that a segment ends with out of it and keeps its bytes beside it, in a file NUMBER-OFFSET.torn that
+// goes with the segment: what a crash left is told once, and not again as damage when other segments have come behind it.
+// Nobody may be writing to the segment.
+func CutTail(dir string, d Damage) error {
+	path := filepath.Join(dir, name(d.Segment))
+	torn := make([]byte, d.Length)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !d.Tail || info.Size() != d.Offset+d.Length {
+		return errors.Join(err, fmt.Errorf("%s: only the end can be cut off, not %d bytes at %d", path, d.Length, d.Offset))
+	}
+	if _, err := file.ReadAt(torn, d.Offset); err != nil {
+		return err
+	}
+	if err := writeSynced(fmt.Sprintf("%s-%d%s", path, d.Offset, tornSuffix), torn); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(dir), file.Truncate(d.Offset), file.Sync())
+}
+
+const tornSuffix = ".torn"
+
+func writeSynced(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // mapped maps a file into memory until unmap is called: segments are too large to be read as a whole.

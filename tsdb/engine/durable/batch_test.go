@@ -2,11 +2,13 @@ package durable_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
@@ -128,4 +130,40 @@ func onlySegment(t testing.TB, dir string) string {
 	})
 	require.Len(t, segments, 1)
 	return segments[0]
+}
+
+// TestTornTailIsToldOnce: what a crash left at the end of the log is no damage when the store is opened again later, and
+// goes with its segment.
+func TestTornTailIsToldOnce(t *testing.T) {
+	l := newLive(t, nil)
+	l.write("a", start, 1)
+	require.NoError(t, l.Close())
+	segment := onlySegment(t, l.dir)
+	file, err := os.OpenFile(segment, os.O_WRONLY|os.O_APPEND, 0)
+	require.NoError(t, err)
+	torn := []byte{0xA7, 0xC3, 0x5E, 0x19, 0, 0, 1}
+	_, err = file.Write(torn)
+	require.NoError(t, errors.Join(err, file.Close()))
+	before := logSize(t, l.dir)
+	for minute := range 3 {
+		l.open()
+		require.Zero(t, l.Stats().Damaged)
+		require.Len(t, read(t, l.Store, "a", engine.TierRaw, 0), 1+minute)
+		l.write("a", start.Add(time.Duration(1+minute)*time.Second), 2)
+		require.NoError(t, l.Close())
+	}
+	info, err := os.Stat(segment)
+	require.NoError(t, err)
+	require.Equal(t, before-int64(len(torn)), info.Size())
+	aside := fmt.Sprintf("%s-%d.torn", segment, info.Size())
+	content, err := os.ReadFile(aside)
+	require.NoError(t, err)
+	require.Equal(t, torn, content)
+	l.open()
+	l.clock.set(start.Add(5 * time.Hour))
+	require.NoError(t, l.Maintain(t.Context()))
+	for _, path := range []string{segment, aside} {
+		_, err = os.Stat(path)
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
 }

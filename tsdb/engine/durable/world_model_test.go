@@ -3,7 +3,6 @@ package durable_test
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -139,15 +138,6 @@ func (m *worldModel) compare(found map[string]map[int64]cell, minT, maxT int64, 
 
 func clockOf(t int64) string {
 	return fmt.Sprintf("%s (%d)", start.UTC().Add(timeSince(t)).Format("Jan 2 15:04:05.000"), t)
-}
-
-// names are those of the series, sorted, so that a seed always does the same.
-func (m *worldModel) names() (names []string) {
-	for name := range m.series {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // counterNumbered is the histogram with a number that counts.

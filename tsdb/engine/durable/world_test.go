@@ -117,7 +117,6 @@ func timeSince(t int64) time.Duration { return time.UnixMilli(t).Sub(start) }
 func hours(n int) time.Duration       { return time.Duration(n) * time.Hour }
 func (w *world) now() int64           { return w.clock.Now().UnixMilli() }
 func everySeries(*worldSeries) bool   { return true }
-func stillOnly(s *worldSeries) bool   { return isStill(s.slot) }
 func matchStill() *labels.Matcher     { return labels.MustNewMatcher(labels.MatchEqual, "group", "still") }
 func matchLoose() *labels.Matcher     { return labels.MustNewMatcher(labels.MatchEqual, "group", "loose") }
 func keepRule(k string) []*labels.Matcher {
@@ -520,8 +519,8 @@ func (w *world) importBlock() string {
 			name, lset := w.seriesOf(slot, t)
 			rows = append(rows, placed{name, slot, lset, t, cell{stored{'f', w.drawFloat(slot)}, 0}})
 			if s := w.model.series[name]; s != nil && w.IntN(3) == 0 { // in the place of another
-				for other := range s.cells {
-					if bounds.Contains(merge.Interval{Min: other, Max: other}) && other > t {
+				for _, other := range slices.Sorted(maps.Keys(s.cells)) {
+					if other > t && other <= bounds.Max {
 						rows = append(rows, placed{name, slot, lset, other, cell{stored{'f', w.drawFloat(slot)}, 0}})
 						t = other
 						break
