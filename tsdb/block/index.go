@@ -50,7 +50,7 @@ func (m *mappedIndex) close() error { return unmap([][]byte{m.data}) }
 // inclusive; limit 0 is none. Chunks that reach into the bounds count as samples there.
 func (b *Block) LabelNames(ctx context.Context, minT, maxT int64, limit int, matchers ...*labels.Matcher) ([]string, error) {
 	return b.list(ctx, merge.Interval{Min: minT, Max: maxT}, matchers, func(of *roaring.Bitmap) ([]string, error) {
-		if b.lookupDamage() == nil {
+		if b.LookupDamage() == nil {
 			return b.index.LabelNames(ctx, limit, of)
 		}
 		return b.listed(ctx, limit, of, func(lset labels.Labels) (names []string) {
@@ -63,7 +63,7 @@ func (b *Block) LabelNames(ctx context.Context, minT, maxT int64, limit int, mat
 // LabelValues is LabelNames for the values of one label.
 func (b *Block) LabelValues(ctx context.Context, name string, minT, maxT int64, limit int, matchers ...*labels.Matcher) ([]string, error) {
 	return b.list(ctx, merge.Interval{Min: minT, Max: maxT}, matchers, func(of *roaring.Bitmap) ([]string, error) {
-		if b.lookupDamage() == nil {
+		if b.LookupDamage() == nil {
 			return b.index.LabelValues(ctx, name, limit, of)
 		}
 		return b.listed(ctx, limit, of, func(lset labels.Labels) []string {

@@ -24,8 +24,9 @@ type soundness struct {
 // tableStep is how much of a table is read before its memory is given back. It is a multiple of the size of pages.
 const tableStep = 1 << 20
 
-// lookupDamage is what is wrong with the tables, nil where they are as they were written.
-func (b *Block) lookupDamage() error {
+// LookupDamage is what is wrong with the tables by which series are found, nil where they are as they were written. The
+// caller holds the block.
+func (b *Block) LookupDamage() error {
 	b.sound.once.Do(func() {
 		for _, table := range b.index.Lookup() {
 			if sum := b.index.sum(table); sum != table.Sum {
@@ -53,11 +54,11 @@ func (m *mappedIndex) sum(table index.Table) (sum uint32) {
 // find is the series that match. Where the tables of the index are damaged, it asks every series for its labels, and
 // tells the damage that it meets.
 func (b *Block) find(ctx context.Context, matchers []*labels.Matcher) (found *roaring.Bitmap, damage []error, err error) {
-	if len(matchers) == 0 || b.lookupDamage() == nil {
+	if len(matchers) == 0 || b.LookupDamage() == nil {
 		found, err = b.index.Select(ctx, matchers...)
 		return found, nil, err
 	}
-	found, damage = roaring.New(), []error{b.lookupDamage()}
+	found, damage = roaring.New(), []error{b.LookupDamage()}
 	err = b.eachSeries(ctx, nil, func(ordinal uint32, lset labels.Labels, bad error) {
 		if bad != nil {
 			damage = append(damage, bad)

@@ -50,6 +50,11 @@ func (s *Store) list(minT, maxT int64, limit int, ofBlock func(*block.Block) ([]
 		if err != nil {
 			return nil, err
 		}
+		if bad := b.LookupDamage(); bad != nil {
+			if err := s.damaged(bad); err != nil {
+				return nil, err
+			}
+		}
 		all = join(all, more, limit)
 	}
 	if len(v.spans) == 0 {
