@@ -173,16 +173,22 @@ func (s *spanFlags) matchers() (lists []query.Selector, err error) {
 func (a *app) shardExport(f *shardFlags) *cobra.Command {
 	var span spanFlags
 	var to string
+	format := choice{value: "openmetrics", allowed: []string{"openmetrics", "blocks"}}
 	cmd := &cobra.Command{
-		Use: "export", Short: "Write samples as OpenMetrics", Args: cobra.NoArgs,
-		Long: `Write samples as OpenMetrics to the standard output or a file. Native histograms and stale markers have no place there and
-are counted as left out; a snapshot has them.
+		Use: "export", Short: "Write samples as OpenMetrics, or as blocks of Prometheus", Args: cobra.NoArgs,
+		Long: `Write samples as OpenMetrics to the standard output or a file, or as blocks of Prometheus into a new folder. OpenMetrics has
+no place for native histograms and stale markers, blocks have none for exemplars: what is left out is counted. A snapshot
+has everything.
 
-  novacron metric shard export --dir metrics --match 'vm_cpu_seconds_total{vm_name="web-1"}' --from -7d --file web-1.om`,
+  novacron metric shard export --dir metrics --match 'vm_cpu_seconds_total{vm_name="web-1"}' --from -7d --file web-1.om
+  novacron metric shard export --dir metrics --format blocks --file blocks`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			lists, err := span.matchers()
 			if err != nil {
 				return err
+			}
+			if format.value == "blocks" && to == "" {
+				return usagef("blocks are exported to a folder: name it by --file")
 			}
 			return withShard(func() (*shard.Shard, error) { return a.readShard(f) }, func(s *shard.Shard) error {
 				options := transfer.ExportOptions{Match: lists, Describe: func(name string) (kind, unit, help string) {
@@ -190,13 +196,26 @@ are counted as left out; a snapshot has them.
 					return string(d.Type), d.Unit, d.Help
 				}}
 				options.MinTime, options.MaxTime = span.bounds()
+				if format.value == "blocks" {
+					return a.exportBlocks(cmd.Context(), s, to, options)
+				}
 				return a.export(cmd.Context(), s, to, options)
 			})
 		},
 	}
 	span.register(a, cmd, "export")
-	cmd.Flags().StringVar(&to, "file", "", "`file` to write (default the standard output)")
+	cmd.Flags().StringVar(&to, "file", "", "`file` to write (default the standard output); of blocks, the folder")
+	cmd.Flags().Var(&format, "format", "what to write")
 	return cmd
+}
+
+func (a *app) exportBlocks(ctx context.Context, s *shard.Shard, to string, options transfer.ExportOptions) error {
+	report, err := transfer.ExportBlocks(ctx, s.Engine(), to, options)
+	if err != nil {
+		return err
+	}
+	a.printReport(to, "exported", report)
+	return nil
 }
 
 func (a *app) export(ctx context.Context, s *shard.Shard, to string, options transfer.ExportOptions) error {

@@ -11,10 +11,11 @@ import (
 // DamageError is bytes of a block that are not what was written. All else in the block can still be read.
 type DamageError struct {
 	Block uuid.UUID
-	// Series is the ordinal of the series in the block's index, Labels its labels where they are known.
+	// Series is the ordinal of the series in the block's index, Labels its labels where they are known. Damage of all
+	// series has neither.
 	Series uint32
 	Labels string
-	// File and Offset are where the damaged bytes begin; in the index, the offset is -1.
+	// File and Offset are where the damaged bytes begin; for a series in the index, the offset is -1.
 	File   string
 	Offset int64
 	Err    error

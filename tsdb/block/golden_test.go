@@ -3,12 +3,15 @@ package block
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"flag"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/google/uuid"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
@@ -145,6 +148,15 @@ func FuzzBlock(f *testing.F) {
 		}
 		defer b.Close()
 		_, _ = Verify(context.Background(), bad)
+		if some, err := b.Select(context.Background(), []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "instance", "host-00.")}, merge.All.Min, merge.All.Max); err == nil {
+			some.OnDamage(func(error) error { return nil })
+			for some.Next() {
+				require.True(t, strings.HasPrefix(some.Labels().Get("instance"), "host-00"), "damage brings no others")
+			}
+			require.NoError(t, some.Close())
+		}
+		_, _ = b.LabelNames(context.Background(), merge.All.Min, merge.All.Max, 0)
+		_, _ = b.LabelValues(context.Background(), "instance", merge.All.Min, merge.All.Max, 0)
 		set, err := b.Select(context.Background(), nil, merge.All.Min, merge.All.Max)
 		if err != nil {
 			return
@@ -159,6 +171,29 @@ func FuzzBlock(f *testing.F) {
 			for _, ok := it.NextRun(); ok; _, ok = it.NextRun() {
 			}
 		}
+	})
+}
+
+// FuzzTombstones reads tombstones of any bytes, with the right checksum: what is read is written the same way again.
+func FuzzTombstones(f *testing.F) {
+	text, err := (&tombstones{}).with(stone{merge.Interval{Min: -5, Max: 10}, roaring.BitmapOf(1, 2, 70_000)}).encode()
+	require.NoError(f, err)
+	f.Add(text[:len(text)-sumSize])
+	f.Fuzz(func(t *testing.T, text []byte) {
+		stones, err := decodeTombstones(binary.LittleEndian.AppendUint32(text, crc32.Checksum(text, castagnoli)))
+		if err != nil {
+			return
+		}
+		again, err := stones.encode()
+		require.NoError(t, err)
+		same, err := decodeTombstones(again)
+		require.NoError(t, err)
+		require.Len(t, same.stones, len(stones.stones))
+		for i, s := range stones.stones {
+			require.Equal(t, s.Interval, same.stones[i].Interval)
+			require.True(t, s.series.Equals(same.stones[i].series))
+		}
+		_ = stones.of(nil, 1)
 	})
 }
 

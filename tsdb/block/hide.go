@@ -19,7 +19,8 @@ func (b *Block) Match(ctx context.Context, matchers ...*labels.Matcher) (found *
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Release()) }()
-	return b.index.Select(ctx, matchers...)
+	found, _, err = b.find(ctx, matchers)
+	return found, err
 }
 
 // Hide deletes the samples of series in a span, as Delete does, and tells whether any of them was not deleted before.

@@ -50,14 +50,28 @@ func (m *mappedIndex) close() error { return unmap([][]byte{m.data}) }
 // inclusive; limit 0 is none. Chunks that reach into the bounds count as samples there.
 func (b *Block) LabelNames(ctx context.Context, minT, maxT int64, limit int, matchers ...*labels.Matcher) ([]string, error) {
 	return b.list(ctx, merge.Interval{Min: minT, Max: maxT}, matchers, func(of *roaring.Bitmap) ([]string, error) {
-		return b.index.LabelNames(ctx, limit, of)
+		if b.LookupDamage() == nil {
+			return b.index.LabelNames(ctx, limit, of)
+		}
+		return b.listed(ctx, limit, of, func(lset labels.Labels) (names []string) {
+			lset.Range(func(l labels.Label) { names = append(names, l.Name) })
+			return names
+		})
 	})
 }
 
 // LabelValues is LabelNames for the values of one label.
 func (b *Block) LabelValues(ctx context.Context, name string, minT, maxT int64, limit int, matchers ...*labels.Matcher) ([]string, error) {
 	return b.list(ctx, merge.Interval{Min: minT, Max: maxT}, matchers, func(of *roaring.Bitmap) ([]string, error) {
-		return b.index.LabelValues(ctx, name, limit, of)
+		if b.LookupDamage() == nil {
+			return b.index.LabelValues(ctx, name, limit, of)
+		}
+		return b.listed(ctx, limit, of, func(lset labels.Labels) []string {
+			if value := lset.Get(name); value != "" {
+				return []string{value}
+			}
+			return nil
+		})
 	})
 }
 
@@ -74,7 +88,7 @@ func (b *Block) list(ctx context.Context, span merge.Interval, matchers []*label
 	if whole && len(matchers) == 0 {
 		return ask(nil)
 	}
-	of, err := b.index.Select(ctx, matchers...)
+	of, _, err := b.find(ctx, matchers)
 	if err == nil && !whole {
 		of, err = b.live(ctx, of, span)
 	}
@@ -84,7 +98,7 @@ func (b *Block) list(ctx context.Context, span merge.Interval, matchers []*label
 	return ask(of)
 }
 
-// live keeps the series that have chunks in a span that are not deleted as a whole.
+// live keeps the series that have chunks in a span that are not deleted as a whole, and those of which damage hides it.
 func (b *Block) live(ctx context.Context, of *roaring.Bitmap, span merge.Interval) (*roaring.Bitmap, error) {
 	kept := roaring.New()
 	stones := b.tombstones.Load()
@@ -97,11 +111,12 @@ func (b *Block) live(ctx context.Context, of *roaring.Bitmap, span merge.Interva
 		}
 		series := all.Next()
 		var err error
-		if entry, err = b.index.Entry(series, entry[:0]); err != nil {
-			return nil, b.damagedEntry(series, err)
+		if entry, err = b.index.Entry(series, entry[:0]); err == nil {
+			chunks, err = b.appendChunks(chunks[:0], series, entry, span, nil)
 		}
-		if chunks, err = b.appendChunks(chunks[:0], series, entry, span, nil); err != nil {
-			return nil, err
+		if err != nil {
+			kept.Add(series)
+			continue
 		}
 		deleted = stones.of(deleted, series)
 		if slices.ContainsFunc(chunks, func(c Chunk) bool {

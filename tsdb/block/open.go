@@ -27,6 +27,7 @@ type Block struct {
 	times      *TimesCache
 	serial     uint64 // names the block in the cache
 	quarantine quarantine
+	sound      soundness
 
 	deleting   sync.Mutex // held while tombstones are written
 	tombstones atomic.Pointer[tombstones]

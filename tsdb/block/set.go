@@ -18,6 +18,7 @@ type Set struct {
 	ordinals roaring.IntPeekable
 	stones   *tombstones
 	skip     merge.Skip
+	damage   []error // met while the series were found, and not told yet
 
 	reader  seriesReader
 	ordinal uint32
@@ -34,14 +35,14 @@ func (b *Block) Select(ctx context.Context, matchers []*labels.Matcher, minT, ma
 	if err := b.enter(); err != nil {
 		return nil, err
 	}
-	found := roaring.New()
+	found, damage := roaring.New(), []error(nil)
 	if span := (merge.Interval{Min: minT, Max: maxT}); span.Overlaps(b.meta.Interval()) {
 		var err error
-		if found, err = b.index.Select(ctx, matchers...); err != nil {
+		if found, damage, err = b.find(ctx, matchers); err != nil {
 			return nil, errors.Join(err, b.Release())
 		}
 	}
-	return &Set{b: b, ctx: ctx, span: merge.Interval{Min: minT, Max: maxT}, ordinals: found.Iterator(), stones: b.tombstones.Load()}, nil
+	return &Set{b: b, ctx: ctx, span: merge.Interval{Min: minT, Max: maxT}, ordinals: found.Iterator(), damage: damage, stones: b.tombstones.Load()}, nil
 }
 
 // OnDamage sets what happens when something of a series cannot be read: when skip returns nil, the walk goes on without
@@ -53,6 +54,10 @@ const checkEvery = 256
 
 // Next goes to the next series that has chunks in the bounds.
 func (s *Set) Next() bool {
+	for len(s.damage) > 0 && s.err == nil {
+		s.err = s.b.skipOr(s.skip, s.damage[0])
+		s.damage = s.damage[1:]
+	}
 	for s.err == nil && !s.closed && s.ordinals.HasNext() {
 		s.ordinal = s.ordinals.Next()
 		if s.ordinal%checkEvery == 0 {

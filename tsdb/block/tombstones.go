@@ -136,7 +136,7 @@ func (b *Block) Delete(minT, maxT int64, matchers ...*labels.Matcher) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Release()) }()
-	found, err := b.index.Select(context.Background(), matchers...)
+	found, _, err := b.find(context.Background(), matchers)
 	if err != nil || found.IsEmpty() {
 		return err
 	}

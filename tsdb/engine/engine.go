@@ -95,7 +95,7 @@ type Appended struct {
 // Errors that concern a whole call.
 var (
 	ErrClosed   = errors.New("the store is closed")
-	ErrDiskFull = errors.New("the disk of the store is full: only what the answer counts was stored; reads go on, and writes as soon as there is room")
+	ErrDiskFull = errors.New("the disk of the store is full: nothing was stored; reads go on, and writes as soon as there is room")
 	ErrReadOnly = errors.New("the store is open for reading only")
 )
 

@@ -36,7 +36,7 @@ type Log struct {
 	file    *os.File
 	segment uint64
 	size    int64
-	written uint64 // records written so far
+	written uint64 // records and batches written so far
 	closed  bool
 	// broken is an error after which the segment's end is unknown: the next record begins a new one.
 	broken error
@@ -120,15 +120,27 @@ func (l *Log) Append(record []byte) (segment uint64, err error) {
 		return 0, err
 	}
 	*buf = frame
-	segment, number, err := l.write(frame)
+	return l.append(frame)
+}
+
+// AppendBatch writes the records of a batch as Append writes one: after an error none of them is in the log.
+func (l *Log) AppendBatch(b *Batch) (segment uint64, err error) {
+	if len(b.starts) == 0 {
+		return 0, errors.New("a batch without a record")
+	}
+	return l.append(b.finish())
+}
+
+func (l *Log) append(frames []byte) (segment uint64, err error) {
+	segment, number, err := l.write(frames)
 	if err != nil || l.options.Sync > 0 {
 		return segment, err
 	}
 	return segment, l.syncTo(number)
 }
 
-// write gives the frame to the operating system and returns its segment and its number.
-func (l *Log) write(frame []byte) (segment, number uint64, err error) {
+// write gives frames to the operating system and returns their segment and their number.
+func (l *Log) write(frames []byte) (segment, number uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -139,14 +151,14 @@ func (l *Log) write(frame []byte) (segment, number uint64, err error) {
 			return 0, 0, fmt.Errorf("after «%w»: %w", l.broken, err)
 		}
 	}
-	if _, err := l.file.WriteAt(frame, l.size); err != nil {
+	if _, err := l.file.WriteAt(frames, l.size); err != nil {
 		// What was written of it would be taken for damage: cut it off, or leave this segment behind.
 		if cut := l.file.Truncate(l.size); cut != nil {
 			l.broken = cut
 		}
 		return 0, 0, fmt.Errorf("writing to log segment %d at %d: %w", l.segment, l.size, full(err))
 	}
-	l.size += int64(len(frame))
+	l.size += int64(len(frames))
 	l.written++
 	return l.segment, l.written, nil
 }
@@ -248,10 +260,15 @@ func (l *Log) Remove(segment uint64) error {
 	if current, _ := l.Segment(); segment >= current {
 		return fmt.Errorf("log segment %d is still written to (the current one is %d)", segment, current)
 	}
-	if err := os.Remove(filepath.Join(l.dir, name(segment))); err != nil {
+	path := filepath.Join(l.dir, name(segment))
+	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("removing log segment %d: %w", segment, err)
 	}
-	return syncDir(l.dir)
+	torn, err := filepath.Glob(path + "-*" + tornSuffix)
+	for _, tail := range torn {
+		err = errors.Join(err, os.Remove(tail))
+	}
+	return errors.Join(err, syncDir(l.dir))
 }
 
 // Close syncs and closes the log.

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,32 +44,64 @@ func Segments(dir string) ([]uint64, error) {
 func name(segment uint64) string { return fmt.Sprintf("%016d", segment) }
 
 // Replay gives every record of a segment to use, in the order they were written; the record is valid until use
-// returns. It tells what was damaged. An error of use ends it.
+// returns. It tells what was damaged. Of a batch of several records that the segment ends with and that is not whole
+// none is given: it was never acknowledged. An error of use ends it.
 func Replay(dir string, segment uint64, use func(record []byte) error) ([]Damage, error) {
 	src, unmap, err := mapped(filepath.Join(dir, name(segment)))
 	if err != nil {
 		return nil, fmt.Errorf("reading log segment %d: %w", segment, err)
 	}
 	defer unmap()
-	var damages []Damage
-	buf := make([]byte, 0, 1<<20)
-	for at := 0; at < len(src); {
-		record, took, err := readFrame(src[at:], buf)
-		if err != nil {
-			took = nextFrame(src[at:], buf)
-			damages = append(damages, Damage{segment, int64(at), int64(took), at+took == len(src), err})
-			at += took
-			continue
+	r := replay{segment: segment, src: src, buf: make([]byte, 0, 1<<20)}
+	for r.at < len(src) {
+		record, took := r.next()
+		if record != nil {
+			if err := use(record); err != nil {
+				return r.damages, fmt.Errorf("log segment %d, offset %d: %w", segment, r.at, err)
+			}
 		}
-		if cap(record) > cap(buf) {
-			buf = record
-		}
-		if err := use(record); err != nil {
-			return damages, fmt.Errorf("log segment %d, offset %d: %w", segment, at, err)
-		}
-		at += took
+		r.at += took
 	}
-	return damages, setAside(dir, src, damages)
+	return r.damages, setAside(dir, src, r.damages)
+}
+
+// replay is a segment that is read.
+type replay struct {
+	segment uint64
+	src     []byte
+	at      int
+	// looked is the end of the batches that are whole, or of which what is whole is kept.
+	looked  int
+	buf     []byte
+	damages []Damage
+}
+
+// next returns the record at the present place, nil where damage is, and how many bytes are done with.
+func (r *replay) next() (record []byte, took int) {
+	rest := r.src[r.at:]
+	f, err := parseFrame(rest)
+	if err == nil && f.count > 0 && r.at >= r.looked {
+		left, known := batchLeft(rest, r.buf, f)
+		if left > 0 {
+			return nil, r.damage(left, fmt.Errorf("%w: a batch of %d records is not whole", errTorn, f.count))
+		}
+		r.looked = r.at + known
+	}
+	if err == nil {
+		record, err = f.unpack(r.buf)
+	}
+	if err != nil {
+		return nil, r.damage(nextFrame(rest, r.buf), err)
+	}
+	if cap(record) > cap(r.buf) {
+		r.buf = record
+	}
+	return record, f.size
+}
+
+func (r *replay) damage(took int, cause error) int {
+	r.damages = append(r.damages, Damage{r.segment, int64(r.at), int64(took), r.at+took == len(r.src), cause})
+	return took
 }
 
 // setAside keeps the bytes of damages that are not the traces of a crash.
@@ -83,6 +116,40 @@ func setAside(dir string, src []byte, damages []Damage) error {
 		}
 	}
 	return nil
+}
+
+// CutTail takes a damage that a segment ends with out of it and keeps its bytes beside it, in a file NUMBER-OFFSET.torn that
+// goes with the segment: what a crash left is told once, and not again as damage when other segments have come behind it.
+// Nobody may be writing to the segment.
+func CutTail(dir string, d Damage) error {
+	path := filepath.Join(dir, name(d.Segment))
+	torn := make([]byte, d.Length)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !d.Tail || info.Size() != d.Offset+d.Length {
+		return errors.Join(err, fmt.Errorf("%s: only the end can be cut off, not %d bytes at %d", path, d.Length, d.Offset))
+	}
+	if _, err := file.ReadAt(torn, d.Offset); err != nil {
+		return err
+	}
+	if err := writeSynced(fmt.Sprintf("%s-%d%s", path, d.Offset, tornSuffix), torn); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(dir), file.Truncate(d.Offset), file.Sync())
+}
+
+const tornSuffix = ".torn"
+
+func writeSynced(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // mapped maps a file into memory until unmap is called: segments are too large to be read as a whole.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -27,8 +28,9 @@ type ExportOptions struct {
 	Describe func(name string) (kind, unit, help string)
 }
 
-// Export writes samples as OpenMetrics, metric by metric: memory does not grow with them. Native histograms and stale
-// markers have no place in the format and are counted as left out; a snapshot has them.
+// Export writes samples as OpenMetrics, metric by metric: memory does not grow with them. Exemplars stand behind samples of
+// counters and buckets. Native histograms, stale markers and other exemplars have no place in the format and are counted
+// as left out; blocks have the first two, a snapshot all.
 func Export(ctx context.Context, from engine.Engine, out io.Writer, options ExportOptions) (Report, error) {
 	e := exporter{out: bufio.NewWriterSize(out, 64<<10), options: options, from: from}
 	if len(options.Match) == 0 {
@@ -54,6 +56,8 @@ type exporter struct {
 	report  Report
 	it      chunkenc.Iterator
 	line    []byte
+	// exemplars are those of the metric's series that are not written yet, by the labels.
+	exemplars map[string][]exemplar.Exemplar
 }
 
 // names are the metrics to export.
@@ -78,6 +82,9 @@ func (e *exporter) names(ctx context.Context) ([]string, error) {
 // metric writes all series of one name. One that several lists match is written once.
 func (e *exporter) metric(ctx context.Context, name string) error {
 	e.describe(name)
+	if err := e.findExemplars(ctx, name); err != nil {
+		return err
+	}
 	byName := labels.MustNewMatcher(labels.MatchEqual, nameLabel, name)
 	var before [][]*labels.Matcher
 	for _, matchers := range e.options.Match {
@@ -86,6 +93,7 @@ func (e *exporter) metric(ctx context.Context, name string) error {
 		}
 		before = append(before, matchers)
 	}
+	e.leaveExemplars()
 	return nil
 }
 
@@ -126,6 +134,7 @@ func matchedBy(lists [][]*labels.Matcher, lset labels.Labels) bool {
 func (e *exporter) samples(lset labels.Labels, series engine.Series) error {
 	prefix := appendSeries(e.line[:0], lset)
 	n := len(prefix)
+	waiting := e.takeExemplars(lset)
 	e.it = series.Iterator(e.it)
 	written := false
 	for kind := e.it.Next(); kind != chunkenc.ValNone; kind = e.it.Next() {
@@ -139,7 +148,9 @@ func (e *exporter) samples(lset labels.Labels, series engine.Series) error {
 			continue
 		}
 		prefix = appendValue(append(prefix[:n], ' '), v)
-		prefix = append(appendSeconds(append(prefix, ' '), t), '\n')
+		prefix = appendSeconds(append(prefix, ' '), t)
+		prefix, waiting = e.appendExemplar(prefix, waiting, t)
+		prefix = append(prefix, '\n')
 		if _, err := e.out.Write(prefix); err != nil {
 			return err
 		}
@@ -148,6 +159,7 @@ func (e *exporter) samples(lset labels.Labels, series engine.Series) error {
 		written = true
 	}
 	e.line = prefix
+	e.report.leave(LeftExemplars, int64(len(waiting)))
 	if written {
 		e.report.Series++
 	}
@@ -208,14 +220,18 @@ func appendSeries(dst []byte, lset labels.Labels) []byte {
 			dst = append(dst, ',')
 		}
 		first = false
-		if classic(l.Name, false) {
-			dst = append(dst, l.Name...)
-		} else {
-			dst = appendQuoted(dst, l.Name)
-		}
-		dst = appendQuoted(append(dst, '='), l.Value)
+		dst = appendPair(dst, l)
 	})
 	return append(dst, '}')
+}
+
+func appendPair(dst []byte, l labels.Label) []byte {
+	if classic(l.Name, false) {
+		dst = append(dst, l.Name...)
+	} else {
+		dst = appendQuoted(dst, l.Name)
+	}
+	return appendQuoted(append(dst, '='), l.Value)
 }
 
 func appendName(dst []byte, name string) []byte {

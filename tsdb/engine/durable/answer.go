@@ -39,6 +39,7 @@ type answer struct {
 	failed  error
 	release func()
 	damaged merge.Skip
+	since   *deletion
 }
 
 // found is one series of an answer.
@@ -153,6 +154,7 @@ func (f *found) collect(dst *parts) error {
 		}
 		err = p.origin.sources(dst, p.number, f.answer.minT, f.answer.maxT)
 	}
+	dst.hide(f.answer.since.spans(f.lset))
 	return err
 }
 
@@ -239,7 +241,7 @@ func (st *headStream) reaches(ref uint64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	at := id % pageSize
-	return p.generation[at] == generation && st.store.head.reach(&p.series[at], st.minT, st.maxT)
+	return p.generation[at] == generation && st.store.head.reach(&p.series[at], st.spans, st.minT, st.maxT)
 }
 
 func (st *headStream) series() (labels.Labels, uint64) { return st.lset, st.ref }

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/log"
 )
-
-// recordSamples is the most samples that one log record holds; larger batches become several.
-const recordSamples = 20_000
 
 // Ref finds the series with these labels or makes it.
 func (s *Store) Ref(lset labels.Labels) (engine.Ref, error) {
@@ -39,14 +35,24 @@ func (s *Store) ref(lset labels.Labels) (engine.Ref, error) {
 	return engine.Ref(makeRef(id, generation)), nil
 }
 
-// Append stores a batch: first in the log, then in the head.
+// Append stores a batch: first in the log, then in the head. After an error nothing of it is stored.
 func (s *Store) Append(ctx context.Context, batch engine.Batch) (engine.Appended, error) {
 	if s.options.ReadOnly {
 		return engine.Appended{}, engine.ErrReadOnly
 	}
-	var all engine.Appended
-	err := s.appendParts(ctx, part{Batch: batch}, &all)
-	return all, err
+	if err := ctx.Err(); err != nil {
+		return engine.Appended{}, err
+	}
+	all, err := s.appendBatch(part{Batch: batch})
+	if err != nil {
+		return engine.Appended{}, err
+	}
+	if s.segmentFull() {
+		if err := s.nextSegment(); err != nil {
+			s.options.Log.Warn("the log could not go on to a new segment and stays with the old one", "error", err)
+		}
+	}
+	return all, nil
 }
 
 // part is a piece of a batch; from are the places of its first sample, histogram and exemplar in the batch.
@@ -68,39 +74,6 @@ func (p part) halves() (first, second part) {
 	second.from.histograms += histograms
 	second.from.exemplars += exemplars
 	return first, second
-}
-
-// appendParts stores a part, in pieces where it is too large for one record.
-func (s *Store) appendParts(ctx context.Context, p part, all *engine.Appended) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if p.len() <= recordSamples {
-		err := s.appendPart(p, all)
-		if !errors.Is(err, errRecordTooLarge) || p.len() < 2 {
-			return err
-		}
-	}
-	first, second := p.halves()
-	if err := s.appendParts(ctx, first, all); err != nil {
-		return err
-	}
-	return s.appendParts(ctx, second, all)
-}
-
-// errRecordTooLarge is a part whose record the log would refuse: its labels or histograms are long.
-var errRecordTooLarge = fmt.Errorf("a log record of more than %d bytes", log.MaxRecord)
-
-func (s *Store) appendPart(p part, all *engine.Appended) error {
-	if err := s.appendRecord(p, all); err != nil {
-		return err
-	}
-	if s.segmentFull() {
-		if err := s.nextSegment(); err != nil {
-			s.options.Log.Warn("the log could not go on to a new segment and stays with the old one", "error", err)
-		}
-	}
-	return nil
 }
 
 // segmentBytes is the size at which the log goes on to a new segment, so that old ones can be dropped. Every segment
@@ -133,46 +106,26 @@ func (s *Store) rotateLog() error {
 	return nil
 }
 
-func (s *Store) appendRecord(p part, all *engine.Appended) error {
+func (s *Store) appendBatch(p part) (all engine.Appended, err error) {
 	s.life.RLock()
 	defer s.life.RUnlock()
 	if s.closed {
-		return engine.ErrClosed
+		return all, engine.ErrClosed
 	}
-	w := writings.Get().(*writing)
-	defer writings.Put(w)
-	if err := w.write(s, p); err != nil {
-		return err
+	j := journey{store: s}
+	defer j.end()
+	if err := j.write(p); err != nil {
+		return all, err
 	}
-	if err := w.apply(); err != nil {
-		return err
+	for _, w := range j.parts {
+		if err := w.apply(); err != nil {
+			return all, err
+		}
+		all.Stored += w.len()
+		all.Refused = append(all.Refused, w.refused...)
+		s.counters.add(w)
 	}
-	all.Stored += w.len()
-	all.Refused = append(all.Refused, w.refused...)
-	s.counters.add(w)
-	return nil
-}
-
-// write brings what is taken of a part into the log.
-func (w *writing) write(s *Store, p part) error {
-	for {
-		w.begin(s, p)
-		if w.len() == 0 {
-			return nil
-		}
-		if len(w.record) > log.MaxRecord {
-			return errRecordTooLarge
-		}
-		segment, err := s.log.Append(w.record)
-		if err != nil {
-			return s.logFailed(err)
-		}
-		if segment == w.segment {
-			w.markDefined()
-			return nil
-		}
-		// The log went on to a segment that does not know our series: write it all again.
-	}
+	return all, nil
 }
 
 func (s *Store) logFailed(err error) error {
@@ -182,5 +135,3 @@ func (s *Store) logFailed(err error) error {
 	}
 	return err
 }
-
-var writings = sync.Pool{New: func() any { return new(writing) }}

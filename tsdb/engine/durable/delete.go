@@ -27,6 +27,7 @@ func (s *Store) Delete(ctx context.Context, minT, maxT int64, matchers ...*label
 		return err
 	}
 	defer done()
+	defer s.endDeletion()
 	if err := s.deleteInHead(ctx, minT, maxT, matchers); err != nil {
 		return err
 	}
@@ -45,30 +46,41 @@ func (s *Store) deleteInHead(ctx context.Context, minT, maxT int64, matchers []*
 		return engine.ErrClosed
 	}
 	ids, err := s.index.Select(ctx, matchers...)
-	if err != nil || ids.IsEmpty() {
+	if err != nil {
 		return err
 	}
-	if err := s.logDeletion(ids.ToArray(), minT, maxT); err != nil {
-		return err
+	if !ids.IsEmpty() {
+		if err := s.logDeletion(ids.ToArray(), minT, maxT); err != nil {
+			return err
+		}
 	}
+	s.beginDeletion(minT, maxT, matchers)
 	return s.head.delete(ids, minT, maxT)
 }
 
-// logDeletion writes a deletion to the log, in several records where one would be too large.
+// logDeletion writes a deletion to the log, as a batch of several records where one would be too large.
 func (s *Store) logDeletion(ids []uint32, minT, maxT int64) error {
-	// Every series is defined again: the segment may not know them all.
-	record := appendDeletion(s.appendDefinitions(nil, ids), ids, minT, maxT)
-	if len(record) > log.MaxRecord && len(ids) > 1 {
-		half := len(ids) / 2
-		if err := s.logDeletion(ids[:half], minT, maxT); err != nil {
-			return err
-		}
-		return s.logDeletion(ids[half:], minT, maxT)
+	var batch log.Batch
+	if err := s.addDeletion(&batch, ids, minT, maxT); err != nil {
+		return err
 	}
-	if _, err := s.log.Append(record); err != nil {
+	if _, err := s.log.AppendBatch(&batch); err != nil {
 		return s.logFailed(err)
 	}
 	return nil
+}
+
+func (s *Store) addDeletion(batch *log.Batch, ids []uint32, minT, maxT int64) error {
+	// Every series is defined again: the segment may not know them all.
+	record := appendDeletion(s.appendDefinitions(nil, ids), ids, minT, maxT)
+	if len(record) <= log.MaxRecord || len(ids) == 1 {
+		return batch.Add(record)
+	}
+	half := len(ids) / 2
+	if err := s.addDeletion(batch, ids[:half], minT, maxT); err != nil {
+		return err
+	}
+	return s.addDeletion(batch, ids[half:], minT, maxT)
 }
 
 func appendDeletion(dst []byte, ids []uint32, minT, maxT int64) []byte {
@@ -107,7 +119,7 @@ func (h *head) delete(ids *roaring.Bitmap, minT, maxT int64) error {
 // deleteFloats writes the floats of a series anew without those in the bounds. The page is locked.
 func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) error {
 	h.unmark(s, id)
-	if len(spans) == 0 || !s.has(alive) || !h.reach(s, minT, maxT) {
+	if len(spans) == 0 || !s.has(alive) || !h.reach(s, spans, minT, maxT) {
 		return nil
 	}
 	// Late samples of spans that are sealed are kept for readers alone: they must not come into the head again.
@@ -119,11 +131,11 @@ func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) 
 	if s.open.Len() > 0 {
 		h.buffers[s.class].give(s.buffer)
 	}
-	s.open, s.done, s.buffer = chunk.XOR{}, 0, 0
+	s.open, s.done, s.buffer = chunk.XOR{}, h.older(s, spans), 0
 	s.marks &^= alive
 	h.lates.drop(int64(id), from, math.MaxInt64)
 	h.unmark(s, id)
-	if !slices.ContainsFunc(points, func(p point) bool { return p.t < minT || p.t > maxT }) {
+	if s.done == 0 && !slices.ContainsFunc(points, func(p point) bool { return p.t < minT || p.t > maxT }) {
 		h.starts.forget(id)
 	}
 	for _, p := range points {
@@ -134,6 +146,15 @@ func (h *head) deleteFloats(s *series, id uint32, spans held, minT, maxT int64) 
 		}
 	}
 	return nil
+}
+
+// older is the place of a series's newest chunk in a span that is sealed: somebody may still read it.
+func (h *head) older(s *series, spans held) place {
+	p := s.done
+	for e, ok := h.ended(spans, p); ok; e, ok = h.ended(spans, p) {
+		p = e.before
+	}
+	return p
 }
 
 // points are all floats of a series from a time on, in order of time.

@@ -2,12 +2,8 @@ package durable
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/google/uuid"
@@ -84,95 +80,6 @@ func (s *Store) isOpen(ctx context.Context) error {
 		return engine.ErrClosed
 	}
 	return ctx.Err()
-}
-
-// unrolled are the imported blocks whose windows are still to be made, in a file that is there while there are any.
-type unrolled struct {
-	path   string
-	blocks []uuid.UUID
-}
-
-type unrolledFile struct {
-	Version int         `json:"version"`
-	Blocks  []uuid.UUID `json:"blocks"`
-}
-
-func readUnrolled(path string, blocks *blockSet) (unrolled, error) {
-	u := unrolled{path: path}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return u, nil
-	}
-	if err != nil {
-		return u, err
-	}
-	var file unrolledFile
-	if err := json.Unmarshal(text, &file); err != nil {
-		return u, fmt.Errorf("%s: %w: without it, windows of imported samples stay as they were; remove it to go on", path, err)
-	}
-	if file.Version != 1 {
-		return u, fmt.Errorf("%s: version %d: this program reads version 1", path, file.Version)
-	}
-	for _, id := range file.Blocks {
-		if blocks.find(id) != nil {
-			u.blocks = append(u.blocks, id)
-		}
-	}
-	return u, nil
-}
-
-func (u *unrolled) has(id uuid.UUID) bool { return slices.Contains(u.blocks, id) }
-
-func (u *unrolled) add(id uuid.UUID) error { return u.set(append(slices.Clone(u.blocks), id)) }
-
-func (u *unrolled) drop(id uuid.UUID) error {
-	return u.set(slices.DeleteFunc(slices.Clone(u.blocks), func(other uuid.UUID) bool { return other == id }))
-}
-
-// set replaces the file and then what is known.
-func (u *unrolled) set(blocks []uuid.UUID) error {
-	if len(blocks) == 0 {
-		if err := os.Remove(u.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		u.blocks = nil
-		return nil
-	}
-	text, err := json.Marshal(unrolledFile{Version: 1, Blocks: blocks})
-	if err == nil {
-		err = writeFile(u.path+".new", text)
-	}
-	if err == nil {
-		err = os.Rename(u.path+".new", u.path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(u.path))
-	}
-	if err == nil {
-		u.blocks = blocks
-	}
-	return err
-}
-
-// writeFile writes a file durably.
-func writeFile(path string, text []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
-}
-
-func syncDir(dir string) error {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // rollImported makes the windows anew that imported blocks change. Later ones are made with all others.

@@ -50,6 +50,11 @@ func (s *Store) list(minT, maxT int64, limit int, ofBlock func(*block.Block) ([]
 		if err != nil {
 			return nil, err
 		}
+		if bad := b.LookupDamage(); bad != nil {
+			if err := s.damaged(bad); err != nil {
+				return nil, err
+			}
+		}
 		all = join(all, more, limit)
 	}
 	if len(v.spans) == 0 {
@@ -85,5 +90,5 @@ func (h *head) reaching(ids *roaring.Bitmap, minT, maxT int64) *roaring.Bitmap {
 func (h *head) reaches(p *page, id uint32, minT, maxT int64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return h.reach(&p.series[id%pageSize], minT, maxT)
+	return h.reach(&p.series[id%pageSize], nil, minT, maxT)
 }

@@ -21,12 +21,16 @@ const (
 )
 
 // reach tells whether a series may have samples in the bounds. The page is locked.
-func (h *head) reach(s *series, minT, maxT int64) bool {
+func (h *head) reach(s *series, spans held, minT, maxT int64) bool {
 	if s.has(late | histograms) {
 		return true
 	}
+	if !s.has(alive) { // what was younger is deleted
+		_, older := h.ended(spans, s.done)
+		return older
+	}
 	last, _ := s.open.Last()
-	return s.has(alive) && last >= minT && (s.done != 0 || h.first(s) <= maxT)
+	return last >= minT && (s.done != 0 || h.first(s) <= maxT)
 }
 
 // sources adds the samples of a series in the bounds. What lies in spans is read as long as they are held; the growing

@@ -94,10 +94,21 @@ func (s *Store) tellDamages(damages []log.Damage, last bool) {
 	for _, d := range damages {
 		if d.Tail && last {
 			s.options.Log.Info("the last write to the log was cut short by a crash and never acknowledged", "segment", d.Segment, "bytes", d.Length)
+			s.cutTail(d)
 			continue
 		}
 		s.counters.damaged.Add(1)
 		s.options.Log.Error("the log is damaged; what follows the damage was read", "damage", d.String())
+	}
+}
+
+// cutTail sets aside what a crash has left of the last write, so that it is told once.
+func (s *Store) cutTail(d log.Damage) {
+	if s.options.ReadOnly {
+		return
+	}
+	if err := log.CutTail(s.path("log"), d); err != nil {
+		s.options.Log.Warn("the end of the log that a crash has torn stays where it is, and will be told as damage", "error", err)
 	}
 }
 

@@ -217,7 +217,7 @@ func (s *Store) forget() {
 	defer s.life.Unlock()
 	gone, before := roaring.New(), min(s.sealed, s.head.oldestRead())
 	for i, p := range s.head.pages.list() {
-		s.head.clearPage(p, uint32(i)*pageSize, before, gone)
+		s.head.clearPage(p, uint32(i)*pageSize, before, before < s.sealed, gone)
 	}
 	if gone.IsEmpty() {
 		return
@@ -226,8 +226,9 @@ func (s *Store) forget() {
 	s.index.Remove(gone)
 }
 
-// clearPage takes out the series of a page that have nothing at or after a time, and adds their ids to gone.
-func (h *head) clearPage(p *page, first uint32, before int64, gone *roaring.Bitmap) {
+// clearPage takes out the series of a page that have nothing at or after a time, and adds their ids to gone. Where
+// somebody reads sealed spans, it leaves alone those whose samples in later ones were deleted.
+func (h *head) clearPage(p *page, first uint32, before int64, read bool, gone *roaring.Bitmap) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.series {
@@ -238,7 +239,7 @@ func (h *head) clearPage(p *page, first uint32, before int64, gone *roaring.Bitm
 		}
 		h.unmark(s, id)
 		last, _ := s.open.Last()
-		if s.open.Len() > 0 || s.has(late|histograms|started) || s.has(alive) && last >= before {
+		if s.open.Len() > 0 || s.has(late|histograms|started) || s.has(alive) && last >= before || !s.has(alive) && s.done != 0 && read {
 			continue
 		}
 		gone.Add(id)

@@ -16,6 +16,8 @@ type view struct {
 	spans   held
 	// from is the time from which on the head is read: what is older lies in the blocks.
 	from int64
+	// since is the last deletion that the view does not know of by itself.
+	since *deletion
 }
 
 // hold takes hold of everything of a tier in the bounds. Sealing moves samples from the head into blocks in one step
@@ -27,7 +29,7 @@ func (s *Store) hold(tier engine.Tier, minT, maxT int64) (*view, error) {
 		return nil, engine.ErrClosed
 	}
 	s.answers.Add(1)
-	v := &view{}
+	v := &view{since: s.deleted.Load()}
 	v.blocks, v.through = s.blocks.acquire(tier, minT, maxT)
 	if tier == engine.TierRaw {
 		v.spans = s.head.acquire(minT, maxT)
@@ -66,7 +68,7 @@ func (s *Store) Select(ctx context.Context, sel engine.Selection) (engine.Series
 		return nil, err
 	}
 	a := newAnswer(ctx, sel, streams, func() { closeStreams(streams); s.letGo(v) })
-	a.damaged = s.damaged
+	a.damaged, a.since = s.damaged, v.since
 	return a, nil
 }
 

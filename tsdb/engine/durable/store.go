@@ -48,6 +48,8 @@ type Store struct {
 	// sealed is the time, in milliseconds, before which everything lies in blocks; older samples are refused.
 	sealed int64
 
+	// deleted is the last deletion that has come to its end; upkeep guards changes.
+	deleted atomic.Pointer[deletion]
 	// gone says that series may have nothing in the head any more.
 	gone atomic.Bool
 	// answers counts the answers that are still read: Close waits for them.
@@ -67,6 +69,7 @@ var ErrLocked = errors.New("the folder is in use")
 // whole where something is damaged: what that was, Options.Log is told and Stats counts.
 func Open(dir string, options Options) (*Store, error) {
 	s := &Store{dir: dir, options: options.withDefaults(), sealed: math.MinInt64}
+	s.deleted.Store(&deletion{})
 	if err := s.open(); err != nil {
 		s.unlock()
 		return nil, fmt.Errorf("opening the samples in %s: %w", dir, err)
@@ -85,7 +88,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.sealed = s.blocks.sealedThrough()
-	if s.unrolled, err = readUnrolled(s.path("unrolled.json"), s.blocks); err != nil {
+	if err := s.readUnrolled(); err != nil {
 		return err
 	}
 	if err := s.replay(); err != nil {

@@ -41,7 +41,7 @@ func (s *Store) selectWindows(ctx context.Context, sel engine.Selection) (engine
 	}
 	streams := append(madeStreams, rawStreams...)
 	a := newAnswer(ctx, sel, streams, func() { closeStreams(streams); letGo() })
-	a.damaged = s.damaged
+	a.damaged, a.since = s.damaged, made.since
 	return &windowAnswer{answer: a, sel: sel, made: len(madeStreams), raw: rawSel}, nil
 }
 
@@ -70,6 +70,7 @@ func (w *windowSeries) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
 	if !ok {
 		it = &windowWalk{}
 		it.read.OnDamage(w.answer.damaged)
+		it.hists.OnDamage(w.answer.damaged)
 	}
 	if err := it.collect(w); err != nil {
 		return failedIterator(err)
@@ -134,6 +135,9 @@ func (w *windowSeries) collect(made, raw *parts) error {
 			return err
 		}
 	}
+	gone := a.since.spans(w.found.lset)
+	made.hide(gone)
+	raw.hide(gone)
 	return nil
 }
 

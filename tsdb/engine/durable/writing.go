@@ -4,14 +4,16 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/histogram"
 
 	"github.com/novacron/novacron/tsdb/chunk"
 	"github.com/novacron/novacron/tsdb/engine"
 )
 
-// writing is the way of one batch: what of it is taken, as a log record and for the head.
+// writing is a batch, or a part of one: what of it is taken, as a log record and for the head.
 type writing struct {
 	store   *Store
 	segment uint64
@@ -26,10 +28,10 @@ type writing struct {
 	minT, maxT int64 // the times that are taken
 }
 
-// begin decides what of a batch is taken and encodes it for the current segment of the log.
-func (w *writing) begin(s *Store, p part) {
-	w.store = s
-	w.segment, _ = s.log.Segment()
+// begin decides what of a batch is taken and encodes it for a segment of the log, which a record before this one will
+// tell of the series in defined; that may be nil.
+func (w *writing) begin(s *Store, p part, segment uint64, defined *roaring.Bitmap) {
+	w.store, w.segment = s, segment
 	w.record, w.undefined, w.samples, w.refused = w.record[:0], w.undefined[:0], w.samples[:0], nil
 	w.histograms, w.exemplars, w.starts = w.histograms[:0], w.exemplars[:0], w.starts[:0]
 	w.minT, w.maxT = s.accepted()
@@ -39,6 +41,9 @@ func (w *writing) begin(s *Store, p part) {
 	}
 	for i := range p.Exemplars {
 		w.takeExemplar(p.from.exemplars+i, &p.Exemplars[i])
+	}
+	if defined != nil {
+		w.undefined = slices.DeleteFunc(w.undefined, defined.Contains)
 	}
 	w.encode()
 }
