@@ -28,6 +28,8 @@ func TestCollectorsFillTheShard(t *testing.T) {
 		require.NoError(t, driver.Start(t.Context(), "6f1c2f6e-0a3b-4c1d-9e2f-3a4b5c6d7e8f"))
 		d := &daemon{cfg: Config{Node: node.Config{Name: "h1", ClusterID: "c"}, Version: "v1", Driver: driver}, logger: slog.New(slog.DiscardHandler)}
 		require.NoError(t, d.openMetrics(t.Context()))
+		d.link = &link{soon: make(chan struct{}, 1)}
+		require.NoError(t, d.openCollecting(t.Context()))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -101,6 +103,8 @@ func TestHostsMayKeepTheNamesOfNodeExporter(t *testing.T) {
 		member := node.Config{Name: "h1", ClusterID: "c", Agent: node.AgentConfig{MetricNames: node.NamesNodeExporter}}
 		d := &daemon{cfg: Config{Node: member, Version: "v1", Driver: driver}, logger: slog.New(slog.DiscardHandler)}
 		require.NoError(t, d.openMetrics(t.Context()))
+		d.link = &link{soon: make(chan struct{}, 1)}
+		require.NoError(t, d.openCollecting(t.Context()))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {

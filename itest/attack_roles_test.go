@@ -56,11 +56,11 @@ func allowed() map[string][]pki.Role {
 		"/novacron.v1.SecurityGroupService/ListSecurityGroups":  readers,
 		"/novacron.v1.SecurityGroupService/DeleteSecurityGroup": {admin},
 
-		"/novacron.v1.HostService/GetHost":                readers,
-		"/novacron.v1.HostService/ListHosts":              readers,
-		"/novacron.v1.HostService/PlanDrain":              readers,
-		"/novacron.v1.HostService/DrainHost":              {admin},
-		"/novacron.v1.EventService/WatchEvents":           readers,
+		"/novacron.v1.HostService/GetHost":      readers,
+		"/novacron.v1.HostService/ListHosts":    readers,
+		"/novacron.v1.HostService/PlanDrain":    readers,
+		"/novacron.v1.HostService/DrainHost":    {admin},
+		"/novacron.v1.EventService/WatchEvents": readers,
 
 		"/novacron.v1.MetricService/CreateMetricSource":     {admin},
 		"/novacron.v1.MetricService/GetMetricSource":        readers,

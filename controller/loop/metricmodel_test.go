@@ -169,7 +169,7 @@ func (m *model) mischief() {
 	switch {
 	case m.chance(0.005):
 		m.newLeader()
-	case m.chance(0.03):
+	case m.chance(0.06):
 		m.wish()
 		m.cutSome()
 	case m.chance(0.002):
@@ -320,13 +320,19 @@ func (m *model) lead() {
 	}
 }
 
+// collects tells whether an agent does, at this instant.
+func (m *model) collects(a *modelAgent, name string) bool {
+	job, has := a.jobs[name]
+	_, holds := a.leases.Until(name, job.epoch, m.clock(a))
+	return has && m.awake(a) && !job.ending && holds
+}
+
 // look counts who collects at this instant.
 func (m *model) look() {
 	clear(m.runners)
 	for _, a := range m.agents {
-		for name, job := range a.jobs {
-			_, holds := a.leases.Until(name, job.epoch, m.clock(a))
-			if m.awake(a) && !job.ending && holds {
+		for name := range a.jobs {
+			if m.collects(a, name) {
 				m.runners[name]++
 				m.starts++
 				require.LessOrEqual(m.t, m.runners[name], 1, "%s has two collectors at %s", name, m.now)
@@ -340,7 +346,7 @@ func (m *model) look() {
 func TestNeverTwoCollectors(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t, rapid.Uint64().Draw(t, "seed"))
-		for range 800 {
+		for range 900 {
 			m.step()
 		}
 		m.settle()
@@ -374,5 +380,48 @@ func (m *model) settle() {
 	for _, name := range modelSources {
 		m.commit(put(name, false))
 		m.commit(change(name, false))
+	}
+}
+
+// TestTheLastLeaseRunsOutBeforeTheNextHostBegins in the worst case: the host is cut off in the moment after its lease, its
+// clock is slow, and the next one begins at once.
+func TestTheLastLeaseRunsOutBeforeTheNextHostBegins(t *testing.T) {
+	for seed := range uint64(20) {
+		m := newModel(t, seed)
+		m.calm = true
+		var owner *modelAgent
+		for m.runners["node"] == 0 {
+			m.step()
+		}
+		record, _ := m.store.View().MetricSource("node")
+		for _, a := range m.agents {
+			if a.id == record.GetSource().GetStatus().GetHostId() {
+				owner = a
+			}
+		}
+		owner.rate = 0.97
+		for range 40 {
+			m.step()
+		}
+		owner.report = time.Time{}
+		for range 3 { // a lease that was just asked for
+			m.step()
+		}
+		owner.cut = true
+		m.commit(func(c *statev1.Command) {
+			c.Op = &statev1.Command_SetHostDraining{SetHostDraining: &statev1.SetHostDraining{HostId: owner.id, Draining: true}}
+		})
+		_, holds := owner.leases.Until("node", record.GetSource().GetStatus().GetEpoch(), m.clock(owner))
+		require.True(t, holds)
+		moved := func() bool {
+			return slices.ContainsFunc(m.agents, func(a *modelAgent) bool { return a != owner && m.collects(a, "node") })
+		}
+		for steps := 0; !moved(); steps++ {
+			require.Less(t, steps, 400, "it does not move")
+			for _, a := range m.agents {
+				a.report = time.Time{}
+			}
+			m.step()
+		}
 	}
 }
