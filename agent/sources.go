@@ -2,12 +2,11 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/jobs"
-	"github.com/novacron/novacron/metric"
+	"github.com/novacron/novacron/agent/source"
 )
 
 // OpenSource makes the collector of a source that the cluster has given to this host.
@@ -19,7 +18,7 @@ func (d *daemon) openCollecting(context.Context) error {
 		Registry: d.registry, Open: d.cfg.Sources, Dir: filepath.Join(d.cfg.Node.DataDir, "metric-sources"), Changed: d.link.reportSoon, Logger: d.logger,
 	}
 	if cfg.Open == nil {
-		cfg.Open = openSource
+		cfg.Open = (&source.Maker{Logger: d.logger}).Open
 	}
 	if d.metrics != nil {
 		d.runner = collect.NewRunner(collect.RunnerConfig{
@@ -29,10 +28,4 @@ func (d *daemon) openCollecting(context.Context) error {
 	}
 	d.jobs = jobs.New(cfg)
 	return nil
-}
-
-// openSource is the one place that knows which collector is whose.
-func openSource(_ context.Context, source jobs.Source) (jobs.Opened, error) {
-	kind := metric.KindOf(source.Spec)
-	return jobs.Opened{}, fmt.Errorf("kind %q: this release has no collector for it: upgrade this node", kind)
 }

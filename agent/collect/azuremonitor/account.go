@@ -28,6 +28,8 @@ const maxPages = 2000
 type account struct {
 	id      string
 	regions []string
+	// groups are resource groups, in lower case; empty means all.
+	groups []string
 
 	machines *cloud.Inventory[machine]
 	roll     *roll
@@ -47,7 +49,7 @@ type account struct {
 
 func newAccount(d dialer, id string) (a *account, err error) {
 	a = &account{
-		id: id, regions: d.cfg.Regions, roll: &roll{store: d.cfg.Stores("machines-" + id)}, others: map[string]*cloud.Inventory[resource]{},
+		id: id, regions: d.cfg.Regions, groups: d.cfg.ResourceGroups, roll: &roll{store: d.cfg.Stores("machines-" + id)}, others: map[string]*cloud.Inventory[resource]{},
 		sizes:   cache[map[string]size]{fresh: 24 * time.Hour, retry: 15 * time.Minute},
 		defined: cache[map[string]definition]{fresh: 24 * time.Hour, retry: 15 * time.Minute},
 	}
@@ -73,8 +75,8 @@ func newAccount(d dialer, id string) (a *account, err error) {
 	return a, nil
 }
 
-func (a *account) wants(region string) bool {
-	return len(a.regions) == 0 || slices.Contains(a.regions, region)
+func (a *account) wants(id, region string) bool {
+	return (len(a.regions) == 0 || slices.Contains(a.regions, region)) && (len(a.groups) == 0 || slices.Contains(a.groups, groupOf(id)))
 }
 
 // pages follows the pages of a list.
@@ -96,7 +98,7 @@ func (a *account) listMachines(ctx context.Context) (map[string]machine, error) 
 	there := map[string]machine{}
 	err := pages(ctx, a.vms.NewListAllPager(nil), func(page armcompute.VirtualMachinesClientListAllResponse) {
 		for _, vm := range page.Value {
-			if m := machineOf(vm); m.id != "" && a.wants(m.region) {
+			if m := machineOf(vm); m.id != "" && a.wants(m.id, m.region) {
 				there[m.id] = m
 			}
 		}
@@ -161,7 +163,7 @@ func (a *account) listResources(ctx context.Context, resourceType string) (map[s
 	err := pages(ctx, pager, func(page resourcePage) {
 		for _, one := range page.Value {
 			id, region := collect.AzureID(one.ID), regionName(one.Location)
-			if a.wants(region) {
+			if a.wants(id, region) {
 				there[id] = resource{id: id, subscription: a.id, region: region, labels: rawLabels(a.id, region, id, one.Name)}
 			}
 		}

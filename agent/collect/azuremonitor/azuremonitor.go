@@ -24,6 +24,8 @@ type Config struct {
 	Subscriptions []string
 	// Regions limit what is collected to some, as westeurope; empty for all.
 	Regions []string
+	// ResourceGroups limit what is collected to some; empty for all.
+	ResourceGroups []string
 	// Cloud is public, china or government; empty means public.
 	Cloud string
 	// Endpoints replace the addresses of the cloud, as for a private link.
@@ -47,6 +49,8 @@ type Config struct {
 	Interval time.Duration
 	// Back is how far a window may reach back after a pause; 0 means 24 h. What lies before is lost.
 	Back time.Duration
+	// Since is when a source without a state begins to count; zero means now.
+	Since time.Time
 	// InventoryEvery is how often the machines are listed; 0 means 5 minutes. Their states are read each time.
 	InventoryEvery time.Duration
 	// Deadline bounds each call; 0 means 30 s.
@@ -117,6 +121,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Transport == nil {
 		c.Transport = http.DefaultTransport
+	}
+	c.ResourceGroups = slices.Clone(c.ResourceGroups)
+	for i := range c.ResourceGroups {
+		c.ResourceGroups[i] = strings.ToLower(c.ResourceGroups[i])
 	}
 	c.Regions = slices.Clone(c.Regions)
 	for i := range c.Regions {
@@ -226,6 +234,16 @@ func (c *Collector) Forecast() cloud.Forecast { return c.budget.Forecast(c.lastC
 // ListAvailableMetrics lists what Azure Monitor can tell of machines, and the metrics that were asked for as they are.
 func (c *Collector) ListAvailableMetrics(context.Context) ([]collect.MetricDefinition, error) {
 	return append(collect.NewRegistry().Definitions(collect.AzureMonitor), rawDefinitions(c.cfg.Raw)...), nil
+}
+
+// Progress tells how far it is, and what a day costs.
+func (c *Collector) Progress() collect.Progress {
+	f := c.Forecast()
+	p := collect.Progress{ForecastUnits: f.Units, ForecastCost: f.Dollars()}
+	if c.book != nil {
+		p.Watermark = c.book.Through()
+	}
+	return p
 }
 
 // Settle ends the collection before: what it came to counts where it was stored.

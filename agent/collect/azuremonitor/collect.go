@@ -62,7 +62,11 @@ func (t *turn) open(ctx context.Context) (err error) {
 	if t.book != nil || !t.clock.told() {
 		return nil
 	}
-	t.book, err = cloud.OpenBook(ctx, t.cfg.Stores, t.now.Truncate(grain), t.cfg.Meter)
+	since := t.now.Truncate(grain)
+	if !t.cfg.Since.IsZero() && t.cfg.Since.Before(since) {
+		since = t.cfg.Since
+	}
+	t.book, err = cloud.OpenBook(ctx, t.cfg.Stores, since, t.cfg.Meter)
 	return err
 }
 

@@ -2,6 +2,7 @@
 package cloudwatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,12 @@ var (
 	_ collect.Settler          = (*Collector)(nil)
 )
 
-// tariff is what AWS charges for a metric that is asked for, and for a call of another kind: 0.01 dollars per 1,000.
-var tariff = cloud.Tariff{Unit: "metrics requested", Price: 0.01 / 1000}
+// listPrice is what AWS charges for a metric that is asked for, and for a call of another kind: 0.01 dollars per 1,000.
+const listPrice = 0.01 / 1000
+
+func (c Config) tariff() cloud.Tariff {
+	return cloud.Tariff{Unit: "metrics requested", Price: cmp.Or(c.Price, listPrice), Daily: c.DailyBudget}
+}
 
 // Collector reads one account of AWS. It is for one goroutine at a time.
 type Collector struct {
@@ -57,9 +62,7 @@ func New(ctx context.Context, cfg Config) (*Collector, error) {
 	if len(regions) == 0 {
 		return nil, errors.New("AWS: no region; name regions, or set AWS_REGION or the profile's region")
 	}
-	day := tariff
-	day.Daily = cfg.DailyBudget
-	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), day); err != nil {
+	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), cfg.tariff()); err != nil {
 		return nil, err
 	}
 	if c.book, err = cloud.OpenBook(ctx, cfg.Stores, cfg.Since, cfg.Meter); err != nil {
@@ -252,13 +255,18 @@ func (c *Collector) seriesOf(w *work) []cloud.Series {
 
 // Forecast is what a day costs when it goes on like the last collection. Lists and units come on top, a few cents.
 func (c *Collector) Forecast() cloud.Forecast {
-	day := tariff
-	day.Daily = c.cfg.DailyBudget
+	day := c.cfg.tariff()
 	units := 0.0
 	for of, n := range c.asked {
 		units += day.Forecast(n, max(c.cfg.Interval, timings[of].Period)).Units
 	}
 	return cloud.Forecast{Tariff: day, Units: units}
+}
+
+// Progress tells how far it is, and what a day costs.
+func (c *Collector) Progress() collect.Progress {
+	f := c.Forecast()
+	return collect.Progress{Watermark: c.Through(), ForecastUnits: f.Units, ForecastCost: f.Dollars()}
 }
 
 // Through is the end of the last period up to which everything is stored: where another collector of the same account

@@ -40,6 +40,8 @@ type Config struct {
 	Since time.Time
 	// DailyBudget bounds the metrics that are asked for in a day of UTC; 0 means no bound.
 	DailyBudget int
+	// Price of a metric that is asked for, in US dollars; 0 means AWS's list price.
+	Price float64
 	// Limits of one collection.
 	Limits Limits
 	// Endpoint replaces the address of all services, for a gateway or an emulator; empty means AWS.

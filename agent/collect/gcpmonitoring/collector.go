@@ -64,7 +64,11 @@ func New(ctx context.Context, cfg Config) (_ *Collector, err error) {
 	c := &Collector{
 		cfg: cfg, rows: wanted(cfg), registry: collect.NewRegistry(), counters: map[string]counted{}, kinds: map[[2]string]diskKind{}, said: map[string]bool{},
 	}
-	if c.book, err = cloud.OpenBook(ctx, cfg.Stores, time.Now(), cfg.Meter); err != nil {
+	since := cfg.Since
+	if since.IsZero() {
+		since = time.Now()
+	}
+	if c.book, err = cloud.OpenBook(ctx, cfg.Stores, since, cfg.Meter); err != nil {
 		return nil, err
 	}
 	tariff := cloud.Tariff{Unit: "time series returned", Price: cfg.SeriesPrice, Daily: cfg.DailySeries}
@@ -168,6 +172,12 @@ func (c *Collector) Settle(ctx context.Context, stored bool) error {
 // Forecast says what a day costs when it goes on like the last collection; nothing before the first.
 func (c *Collector) Forecast() cloud.Forecast {
 	return c.budget.Forecast(int(c.units.Load()), c.cfg.Interval)
+}
+
+// Progress tells how far it is, and what a day costs.
+func (c *Collector) Progress() collect.Progress {
+	f := c.Forecast()
+	return collect.Progress{Watermark: c.Through(), ForecastUnits: f.Units, ForecastCost: f.Dollars()}
 }
 
 // Through is the end of the last period up to which everything is stored; zero before the first collection was.

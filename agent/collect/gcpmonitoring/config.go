@@ -35,6 +35,8 @@ type Config struct {
 
 	// Interval is how often CollectMetrics is called, for the forecast; 0 means 5 min.
 	Interval time.Duration
+	// Since is when a source without a state begins to count; zero means now.
+	Since time.Time
 	// Back is how far back what was missed is read; 0 means 24 h.
 	Back time.Duration
 	// PagePoints is how many points an answer holds at most, up to 100,000, which take about 30 MB for a moment; 0 means

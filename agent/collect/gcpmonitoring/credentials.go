@@ -19,6 +19,8 @@ type Credentials struct {
 	// File holds credentials as Google gives them out: of a service account, of a user, or of workload identity
 	// federation (AWS, Azure, OIDC, SAML).
 	File string
+	// JSON are such credentials as they are, in place of a file.
+	JSON []byte `json:"-"`
 	// Impersonate is the address of a service account to act as; those above must be allowed to.
 	Impersonate string
 	// Delegates are the accounts between, in order.
@@ -47,7 +49,10 @@ func (c Credentials) validate() error {
 // String names them in errors.
 func (c Credentials) String() string {
 	base := "application default credentials"
-	if c.File != "" {
+	switch {
+	case len(c.JSON) > 0:
+		base = "credentials that were given"
+	case c.File != "":
 		base = "credentials of " + c.File
 	}
 	if c.Impersonate != "" {
@@ -61,6 +66,8 @@ func (c Credentials) renewal() string {
 	switch {
 	case c.Impersonate != "":
 		return "check that the account exists and that roles/iam.serviceAccountTokenCreator on it is granted"
+	case len(c.JSON) > 0:
+		return "give new ones: make them with «gcloud iam service-accounts keys create»"
 	case c.File != "":
 		return "put a new file there with «gcloud iam service-accounts keys create» or, for workload identity, «gcloud iam workload-identity-pools create-cred-config»"
 	}
@@ -86,12 +93,14 @@ func (c Credentials) open() (*auth.Credentials, error) {
 }
 
 func (c Credentials) base(opts *credentials.DetectOptions) (*auth.Credentials, error) {
-	if c.File == "" {
-		return credentials.DetectDefault(opts)
-	}
-	data, err := os.ReadFile(c.File)
-	if err != nil {
-		return nil, err
+	data, err := c.JSON, error(nil)
+	if len(data) == 0 {
+		if c.File == "" {
+			return credentials.DetectDefault(opts)
+		}
+		if data, err = os.ReadFile(c.File); err != nil {
+			return nil, err
+		}
 	}
 	var file struct {
 		Type credentials.CredType `json:"type"`
