@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
+	"github.com/novacron/novacron/tsdb/chunk"
+	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/merge"
 )
 
@@ -24,7 +27,7 @@ var update = flag.Bool("update", false, "write the golden block of this version 
 // goldenID names the golden block.
 var goldenID = uuid.MustParse("018bcfe5-6800-7000-8000-000000000001")
 
-// goldens are the golden blocks: each version of the format has one.
+// goldens are the golden blocks of samples: each version of the format that brought something new to them has one.
 var goldens = []string{"v1", "v2"}
 
 func goldenDir(version string) string {
@@ -68,7 +71,7 @@ func TestGolden(t *testing.T) {
 			require.Empty(t, report.Damage)
 			require.Equal(t, uint64(5), report.Tombstones)
 			require.Equal(t, uint64(3), report.Meta.Sequence)
-			require.Equal(t, version == "v2", report.Meta.Starts)
+			require.Equal(t, version, fmt.Sprint("v", report.Meta.Version))
 			parent := t.TempDir()
 			writeGolden(t, parent, lists, deleted)
 			for _, name := range []string{metaName, segmentName(0), tombstonesName} {
@@ -90,6 +93,50 @@ func writeGolden(t *testing.T, parent string, lists []rows, deleted merge.Interv
 	require.NoError(t, err)
 	require.NoError(t, b.Delete(deleted.Min, deleted.Max, labels.MustNewMatcher(labels.MatchEqual, "instance", "host-001")))
 	require.NoError(t, b.Close())
+}
+
+// goldenWindows are those of the golden block of the third version.
+func goldenWindows() chunk.Windows {
+	var w chunk.Windows
+	for i := range int64(12) {
+		end := start + i*300_000
+		w.End, w.FirstT, w.LastT = append(w.End, end), append(w.FirstT, end-299_000+i%3), append(w.LastT, end-14_000+i%2)
+		first, last := float64(10*i), float64(10*i)+9.5
+		w.First, w.Last, w.Increase = append(w.First, first), append(w.Last, last), append(w.Increase, last-first)
+		w.Min, w.Max, w.Count, w.Sum = append(w.Min, first), append(w.Max, last), append(w.Count, 20), append(w.Sum, 20*first+95)
+	}
+	return w
+}
+
+// TestGoldenWindows reads windows as the third version has them, and writes them as they were.
+func TestGoldenWindows(t *testing.T) {
+	want, meta := goldenWindows(), Meta{ID: goldenID, Tier: engine.TierFiveMinutes, Level: 1, Sequence: 3}
+	dir := goldenDir("v3")
+	list := []rows{{labels.FromStrings("__name__", "a"), []Chunk{merge.NewWindows(&want)}}}
+	if *update {
+		require.NoError(t, os.RemoveAll(dir))
+		require.NoError(t, os.MkdirAll(filepath.Dir(dir), 0o750))
+		write(t, filepath.Dir(dir), meta, list, maxSegment)
+	}
+	report, err := Verify(t.Context(), dir)
+	require.NoError(t, err)
+	require.Empty(t, report.Damage)
+	require.Equal(t, versionRelative, report.Meta.Version)
+	chunks, err := open(t, dir).AppendChunks(nil, 0, merge.All, nil)
+	require.NoError(t, err)
+	var got chunk.Windows
+	var it merge.Iterator
+	require.NoError(t, merge.Windows(&got, &it, merge.All.Min, merge.All.Max, chunk.AllColumns, merge.Source{Chunks: chunks}))
+	require.Equal(t, want, got)
+	parent := t.TempDir()
+	write(t, parent, meta, list, maxSegment)
+	for _, name := range []string{metaName, segmentName(0), indexName} {
+		was, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		is, err := os.ReadFile(filepath.Join(parent, goldenID.String(), name))
+		require.NoError(t, err)
+		require.Equal(t, was, is, "%s is written as it was", name)
+	}
 }
 
 // TestDump holds that everything in a block can be seen.

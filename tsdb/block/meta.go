@@ -13,16 +13,29 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/novacron/novacron/tsdb/chunk"
 	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/merge"
 )
 
-// The versions of the format that this code reads: the second one has start times. A block without any is written in
-// the first, so that older programs read it.
+// The versions of the format that this code reads. A block is written in the first one that has what it needs, so that
+// older programs read it.
 const (
-	version       = 1
-	versionStarts = 2
+	versionFirst    = 1
+	versionStarts   = 2 // chunks with start times
+	versionRelative = 3 // windows in their second form
 )
+
+// versionOf is the version that a chunk needs.
+func versionOf(c *Chunk) int {
+	switch {
+	case c.Kind == chunk.KindWindows && chunk.Relative(c.Values):
+		return versionRelative
+	case c.Kind.HasStarts():
+		return versionStarts
+	}
+	return versionFirst
+}
 
 // ErrEmpty says that a block would hold no sample, so that none was made.
 var ErrEmpty = errors.New("no sample is left for the block")
@@ -47,17 +60,10 @@ type Meta struct {
 	SealedUntil *int64
 	// Series, Chunks, Samples and Bytes count what is inside; Bytes are those of all files.
 	Series, Chunks, Samples, Bytes uint64
-	// Starts is set where chunks have start times.
-	Starts bool
+	// Version is the one of the format that the block is written in, which says what may be in it.
+	Version int
 	// Files have to have these sizes.
 	Files []File
-}
-
-func (m *Meta) version() int {
-	if m.Starts {
-		return versionStarts
-	}
-	return version
 }
 
 // File is a file of a block, tombstones and meta.json excepted.
@@ -94,7 +100,7 @@ var tiers = []engine.Tier{engine.TierRaw, engine.TierFiveMinutes, engine.TierHou
 
 func (m *Meta) encode() ([]byte, error) {
 	file := metaFile{
-		Version: m.version(), ID: m.ID, MinTime: m.MinTime, MaxTime: m.MaxTime, Tier: m.Tier.String(), Level: m.Level,
+		Version: m.Version, ID: m.ID, MinTime: m.MinTime, MaxTime: m.MaxTime, Tier: m.Tier.String(), Level: m.Level,
 		Sequence: m.Sequence, Sources: m.Sources, Covers: m.Covers, SealedUntil: m.SealedUntil,
 		Series: m.Series, Chunks: m.Chunks, Samples: m.Samples, Bytes: m.Bytes, Files: m.Files,
 	}
@@ -119,8 +125,8 @@ func decodeMeta(text []byte) (Meta, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return Meta{}, err
 	}
-	if file.Version != version && file.Version != versionStarts {
-		return Meta{}, fmt.Errorf("version %d: this program reads the versions %d and %d; read it with the program that wrote it", file.Version, version, versionStarts)
+	if file.Version < versionFirst || file.Version > versionRelative {
+		return Meta{}, fmt.Errorf("version %d: this program reads the versions %d to %d; read it with the program that wrote it", file.Version, versionFirst, versionRelative)
 	}
 	if sum, err := file.sum(); err != nil || sum != file.Checksum {
 		return Meta{}, fmt.Errorf("checksum %s, computed %s: the file was damaged or changed by hand", file.Checksum, sum)
@@ -143,7 +149,7 @@ func (f *metaFile) meta() (Meta, error) {
 				ID: f.ID, MinTime: f.MinTime, MaxTime: f.MaxTime, Tier: tier, Level: f.Level,
 				Sequence: f.Sequence, Sources: f.Sources, Covers: f.Covers, SealedUntil: f.SealedUntil,
 				Series: f.Series, Chunks: f.Chunks, Samples: f.Samples, Bytes: f.Bytes, Files: f.Files,
-				Starts: f.Version == versionStarts,
+				Version: f.Version,
 			}, nil
 		}
 	}

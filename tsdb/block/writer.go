@@ -50,7 +50,7 @@ func create(parent string, meta Meta, segment int64) (w *Writer, err error) {
 	}
 	meta.MinTime, meta.MaxTime = math.MaxInt64, math.MinInt64
 	meta.Series, meta.Chunks, meta.Samples, meta.Bytes, meta.Files = 0, 0, 0, 0, nil
-	meta.Starts = false
+	meta.Version = versionFirst
 	w = &Writer{parent: parent, dir: filepath.Join(parent, meta.ID.String()+unfinished), meta: meta, columns: newColumns(columnsKept)}
 	w.segments = segments{dir: w.dir, limit: segment}
 	w.step = func(string) error { return nil }
@@ -95,7 +95,7 @@ func (w *Writer) add(lset labels.Labels, chunks []Chunk) error {
 		}
 		w.entry = state.appendChunk(w.entry, &c)
 		w.meta.Samples += uint64(c.Count)
-		w.meta.Starts = w.meta.Starts || c.Kind.HasStarts()
+		w.meta.Version = max(w.meta.Version, versionOf(&c))
 	}
 	w.entry, w.text = sealEntry(w.entry, lset, w.text)
 	w.meta.MinTime = min(w.meta.MinTime, chunks[0].Min)

@@ -2,6 +2,7 @@ package chunk
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -141,6 +142,12 @@ func FuzzFloatHistograms(f *testing.F) {
 
 func FuzzWindows(f *testing.F) {
 	f.Add(AppendWindows(nil, &Windows{End: []int64{1, 2}, Last: []float64{3, 4}, Sum: []float64{1.5, 9}}), uint16(2), uint16(AllColumns))
+	for _, c := range goldenCases() { // both forms
+		if strings.HasPrefix(c.name, "windows") {
+			f.Add(readGoldenOf(f, c.name), uint16(2), uint16(AllColumns))
+			f.Add(readGoldenOf(f, c.name), uint16(3), uint16(AllColumns))
+		}
+	}
 	f.Fuzz(func(t *testing.T, src []byte, count, columns uint16) {
 		n := fuzzedCount(count)
 		var w, again Windows
@@ -148,9 +155,19 @@ func FuzzWindows(f *testing.F) {
 			require.ErrorIs(t, err, ErrCorrupt)
 			return
 		}
-		if n > 0 {
-			require.NoError(t, DecodeWindows(&again, AppendWindows(nil, &w), n, Columns(columns)))
-			require.Len(t, again.Sum, len(w.Sum))
+		if n == 0 {
+			return
+		}
+		require.NoError(t, DecodeWindows(&again, AppendWindows(nil, &w), n, Columns(columns)))
+		for c := ColumnEnd; c < AllColumns; c <<= 1 {
+			if c&timeColumns != 0 {
+				require.Equal(t, append([]int64{}, *w.times(c)...), append([]int64{}, *again.times(c)...))
+			} else {
+				require.Equal(t, bitsOfAll(*w.values(c)), bitsOfAll(*again.values(c)))
+			}
 		}
 	})
 }
+
+// readGoldenOf is the bytes of a golden case.
+func readGoldenOf(tb testing.TB, name string) []byte { return readGolden(tb)[name] }

@@ -9,10 +9,11 @@ const (
 	flagExceptions = 0x80 // numbers of the block stand aside
 )
 
-// A zstd frame costs time to unpack: it must save this part of the bytes, and it cannot when there are few.
+// A zstd frame costs time to pack and to unpack: it must save this part of the bytes, and it hardly can when there are
+// few.
 const (
 	worthwhile = 0.12
-	fewBytes   = 48
+	fewBytes   = 128
 )
 
 // appendInts packs integers: what they share is taken out, the cheapest model tells most of each, and what is left is

@@ -1,7 +1,6 @@
 package chunk
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/bits"
 )
@@ -37,7 +36,7 @@ const (
 	CounterColumns = ColumnFirstT | ColumnLastT | ColumnFirst | ColumnLast | ColumnIncrease
 )
 
-// derived says, beside the set of the columns stored, that an Increase of 0 stands for Last - First: most are that.
+// derived says, beside the set of the columns stored in formColumns, that an Increase of 0 stands for Last - First: most are that.
 const derived = AllColumns + 1
 
 // timeColumns are the columns of times.
@@ -58,8 +57,14 @@ func (w *Windows) rows(c Columns) int {
 	return len(*w.values(c))
 }
 
-// AppendWindows appends the columns that are not empty, each so that it can be read alone. It panics for more than
-// MaxSamples and for columns of different lengths.
+// The forms of windows.
+const (
+	formColumns  = iota // each column by itself
+	formRelative        // columns as what they differ by from what others let expect
+)
+
+// AppendWindows appends the columns that are not empty, so that some can be read without the others. It panics for more
+// than MaxSamples and for columns of different lengths.
 func AppendWindows(dst []byte, w *Windows) []byte {
 	var present Columns
 	rows := 0
@@ -74,31 +79,8 @@ func AppendWindows(dst []byte, w *Windows) []byte {
 		rows = n
 		present |= c
 	}
-	increase := w.Increase
-	if counter := ColumnFirst | ColumnLast | ColumnIncrease; present&counter == counter {
-		if short, ok := derive(w); ok {
-			increase = short
-			present |= derived
-		}
-	}
-	dst = append(dst, lead(0))
-	dst = binary.AppendUvarint(dst, uint64(present))
-	var column []byte
-	for c := ColumnEnd; c < AllColumns; c <<= 1 {
-		switch {
-		case present&c == 0:
-			continue
-		case c&timeColumns != 0:
-			column = AppendTimes(column[:0], *w.times(c))
-		case c == ColumnIncrease:
-			column = AppendValues(column[:0], increase)
-		default:
-			column = AppendValues(column[:0], *w.values(c))
-		}
-		dst = binary.AppendUvarint(dst, uint64(len(column)))
-		dst = append(dst, column...)
-	}
-	return dst
+	checkCount(rows)
+	return appendRelative(append(dst, lead(formRelative)), w, present)
 }
 
 // derive replaces each Increase that is Last - First by 0; false when another one is 0 already.
@@ -120,7 +102,14 @@ func derive(w *Windows) ([]float64, bool) {
 // that were not stored, become empty. Errors wrap ErrCorrupt; dst then holds nothing that is of use.
 func DecodeWindows(dst *Windows, src []byte, n int, columns Columns) error {
 	in := open("windows", src, n)
-	in.form(0)
+	if in.form(formRelative) == formRelative {
+		return decodeRelative(dst, in, n, columns)
+	}
+	return decodeSeparate(dst, in, n, columns)
+}
+
+// decodeSeparate reads the form in which each column stands by itself, but that increases may be derived.
+func decodeSeparate(dst *Windows, in *input, n int, columns Columns) error {
 	present := Columns(in.count("set of columns", int(AllColumns|derived)))
 	asked := columns
 	if present&derived != 0 && columns&ColumnIncrease != 0 {

@@ -206,23 +206,37 @@ func DecodeXOR(ts []int64, vs []float64, src []byte) ([]int64, []float64, error)
 	if least := 128 + (n-1)*xorSample; len(stream)*8 < least {
 		return ts, vs, fmt.Errorf("XOR chunk of %d bytes says it holds %d samples: those take at least %d bits", len(src), n, least)
 	}
-	var space [1024]byte
-	d := xorDecoder{bits: padded(space[:], stream), end: uint(len(stream)) * 8}
 	oldT, oldV := len(ts), len(vs)
 	ts, vs = slices.Grow(ts, n)[:oldT+n], slices.Grow(vs, n)[:oldV+n]
-	if err := d.decode(ts[oldT:], vs[oldV:]); err != nil {
+	if err := decodeStream(ts[oldT:], vs[oldV:], stream); err != nil {
 		return ts[:oldT], vs[:oldV], fmt.Errorf("XOR chunk of %d bytes and %d samples: %w", len(src), n, err)
 	}
 	return ts, vs, nil
 }
 
-// xorPadding is how many bytes behind a stream can be looked at while one sample is read.
-const xorPadding = 32
+// XORPadding is how many bytes behind a chunk can be looked at while it is decoded. One that lies in a slice with so
+// much more capacity is decoded where it is, whatever stands there; another is copied first.
+const XORPadding = 32
+
+// decodeStream fills ts and vs from a bit stream.
+func decodeStream(ts []int64, vs []float64, stream []byte) error {
+	if n := len(stream) + XORPadding; n <= cap(stream) {
+		d := xorDecoder{bits: stream[:n], end: uint(len(stream)) * 8}
+		return d.decode(ts, vs)
+	}
+	return decodeCopy(ts, vs, stream)
+}
+
+func decodeCopy(ts []int64, vs []float64, stream []byte) error {
+	var space [1024]byte
+	d := xorDecoder{bits: padded(space[:], stream), end: uint(len(stream)) * 8}
+	return d.decode(ts, vs)
+}
 
 // padded copies a stream so that words can be read at every place of it, into space where that is large enough.
 func padded(space, stream []byte) []byte {
-	if len(stream)+xorPadding > len(space) {
-		space = make([]byte, len(stream)+xorPadding)
+	if len(stream)+XORPadding > len(space) {
+		space = make([]byte, len(stream)+XORPadding)
 	}
 	copy(space, stream)
 	return space

@@ -32,8 +32,8 @@ func (c *churn) saw(hash uint64) {
 
 func (c *churn) current() *sketch {
 	start := c.now().Unix() / 3600
-	h := &c.hours[start%int64(len(c.hours))]
-	if h.start != start {
+	h := &c.hours[uint64(start)%uint64(len(c.hours))]
+	if h.start != start || h.sketch == nil { // a host that does not know the time yet begins at 1970
 		*h = hour{start, newSketch()}
 	}
 	return &h.sketch

@@ -56,3 +56,13 @@ func TestChurnDoesNotGrow(t *testing.T) {
 	require.Less(t, heapInUse(), before+afterWeek/2, "what no series needs is given back")
 	runtime.KeepAlive(m)
 }
+
+// TestClockAtItsBegin makes series on a host that does not know the time yet.
+func TestClockAtItsBegin(t *testing.T) {
+	for _, at := range []int64{0, 3599, -1, -90_000} {
+		m := New(Limits{}, func() time.Time { return time.Unix(at, 0) })
+		_, created, err := m.GetOrCreate(labels.FromStrings("a", "b"))
+		require.NoError(t, err)
+		require.True(t, created)
+	}
+}

@@ -71,6 +71,18 @@ func (b *Builder) Add(t int64, v float64) error {
 	return nil
 }
 
+// AddAll is Add for samples of ascending times.
+func (b *Builder) AddAll(ts []int64, vs []float64) error {
+	for i, t := range ts {
+		if v := vs[i]; b.open && b.row.lastT < t && t <= b.row.end && math.Float64bits(v) != value.StaleNaN {
+			b.row.add(t, v)
+		} else if err := b.Add(t, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Flush appends the window that is being made, if any.
 func (b *Builder) Flush() {
 	if b.open {
@@ -82,10 +94,8 @@ func (b *Builder) Flush() {
 // Append appends the windows of samples in order of time to the columns of dst.
 func Append(dst *chunk.Windows, window int64, ts []int64, vs []float64) error {
 	b := NewBuilder(dst, window)
-	for i, t := range ts {
-		if err := b.Add(t, vs[i]); err != nil {
-			return err
-		}
+	if err := b.AddAll(ts, vs); err != nil {
+		return err
 	}
 	b.Flush()
 	return nil

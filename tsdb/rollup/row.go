@@ -45,6 +45,23 @@ func (r *row) plus(x float64) {
 
 // add takes in a later sample of the same window.
 func (r *row) add(t int64, v float64) {
+	if v-v == 0 && !math.IsNaN(r.low) { // neither is anything special: what join does, without a window of one sample
+		r.fell = r.fell || !(v >= r.last)
+		r.increase += rise(r.last, v)
+		r.lastT, r.last = t, v
+		if !r.fell {
+			r.increase = v - r.first
+		}
+		r.count++
+		r.plus(v)
+		if v < r.low {
+			r.low = v
+		}
+		if v > r.high {
+			r.high = v
+		}
+		return
+	}
 	next := newRow(r.end, t, v)
 	r.join(&next)
 }

@@ -36,6 +36,7 @@ type answer struct {
 	all     []stream
 	left    int // series that may still be told; negative: all
 	current *found
+	room    []found // for the next series
 	failed  error
 	release func()
 	damaged merge.Skip
@@ -55,6 +56,9 @@ type portion struct {
 	origin origin
 	number uint64
 }
+
+// foundAtOnce is how many series get their memory together.
+const foundAtOnce = 16
 
 // newAnswer joins streams, each of which is sorted where there are several.
 func newAnswer(ctx context.Context, sel engine.Selection, streams []stream, release func()) *answer {
@@ -80,7 +84,12 @@ func (a *answer) Next() bool {
 		return false
 	}
 	a.left--
-	f := &found{answer: a, lset: a.streams[0].lset}
+	if len(a.room) == 0 {
+		a.room = make([]found, foundAtOnce)
+	}
+	f := &a.room[0]
+	a.room = a.room[1:]
+	f.answer, f.lset = a, a.streams[0].lset
 	f.first = a.take()
 	for len(a.streams) > 0 && labels.Equal(a.streams[0].lset, f.lset) {
 		f.others = append(f.others, a.take())

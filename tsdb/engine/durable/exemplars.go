@@ -69,23 +69,23 @@ func (r *exemplarRing) between(minT, maxT int64) map[uint32][]exemplar.Exemplar 
 func (r *exemplarRing) forget(gone func(id uint32) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kept := make([]loggedExemplar, 0, cap(r.ring))
-	for i := range r.ring {
-		// In the order they were written, so that the ring goes on with the oldest.
-		e := r.ring[(r.written+i)%len(r.ring)]
-		if len(r.ring) < cap(r.ring) {
-			e = r.ring[i]
-		}
-		if !gone(e.id) {
-			kept = append(kept, e)
-		}
-	}
+	// In the order they were written, so that the ring goes on with the oldest.
+	kept := slices.DeleteFunc(r.ordered(), func(e loggedExemplar) bool { return gone(e.id) })
 	for id := range r.newest {
 		if gone(id) {
 			delete(r.newest, id)
 		}
 	}
 	r.ring, r.written = kept, len(kept)
+}
+
+// ordered is a copy of the ring, as large as it may become, with the oldest first.
+func (r *exemplarRing) ordered() []loggedExemplar {
+	list, oldest := make([]loggedExemplar, 0, cap(r.ring)), 0
+	if len(r.ring) == cap(r.ring) && len(r.ring) > 0 {
+		oldest = r.written % len(r.ring)
+	}
+	return append(append(list, r.ring[oldest:]...), r.ring[:oldest]...)
 }
 
 // Exemplars lists the kept exemplars of the series that match.

@@ -134,22 +134,15 @@ func (s *Store) rollAnewBetween(ctx context.Context, tier engine.Tier, b *block.
 	if err != nil {
 		return err
 	}
-	if err := addAnew(w, tier, imported, all); err != nil {
+	if err := addAnew(newTierWriter(w, tier), imported, all); err != nil {
 		return errors.Join(err, w.Abort())
 	}
-	meta, err := w.Commit()
-	if errors.Is(err, block.ErrEmpty) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return s.blocks.add(folderOf(s.blocks.dir, meta))
+	return s.publishWindows(w)
 }
 
 // addAnew writes windows of the series that were imported, those alone in which an imported sample can lie: of other
 // times the raw samples may be gone already.
-func addAnew(w *block.Writer, tier engine.Tier, imported *block.Set, all engine.SeriesSet) error {
+func addAnew(w *tierWriter, imported *block.Set, all engine.SeriesSet) error {
 	var it chunkenc.Iterator
 	for imported.Next() {
 		found, err := seek(all, imported.Labels())
@@ -161,8 +154,8 @@ func addAnew(w *block.Writer, tier engine.Tier, imported *block.Set, all engine.
 		}
 		it = found.Iterator(it)
 		chunks := imported.Chunks()
-		touched := merge.Interval{Min: rollup.EndOf(chunks[0].Min, tier.Window()), Max: rollup.EndOf(chunks[len(chunks)-1].Max, tier.Window())}
-		if err := addWindows(w, found.lset, tier.Window(), it, touched); err != nil {
+		touched := merge.Interval{Min: rollup.EndOf(chunks[0].Min, w.window), Max: rollup.EndOf(chunks[len(chunks)-1].Max, w.window)}
+		if err := addWindows([]*tierWriter{w}, found.lset, it, touched); err != nil {
 			return err
 		}
 	}

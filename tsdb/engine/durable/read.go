@@ -70,7 +70,12 @@ func (h *head) chunks(dst *parts, s *series, spans held, minT, maxT int64) {
 		if last, _ := s.open.Last(); last >= minT && first <= maxT {
 			from := len(dst.bytes)
 			dst.bytes = h.growing(s, dst.bytes)
-			dst.chunks = append(dst.chunks, xorChunk(first, last, dst.bytes[from:]))
+			to := len(dst.bytes)
+			dst.bytes = append(dst.bytes, padding[:]...)
+			dst.chunks = append(dst.chunks, xorChunk(first, last, dst.bytes[from:to]))
+		}
+		if first <= minT {
+			return // the ended chunks are older
 		}
 	}
 	for e, ok := h.ended(spans, s.done); ok && e.max >= minT; e, ok = h.ended(spans, e.before) {
@@ -80,6 +85,9 @@ func (h *head) chunks(dst *parts, s *series, spans held, minT, maxT int64) {
 	}
 	slices.Reverse(dst.chunks[n:])
 }
+
+// padding behind a copied chunk lets it be decoded where it is.
+var padding [chunk.XORPadding]byte
 
 func xorChunk(minT, maxT int64, data []byte) merge.Chunk {
 	return merge.Chunk{Kind: chunk.KindXOR, Min: minT, Max: maxT, Count: int(binary.BigEndian.Uint16(data)), Values: data}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"slices"
 	"sync"
 
@@ -31,6 +30,14 @@ func (st *segmentTimes) set(segment uint64, newest int64) {
 		st.newest = map[uint64]int64{}
 	}
 	st.newest[segment] = newest
+}
+
+// of is the newest sample of an old segment or of one before it.
+func (st *segmentTimes) of(segment uint64) (newest int64, known bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	newest, known = st.newest[segment]
+	return newest, known
 }
 
 // end notes that the segments up to the current one have ended, among them those that the log has left behind by
@@ -71,8 +78,11 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
-	newest := int64(math.MinInt64)
+	first, newest := s.restore(segments)
 	for i, segment := range segments {
+		if i < first {
+			continue
+		}
 		r := replayer{store: s, newest: newest}
 		damages, err := log.Replay(s.path("log"), segment, r.record)
 		if err != nil {

@@ -67,25 +67,51 @@ func (s *Store) rolledAll(now time.Time) int64 {
 func (s *Store) roll(ctx context.Context, now time.Time) error {
 	err := s.rollImported(ctx)
 	settled := s.settled(now)
+	var due []rolling
 	for _, t := range s.options.Tiers {
-		err = errors.Join(err, s.rollTier(ctx, t.Tier, s.rolled(t.Tier, now), min(settled, now.Add(-t.After).UnixMilli())))
+		due = append(due, rolling{t.Tier, s.rolled(t.Tier, now), min(settled, now.Add(-t.After).UnixMilli())})
 	}
-	return err
+	return errors.Join(err, s.rollAll(ctx, due))
 }
 
-// rollTier makes the windows between two times.
-func (s *Store) rollTier(ctx context.Context, tier engine.Tier, from, before int64) error {
-	for {
-		first, found := s.blocks.rawFrom(from)
-		end := rollup.EndOf(first, rollLength)
-		if !found || end >= before {
-			return nil
+// rolling is a tier whose windows are due between two times.
+type rolling struct {
+	tier         engine.Tier
+	from, before int64
+}
+
+// stretch is where the next windows of a tier begin and end; false when none are due.
+func (s *Store) stretch(r rolling) (after, end int64, due bool) {
+	first, found := s.blocks.rawFrom(r.from)
+	end = rollup.EndOf(first, rollLength)
+	return max(r.from, end-rollLength), end, found && end < r.before
+}
+
+// rollAll makes what is due. Tiers that are due for the same stretch are made of it together.
+func (s *Store) rollAll(ctx context.Context, due []rolling) (errs error) {
+	for len(due) > 0 {
+		after, end, any := s.stretch(due[0])
+		if !any {
+			due = due[1:]
+			continue
 		}
-		if err := s.rollStretch(ctx, tier, max(from, end-rollLength), end); err != nil {
-			return fmt.Errorf("making the windows of %s up to %s: %w", tier, stamp(end), err)
+		var tiers []engine.Tier
+		for i := range due {
+			if a, e, any := s.stretch(due[i]); any && a == after && e == end {
+				tiers = append(tiers, due[i].tier)
+			}
 		}
-		from = end
+		if err := s.rollStretch(ctx, tiers, after, end); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("making the windows of %v up to %s: %w", tiers, stamp(end), err))
+			due = slices.DeleteFunc(due, func(r rolling) bool { return slices.Contains(tiers, r.tier) })
+		}
+		for i := range due {
+			if slices.Contains(tiers, due[i].tier) {
+				due[i].from = end
+			}
+		}
 	}
+	return errs
 }
 
 // settled is the time before which all samples lie in blocks and no more are taken.
@@ -102,15 +128,35 @@ func (s *Store) settled(now time.Time) int64 {
 	return max(before, s.sealed)
 }
 
-// rollStretch makes a block of the windows that end in (after, end].
-func (s *Store) rollStretch(ctx context.Context, tier engine.Tier, after, end int64) error {
-	w, err := block.Create(s.blocks.dir, block.Meta{Tier: tier, Level: 1, Sequence: s.blocks.nextSequence()})
-	if err != nil {
+// rollStretch makes a block of each tier of the windows that end in (after, end].
+func (s *Store) rollStretch(ctx context.Context, tiers []engine.Tier, after, end int64) (err error) {
+	var writers []*tierWriter
+	defer func() {
+		for _, w := range writers {
+			err = errors.Join(err, w.Abort())
+		}
+	}()
+	for _, tier := range tiers {
+		w, err := block.Create(s.blocks.dir, block.Meta{Tier: tier, Level: 1, Sequence: s.blocks.nextSequence()})
+		if err != nil {
+			return err
+		}
+		writers = append(writers, newTierWriter(w, tier))
+	}
+	if err := s.rollSeries(ctx, writers, after+1, end); err != nil {
 		return err
 	}
-	if err := s.rollSeries(ctx, w, tier, after+1, end); err != nil {
-		return errors.Join(err, w.Abort())
+	for len(writers) > 0 {
+		if err := s.publishWindows(writers[0].Writer); err != nil {
+			return err
+		}
+		writers = writers[1:]
 	}
+	return nil
+}
+
+// publishWindows ends a block of windows and lets readers find it.
+func (s *Store) publishWindows(w *block.Writer) error {
 	meta, err := w.Commit()
 	if errors.Is(err, block.ErrEmpty) {
 		return nil // stale markers alone
@@ -125,8 +171,22 @@ func (s *Store) rollStretch(ctx context.Context, tier engine.Tier, after, end in
 	return nil
 }
 
-func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tier, minEnd, maxEnd int64) error {
-	minT, maxT := rollup.RawBounds(minEnd, maxEnd, tier.Window())
+// tierWriter writes the windows of one tier.
+type tierWriter struct {
+	*block.Writer
+	windowsMaker
+}
+
+func newTierWriter(w *block.Writer, tier engine.Tier) *tierWriter {
+	return &tierWriter{Writer: w, windowsMaker: windowsMaker{window: tier.Window()}}
+}
+
+func (s *Store) rollSeries(ctx context.Context, writers []*tierWriter, minEnd, maxEnd int64) error {
+	minT, maxT := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, w := range writers {
+		from, to := rollup.RawBounds(minEnd, maxEnd, w.window)
+		minT, maxT = min(minT, from), max(maxT, to)
+	}
 	set, err := s.Select(ctx, engine.Selection{Min: minT, Max: maxT, Sorted: true})
 	if err != nil {
 		return err
@@ -134,7 +194,7 @@ func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tie
 	var it chunkenc.Iterator
 	for set.Next() {
 		it = set.At().Iterator(it)
-		if err := addWindows(w, set.At().Labels(), tier.Window(), it, merge.All); err != nil {
+		if err := addWindows(writers, set.At().Labels(), it, merge.Interval{Min: minEnd, Max: maxEnd}); err != nil {
 			return errors.Join(err, set.Close())
 		}
 	}
@@ -142,19 +202,27 @@ func (s *Store) rollSeries(ctx context.Context, w *block.Writer, tier engine.Tie
 }
 
 // addWindows writes the windows of a series that end in the bounds, both inclusive, where it has any.
-func addWindows(w *block.Writer, lset labels.Labels, window int64, raw chunkenc.Iterator, bounds merge.Interval) error {
-	var windows chunk.Windows
-	lasts, err := makeWindows(&windows, window, raw)
-	if err != nil {
+func addWindows(writers []*tierWriter, lset labels.Labels, raw chunkenc.Iterator, bounds merge.Interval) error {
+	var room [3]*windowsMaker
+	makers := room[:0]
+	for _, w := range writers {
+		merge.Truncate(&w.windows)
+		w.reset(w.windows)
+		makers = append(makers, &w.windowsMaker)
+	}
+	if err := makeWindows(raw, makers...); err != nil {
 		return err
 	}
-	lasts = slices.DeleteFunc(lasts, func(p histogramPoint) bool { return p.t < bounds.Min || p.t > bounds.Max })
-	cut := rollup.Between(&windows, bounds.Min, bounds.Max)
-	chunks := histogramsAndWindows(lasts, &cut)
-	if len(chunks) == 0 {
-		return nil
+	for _, w := range writers {
+		lasts := slices.DeleteFunc(w.lasts, func(p histogramPoint) bool { return p.t < bounds.Min || p.t > bounds.Max })
+		cut := rollup.Between(&w.windows, bounds.Min, bounds.Max)
+		if chunks := histogramsAndWindows(lasts, &cut); len(chunks) > 0 {
+			if err := w.Add(lset, chunks); err != nil {
+				return err
+			}
+		}
 	}
-	return w.Add(lset, chunks)
+	return nil
 }
 
 // histogramsAndWindows makes chunks in order of time: where a window's last sample is a histogram, that is all that

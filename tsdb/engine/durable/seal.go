@@ -198,7 +198,14 @@ func (s *Store) sealedTime() int64 {
 
 // removeSegments drops the segments of the log whose samples all lie in blocks.
 func (s *Store) removeSegments() error {
-	for _, segment := range s.segments.before(s.sealedTime()) {
+	old := s.segments.before(s.sealedTime())
+	if len(old) == 0 {
+		return nil
+	}
+	if err := s.dropImage(); err != nil { // it does not fit what is left of the log
+		return err
+	}
+	for _, segment := range old {
 		if err := s.log.Remove(segment); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err // a later one must not go before it
 		}

@@ -61,6 +61,7 @@ func (sp *span) put(before place, minT, maxT int64, data []byte) (place, error) 
 		if err != nil {
 			return 0, err
 		}
+		sp.markEnd(held)
 		held = append(held[:len(held):len(held)], slab)
 		sp.held.Store(&held)
 		sp.used = 0
@@ -77,6 +78,14 @@ func (sp *span) put(before place, minT, maxT int64, data []byte) (place, error) 
 	offset := (len(held)-1)*slabSize + sp.used
 	sp.used += need
 	return place(uint64(sp.number)<<32 | uint64(offset/8)), nil
+}
+
+// markEnd says, with a chunk of no bytes, where the last slab's chunks end, unless no chunk fits behind them. The slab
+// may have been another span's before.
+func (sp *span) markEnd(held [][]byte) {
+	if len(held) > 0 && sp.used+endedHeader <= slabSize {
+		clear(held[len(held)-1][sp.used:][:endedHeader])
+	}
 }
 
 // get returns the chunk at a place of this span.

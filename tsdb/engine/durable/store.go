@@ -23,6 +23,7 @@ import (
 //	LOCK        held by the process that has it open
 //	log/        segments of the log
 //	blocks/     one folder for each block
+//	head.image      the head as it was when the store was closed
 //	unrolled.json   imported blocks whose windows are still to be made, where there are any
 type Store struct {
 	dir     string
@@ -199,7 +200,9 @@ func (s *Store) Close() error {
 	s.answers.Wait()
 	var err error
 	if s.log != nil {
-		err = s.log.Close()
+		if err = s.log.Close(); err == nil {
+			s.closeImage()
+		}
 	}
 	err = errors.Join(err, s.blocks.close())
 	s.head.close()

@@ -32,6 +32,18 @@ func TestContract(t *testing.T) {
 	t.Run("windows", func(t *testing.T) { enginetest.RunWindows(t, target) })
 }
 
+// TestContractByTheLog opens stores again without the image of their head, as after a crash.
+func TestContractByTheLog(t *testing.T) {
+	target := targetOf(options(), func(testing.TB, engine.Engine) {})
+	reopen := target.Reopen
+	target.Reopen = func(t testing.TB, e engine.Engine) engine.Engine {
+		require.NoError(t, e.Close())
+		require.NoError(t, os.Remove(e.(*durable.Store).Image()))
+		return reopen(t, e)
+	}
+	enginetest.Run(t, target)
+}
+
 // TestWindowsOfBlocks asks for windows after upkeep long afterwards has sealed, merged and rolled up what it could.
 func TestWindowsOfBlocks(t *testing.T) {
 	late := options()

@@ -102,7 +102,7 @@ type windowWalk struct {
 // collect reads the windows of a series, and makes those that are not made yet.
 func (it *windowWalk) collect(w *windowSeries) error {
 	sel := w.answer.sel
-	var fresh, stored chunk.Windows
+	var stored chunk.Windows
 	it.all, it.histograms = chunk.Windows{}, nil
 	if err := w.collect(&it.made, &it.raw); err != nil {
 		return err
@@ -113,12 +113,13 @@ func (it *windowWalk) collect(w *windowSeries) error {
 		return err
 	}
 	it.read.Reset(w.answer.raw.Min, w.answer.raw.Max, it.raw.sources...)
-	lasts, err := makeWindows(&fresh, sel.Tier.Window(), &it.read)
-	if err != nil {
+	fresh := windowsMaker{window: sel.Tier.Window()}
+	fresh.reset(chunk.Windows{})
+	if err := makeWindows(&it.read, &fresh); err != nil {
 		return err
 	}
-	it.histograms = append(it.histograms, histogramChunks(lasts)...)
-	return rollup.Merge(&it.all, sel.Tier.Window(), &stored, &fresh)
+	it.histograms = append(it.histograms, histogramChunks(fresh.lasts)...)
+	return rollup.Merge(&it.all, sel.Tier.Window(), &stored, &fresh.windows)
 }
 
 // collect gathers the windows and the raw samples of the series.
@@ -184,45 +185,92 @@ func (it *windowWalk) start(sel engine.Selection) chunkenc.Iterator {
 	return it
 }
 
-// makeWindows appends the windows of raw floats to dst, and returns the last histogram of each window whose last
-// sample is one, standing at the window's end.
-func makeWindows(dst *chunk.Windows, window int64, raw chunkenc.Iterator) ([]histogramPoint, error) {
-	var lasts []histogramPoint
-	b := rollup.NewBuilder(dst, window)
-	for kind := raw.Next(); kind != chunkenc.ValNone; kind = raw.Next() {
-		if kind == chunkenc.ValFloat {
-			t, v := raw.At()
-			if value.IsStaleNaN(v) {
-				continue
-			}
-			if err := b.Add(t, v); err != nil {
-				return nil, err
-			}
-			if n := len(lasts); n > 0 && lasts[n-1].t >= t {
-				lasts = lasts[:n-1] // a float came last
-			}
-			continue
-		}
-		p := currentHistogram(raw, kind)
-		if p.stale() {
-			continue
-		}
-		p.t = rollup.EndOf(p.t, window)
-		p.unsay() // those before it in the window are left out
-		if n := len(lasts); n > 0 && lasts[n-1].t == p.t {
-			lasts = lasts[:n-1]
-		}
-		lasts = append(lasts, p)
-	}
-	b.Flush()
-	return lasts, raw.Err()
+// windowsMaker makes the windows of one tier of a series's raw samples.
+type windowsMaker struct {
+	window  int64 // milliseconds
+	windows chunk.Windows
+	floats  *rollup.Builder
+	// lasts are the last histogram of each window whose last sample is one, standing at the window's end.
+	lasts []histogramPoint
 }
 
-func currentHistogram(it chunkenc.Iterator, kind chunkenc.ValueType) histogramPoint {
-	if kind == chunkenc.ValHistogram {
-		t, h := it.AtHistogram(nil)
-		return histogramPoint{t: t, whole: h}
+// reset begins another series, whose windows are appended to those given.
+func (m *windowsMaker) reset(windows chunk.Windows) {
+	m.windows, m.lasts = windows, nil
+	m.floats = rollup.NewBuilder(&m.windows, m.window)
+}
+
+// makeWindows has the makers take all samples of an iterator over raw ones.
+func makeWindows(raw chunkenc.Iterator, makers ...*windowsMaker) error {
+	runs, ok := raw.(interface {
+		NextRun() (*merge.Run, bool)
+	})
+	if !ok {
+		return raw.Err() // it failed before it began
 	}
-	t, h := it.AtFloatHistogram(nil)
-	return histogramPoint{t: t, float: h}
+	for run, more := runs.NextRun(); more; run, more = runs.NextRun() {
+		for _, m := range makers {
+			if err := m.take(run); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range makers {
+		m.floats.Flush()
+	}
+	return raw.Err()
+}
+
+func (m *windowsMaker) take(run *merge.Run) error {
+	switch run.Type {
+	case chunkenc.ValFloat:
+		return m.takeFloats(run.Times, run.Values)
+	case chunkenc.ValHistogram:
+		for i, h := range run.Histograms {
+			m.takeHistogram(histogramPoint{t: run.Times[i], whole: h})
+		}
+		return nil
+	case chunkenc.ValFloatHistogram:
+		for i, h := range run.Floats {
+			m.takeHistogram(histogramPoint{t: run.Times[i], float: h})
+		}
+		return nil
+	}
+	return merge.ErrWindows
+}
+
+func (m *windowsMaker) takeFloats(ts []int64, vs []float64) error {
+	for i, t := range ts {
+		if len(m.lasts) == 0 {
+			return m.floats.AddAll(ts[i:], vs[i:])
+		}
+		if value.IsStaleNaN(vs[i]) {
+			continue
+		}
+		if err := m.floats.Add(t, vs[i]); err != nil {
+			return err
+		}
+		if n := len(m.lasts); m.lasts[n-1].t >= t {
+			m.lasts = m.lasts[:n-1] // a float came last
+		}
+	}
+	return nil
+}
+
+// takeHistogram keeps a copy of a histogram, which is the run's.
+func (m *windowsMaker) takeHistogram(p histogramPoint) {
+	if p.stale() {
+		return
+	}
+	if p.whole != nil {
+		p.whole = p.whole.Copy()
+	} else {
+		p.float = p.float.Copy()
+	}
+	p.t = rollup.EndOf(p.t, m.window)
+	p.unsay() // those before it in the window are left out
+	if n := len(m.lasts); n > 0 && m.lasts[n-1].t == p.t {
+		m.lasts = m.lasts[:n-1]
+	}
+	m.lasts = append(m.lasts, p)
 }

@@ -22,8 +22,9 @@ const (
 	perHost = 500
 )
 
-// scales: the one of the figures takes about ten minutes, the small one a minute, and the tiny one seconds. The upkeep
-// is due each ten minutes of the samples' time.
+// scales: the one of the figures takes about ten minutes, the small one a minute, and the tiny one seconds. The one of a
+// million has 600 million samples in memory before the first of them are due on disk: it takes some minutes for each
+// subject. The upkeep is due each ten minutes of the samples' time.
 var scales = map[string]scale{
 	"": {
 		{Part: partShard, Series: 10_000, PerHost: perHost, Scrapes: daily, Group: 4, Upkeep: 40, Procs: 1, Rounds: 10},
@@ -38,10 +39,14 @@ var scales = map[string]scale{
 		{Part: partYear, Series: 20, PerHost: 20, Scrapes: 20 * daily, Group: hourly, Upkeep: daily, Procs: 1},
 		{Part: partShard, Series: 100_000, PerHost: perHost, Scrapes: 20, Group: 1, Upkeep: 20, Procs: 1, Rounds: 3, Suffix: "_100k"},
 	},
+	"million": {
+		{Part: partHead, Series: 1_000_000, PerHost: perHost, Scrapes: 2*hourly + hourly/2 + 40, Group: 1, Upkeep: 40, Procs: 2, Suffix: "_1m"},
+	},
 	"tiny": {
 		{Part: partShard, Series: 3000, PerHost: perHost, Scrapes: 40, Group: 4, Upkeep: 20, Procs: 1, Rounds: 1},
 		{Part: partWriters, Series: 1000, PerHost: perHost, Scrapes: 40, Group: 20, Procs: 2, Writers: 2},
 		{Part: partYear, Series: 20, PerHost: 20, Scrapes: daily, Group: hourly, Upkeep: daily, Procs: 1},
+		{Part: partHead, Series: 1000, PerHost: perHost, Scrapes: 40, Group: 1, Upkeep: 40, Procs: 1},
 	},
 }
 
@@ -51,7 +56,7 @@ func TestBenchTSDB(t *testing.T) {
 		t.Skip("set NOVACRON_BENCH=1 to measure")
 	}
 	jobs := scales[os.Getenv("NOVACRON_BENCH_SCALE")]
-	require.NotEmpty(t, jobs, "NOVACRON_BENCH_SCALE is unset, small or tiny")
+	require.NotEmpty(t, jobs, "NOVACRON_BENCH_SCALE is unset, small, tiny or million")
 	fmt.Println("tsdb load at the start:", load())
 	defer func() { fmt.Println("tsdb load at the end:", load()) }()
 	compare(t, jobs)
@@ -63,7 +68,7 @@ func TestTiny(t *testing.T) {
 		t.Skip("it starts processes")
 	}
 	all := compare(t, scales["tiny"])
-	for _, metric := range []string{"ingest_1core", "ingest_2core", "bytes_per_sample", "rss", "select_1x24h", "select_1000x1h_disk", "promql_sum_rate", "rollup_1y", "reopen"} {
+	for _, metric := range []string{"ingest_1core", "ingest_2core", "bytes_per_sample", "rss", "select_1x24h", "select_1000x1h_disk", "promql_sum_rate", "rollup_1y", "reopen", "head_rss"} {
 		for _, who := range []string{ourName, prometheusName} {
 			assert.Positive(t, all[who][metric].Value, "%s of %s", metric, who)
 		}

@@ -32,9 +32,10 @@ const (
 	partShard   = "shard"
 	partWriters = "writers"
 	partYear    = "year"
+	partHead    = "head"
 )
 
-var parts = map[string]func(*measuring) error{partShard: measureShard, partWriters: measureWriters, partYear: measureYear}
+var parts = map[string]func(*measuring) error{partShard: measureShard, partWriters: measureWriters, partYear: measureYear, partHead: measureHead}
 
 // figure is what was measured, less is better. Count is how many samples or series the answer had, 0 where there was
 // none: subjects whose counts differ were not asked the same.
