@@ -38,6 +38,10 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	mux.Handle(path, only(storage, pki.RoleController))
 	path, metrics := agentv1connect.NewMetricAgentServiceHandler(d.metricService(), limit)
 	mux.Handle(path, only(metrics, pki.RoleController))
+	if d.metrics != nil {
+		path, shards := agentv1connect.NewShardServiceHandler(d.shardService(), limit)
+		mux.Handle(path, only(shards, pki.RoleController))
+	}
 	path, blobs := agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit)
 	mux.Handle(path, only(blobs, nodes...))
 	d.takeMetrics(mux)

@@ -64,6 +64,7 @@ type daemon struct {
 	hangUp  atomic.Pointer[http.Server]
 	live    *loop.Liveness
 	fatal   chan error
+	metrics rpc.Metrics
 	closers node.Closers
 }
 
@@ -75,6 +76,7 @@ func open(ctx context.Context, cfg Config) (*daemon, error) {
 		{Name: "open the replicated log", Run: d.openConsensus},
 		{Name: "start the cluster", Run: d.bootstrap},
 		{Name: "join the gossip", Run: d.openGossip},
+		{Name: "prepare to ask for metrics", Run: d.openMetrics},
 		{Name: "listen for the API", Run: d.openAPI},
 	})
 }
@@ -124,7 +126,7 @@ func (d *daemon) gossipState(memberID string) string {
 func (d *daemon) apiServer() *rpc.Server {
 	return &rpc.Server{
 		Self: d.creds.Identity(), Version: d.cfg.Version, Store: d.store, Consensus: d.raft, Credentials: d.creds, CA: d.ca,
-		Blobs: d.blobs, Beats: d.live, Gossip: d.gossipState, Peers: d.peers, Logger: d.logger,
+		Blobs: d.blobs, Beats: d.live, Metrics: d.metrics, Gossip: d.gossipState, Peers: d.peers, Logger: d.logger,
 		Now: time.Now, NewID: uuid.NewString, NewMAC: newMAC, Throttle: pki.NewThrottle(joinFailures, joinWindow, joinRemotes),
 	}
 }

@@ -71,6 +71,7 @@ func allowed() map[string][]pki.Role {
 		"/novacron.v1.MetricService/ListMetricDefinitions":  readers,
 		"/novacron.v1.MetricService/DeleteMetricDefinition": operators,
 		"/novacron.v1.MetricService/PushMetrics":            operators,
+		"/novacron.v1.MetricService/QueryMetrics":           readers,
 
 		"/novacron.v1.TemplateService/PutTemplate":        operators,
 		"/novacron.v1.TemplateService/GetTemplate":        readers,

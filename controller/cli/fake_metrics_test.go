@@ -151,3 +151,22 @@ func (f *fakeMetrics) PushMetrics(_ context.Context, r *connect.Request[pb.PushM
 	}
 	return connect.NewResponse(answer), nil
 }
+
+// QueryMetrics answers one series, with a value at each time of the question, and a warning.
+func (f *fakeMetrics) QueryMetrics(_ context.Context, r *connect.Request[pb.QueryMetricsRequest], stream *connect.ServerStream[pb.QueryMetricsResponse]) error {
+	if r.Msg.GetQuery() == "sum(" {
+		return connect.NewError(connect.CodeInvalidArgument, errors.New("parse error: unclosed left parenthesis"))
+	}
+	series := &pb.QueriedSeries{Labels: map[string]string{"host": "kvm-1"}}
+	at, end, step := r.Msg.GetTime().AsTime(), r.Msg.GetTime().AsTime(), time.Second
+	if r.Msg.GetStart() != nil {
+		at, end, step = r.Msg.GetStart().AsTime(), r.Msg.GetEnd().AsTime(), r.Msg.GetStep().AsDuration()
+	}
+	for ; !at.After(end); at = at.Add(step) {
+		series.Times, series.Values = append(series.Times, at.UnixMilli()), append(series.Values, float64(at.Unix()%100))
+	}
+	if err := stream.Send(&pb.QueryMetricsResponse{Series: []*pb.QueriedSeries{series}}); err != nil {
+		return err
+	}
+	return stream.Send(&pb.QueryMetricsResponse{Summary: &pb.QuerySummary{Warnings: []string{"1 of 2 hosts did not answer, and their series are missing: kvm-2"}}})
+}

@@ -17,7 +17,7 @@ import (
 // metricCommand holds what concerns metrics.
 func (a *app) metricCommand() *cobra.Command {
 	return a.group("metric", "Work with metrics", "Every host keeps the metrics that it measures, or collects for the cluster, in a shard of its own.",
-		a.sourceCommand(), a.metricDefine(), a.definitionCommand(), a.metricPush(), a.shardCommand())
+		a.metricQuery(), a.sourceCommand(), a.metricDefine(), a.definitionCommand(), a.metricPush(), a.shardCommand())
 }
 
 // shardFlags are common to the commands on one shard.

@@ -98,12 +98,16 @@ func (q *queryFlags) ask(ctx context.Context, s *shard.Shard, expr string, now t
 }
 
 func (a *app) printAnswer(answer query.Answer) error {
-	for _, warning := range append(answer.Warnings, answer.Infos...) {
-		fmt.Fprintf(a.io.Err, "warning: %s\n", clean(warning))
-	}
 	rows := answer.Rows()
 	if rows == nil && answer.Value != nil && answer.Value.Type() == "string" {
 		return errors.New("the answer is a text and no series: ask for numbers")
+	}
+	return a.printRows(rows, append(answer.Warnings, answer.Infos...))
+}
+
+func (a *app) printRows(rows []query.Row, notes []string) error {
+	for _, note := range notes {
+		fmt.Fprintf(a.io.Err, "warning: %s\n", clean(note))
 	}
 	views := []pointView{}
 	for _, row := range rows {

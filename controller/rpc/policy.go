@@ -110,6 +110,7 @@ func rules() map[string]rule {
 		novacronv1connect.MetricServiceListMetricDefinitionsProcedure:  {read, viewers},
 		novacronv1connect.MetricServiceDeleteMetricDefinitionProcedure: {leader, operators},
 		novacronv1connect.MetricServicePushMetricsProcedure:            {here, operators},
+		novacronv1connect.MetricServiceQueryMetricsProcedure:           {here, viewers},
 
 		novacronv1connect.TemplateServicePutTemplateProcedure:    {leader, operators},
 		novacronv1connect.TemplateServiceGetTemplateProcedure:    {read, viewers},

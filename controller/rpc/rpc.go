@@ -52,6 +52,7 @@ type Server struct {
 	CA          *pki.CA
 	Blobs       *blob.Store
 	Beats       Beats
+	Metrics     Metrics
 	// Gossip tells what gossip says of a member: "alive", "failed", "left" or "unknown".
 	Gossip func(memberID string) string
 	// Peers dials members of any node role.

@@ -194,7 +194,7 @@ func checkTimes(r tsdb.TimeRange, instant bool) error {
 	if instant {
 		return nil
 	}
-	return Range(r).check()
+	return Range(r).Check()
 }
 
 func checkLimit(limit int) error {

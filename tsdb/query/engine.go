@@ -187,7 +187,8 @@ type Range struct {
 // maxSteps bounds the points of each series of an answer, as Prometheus does.
 const maxSteps = 11_000
 
-func (r Range) check() error {
+// Check refuses a range without times, or with too many.
+func (r Range) Check() error {
 	switch {
 	case r.Step <= 0:
 		return fmt.Errorf("the step is %s: it must be above zero", r.Step)
@@ -212,7 +213,7 @@ func (e *Engine) Instant(ctx context.Context, q storage.Queryable, expr string, 
 // Range evaluates an expression at many times.
 func (e *Engine) Range(ctx context.Context, q storage.Queryable, expr string, r Range) (Answer, error) {
 	started := time.Now()
-	if err := r.check(); err != nil {
+	if err := r.Check(); err != nil {
 		return Answer{}, err
 	}
 	query, err := e.NewRangeQuery(ctx, q, nil, expr, r.Start, r.End, r.Step)

@@ -93,11 +93,12 @@ func (c Credentials) open() (*auth.Credentials, error) {
 }
 
 func (c Credentials) base(opts *credentials.DetectOptions) (*auth.Credentials, error) {
-	data, err := c.JSON, error(nil)
+	data := c.JSON
 	if len(data) == 0 {
 		if c.File == "" {
 			return credentials.DetectDefault(opts)
 		}
+		var err error
 		if data, err = os.ReadFile(c.File); err != nil {
 			return nil, err
 		}

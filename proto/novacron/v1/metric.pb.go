@@ -140,6 +140,269 @@ func (MetricType) EnumDescriptor() ([]byte, []int) {
 	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{1}
 }
 
+type QueryMetricsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Query string                 `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// When to evaluate; absent means now. Not beside start.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// A range: from start to end, absent means now, by step.
+	Start *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start,proto3" json:"start,omitempty"`
+	End   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`
+	Step  *durationpb.Duration   `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	// Refuse an answer in which a host is missing.
+	Complete      bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryMetricsRequest) Reset() {
+	*x = QueryMetricsRequest{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryMetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryMetricsRequest) ProtoMessage() {}
+
+func (x *QueryMetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryMetricsRequest.ProtoReflect.Descriptor instead.
+func (*QueryMetricsRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *QueryMetricsRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *QueryMetricsRequest) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *QueryMetricsRequest) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *QueryMetricsRequest) GetEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *QueryMetricsRequest) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *QueryMetricsRequest) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+type QueryMetricsResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Series []*QueriedSeries       `protobuf:"bytes,1,rep,name=series,proto3" json:"series,omitempty"`
+	// In the last message only.
+	Summary       *QuerySummary `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryMetricsResponse) Reset() {
+	*x = QueryMetricsResponse{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryMetricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryMetricsResponse) ProtoMessage() {}
+
+func (x *QueryMetricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryMetricsResponse.ProtoReflect.Descriptor instead.
+func (*QueryMetricsResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *QueryMetricsResponse) GetSeries() []*QueriedSeries {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *QueryMetricsResponse) GetSummary() *QuerySummary {
+	if x != nil {
+		return x.Summary
+	}
+	return nil
+}
+
+type QueriedSeries struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Labels map[string]string      `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Milliseconds since 1970, and the value at each.
+	Times  []int64   `protobuf:"zigzag64,2,rep,packed,name=times,proto3" json:"times,omitempty"`
+	Values []float64 `protobuf:"fixed64,3,rep,packed,name=values,proto3" json:"values,omitempty"`
+	// Native histograms in the form of JSON; each has a time and a value of 0 above at its place.
+	Histograms    map[uint32]string `protobuf:"bytes,4,rep,name=histograms,proto3" json:"histograms,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueriedSeries) Reset() {
+	*x = QueriedSeries{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueriedSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueriedSeries) ProtoMessage() {}
+
+func (x *QueriedSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueriedSeries.ProtoReflect.Descriptor instead.
+func (*QueriedSeries) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *QueriedSeries) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *QueriedSeries) GetTimes() []int64 {
+	if x != nil {
+		return x.Times
+	}
+	return nil
+}
+
+func (x *QueriedSeries) GetValues() []float64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *QueriedSeries) GetHistograms() map[uint32]string {
+	if x != nil {
+		return x.Histograms
+	}
+	return nil
+}
+
+type QuerySummary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why the answer may be wrong, such as hosts that did not answer; and what may be meant otherwise.
+	Warnings      []string `protobuf:"bytes,1,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Infos         []string `protobuf:"bytes,2,rep,name=infos,proto3" json:"infos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuerySummary) Reset() {
+	*x = QuerySummary{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuerySummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuerySummary) ProtoMessage() {}
+
+func (x *QuerySummary) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuerySummary.ProtoReflect.Descriptor instead.
+func (*QuerySummary) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *QuerySummary) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *QuerySummary) GetInfos() []string {
+	if x != nil {
+		return x.Infos
+	}
+	return nil
+}
+
 // MetricSourceSpec says what to collect, from where, as whom and how often.
 type MetricSourceSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -172,7 +435,7 @@ type MetricSourceSpec struct {
 
 func (x *MetricSourceSpec) Reset() {
 	*x = MetricSourceSpec{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	mi := &file_novacron_v1_metric_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -184,7 +447,7 @@ func (x *MetricSourceSpec) String() string {
 func (*MetricSourceSpec) ProtoMessage() {}
 
 func (x *MetricSourceSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	mi := &file_novacron_v1_metric_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -197,7 +460,7 @@ func (x *MetricSourceSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSourceSpec.ProtoReflect.Descriptor instead.
 func (*MetricSourceSpec) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{0}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *MetricSourceSpec) GetName() string {
@@ -359,7 +622,7 @@ type AWSMetricSource struct {
 
 func (x *AWSMetricSource) Reset() {
 	*x = AWSMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	mi := &file_novacron_v1_metric_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +634,7 @@ func (x *AWSMetricSource) String() string {
 func (*AWSMetricSource) ProtoMessage() {}
 
 func (x *AWSMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	mi := &file_novacron_v1_metric_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,7 +647,7 @@ func (x *AWSMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AWSMetricSource.ProtoReflect.Descriptor instead.
 func (*AWSMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{1}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AWSMetricSource) GetRegions() []string {
@@ -438,7 +701,7 @@ type AzureMetricSource struct {
 
 func (x *AzureMetricSource) Reset() {
 	*x = AzureMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	mi := &file_novacron_v1_metric_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +713,7 @@ func (x *AzureMetricSource) String() string {
 func (*AzureMetricSource) ProtoMessage() {}
 
 func (x *AzureMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	mi := &file_novacron_v1_metric_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +726,7 @@ func (x *AzureMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AzureMetricSource.ProtoReflect.Descriptor instead.
 func (*AzureMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{2}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AzureMetricSource) GetSubscriptions() []string {
@@ -507,7 +770,7 @@ type GCPMetricSource struct {
 
 func (x *GCPMetricSource) Reset() {
 	*x = GCPMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	mi := &file_novacron_v1_metric_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -519,7 +782,7 @@ func (x *GCPMetricSource) String() string {
 func (*GCPMetricSource) ProtoMessage() {}
 
 func (x *GCPMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	mi := &file_novacron_v1_metric_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -532,7 +795,7 @@ func (x *GCPMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GCPMetricSource.ProtoReflect.Descriptor instead.
 func (*GCPMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{3}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GCPMetricSource) GetProjects() []string {
@@ -568,7 +831,7 @@ type ScrapeMetricSource struct {
 
 func (x *ScrapeMetricSource) Reset() {
 	*x = ScrapeMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[4]
+	mi := &file_novacron_v1_metric_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +843,7 @@ func (x *ScrapeMetricSource) String() string {
 func (*ScrapeMetricSource) ProtoMessage() {}
 
 func (x *ScrapeMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[4]
+	mi := &file_novacron_v1_metric_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +856,7 @@ func (x *ScrapeMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScrapeMetricSource.ProtoReflect.Descriptor instead.
 func (*ScrapeMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{4}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ScrapeMetricSource) GetUrl() string {
@@ -646,7 +909,7 @@ type MetricBudget struct {
 
 func (x *MetricBudget) Reset() {
 	*x = MetricBudget{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[5]
+	mi := &file_novacron_v1_metric_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +921,7 @@ func (x *MetricBudget) String() string {
 func (*MetricBudget) ProtoMessage() {}
 
 func (x *MetricBudget) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[5]
+	mi := &file_novacron_v1_metric_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +934,7 @@ func (x *MetricBudget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricBudget.ProtoReflect.Descriptor instead.
 func (*MetricBudget) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{5}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MetricBudget) GetUnitsPerDay() uint64 {
@@ -711,7 +974,7 @@ type MetricCredential struct {
 
 func (x *MetricCredential) Reset() {
 	*x = MetricCredential{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[6]
+	mi := &file_novacron_v1_metric_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +986,7 @@ func (x *MetricCredential) String() string {
 func (*MetricCredential) ProtoMessage() {}
 
 func (x *MetricCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[6]
+	mi := &file_novacron_v1_metric_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +999,7 @@ func (x *MetricCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricCredential.ProtoReflect.Descriptor instead.
 func (*MetricCredential) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{6}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MetricCredential) GetReference() isMetricCredential_Reference {
@@ -812,7 +1075,7 @@ type SealedSecret struct {
 
 func (x *SealedSecret) Reset() {
 	*x = SealedSecret{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[7]
+	mi := &file_novacron_v1_metric_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +1087,7 @@ func (x *SealedSecret) String() string {
 func (*SealedSecret) ProtoMessage() {}
 
 func (x *SealedSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[7]
+	mi := &file_novacron_v1_metric_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +1100,7 @@ func (x *SealedSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedSecret.ProtoReflect.Descriptor instead.
 func (*SealedSecret) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{7}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SealedSecret) GetFingerprint() string {
@@ -894,7 +1157,7 @@ type MetricSourceStatus struct {
 
 func (x *MetricSourceStatus) Reset() {
 	*x = MetricSourceStatus{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[8]
+	mi := &file_novacron_v1_metric_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1169,7 @@ func (x *MetricSourceStatus) String() string {
 func (*MetricSourceStatus) ProtoMessage() {}
 
 func (x *MetricSourceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[8]
+	mi := &file_novacron_v1_metric_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1182,7 @@ func (x *MetricSourceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSourceStatus.ProtoReflect.Descriptor instead.
 func (*MetricSourceStatus) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{8}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MetricSourceStatus) GetState() MetricSourceState {
@@ -1055,7 +1318,7 @@ type MetricSource struct {
 
 func (x *MetricSource) Reset() {
 	*x = MetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[9]
+	mi := &file_novacron_v1_metric_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1330,7 @@ func (x *MetricSource) String() string {
 func (*MetricSource) ProtoMessage() {}
 
 func (x *MetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[9]
+	mi := &file_novacron_v1_metric_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1343,7 @@ func (x *MetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSource.ProtoReflect.Descriptor instead.
 func (*MetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{9}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MetricSource) GetSpec() *MetricSourceSpec {
@@ -1136,7 +1399,7 @@ type CreateMetricSourceRequest struct {
 
 func (x *CreateMetricSourceRequest) Reset() {
 	*x = CreateMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[10]
+	mi := &file_novacron_v1_metric_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1411,7 @@ func (x *CreateMetricSourceRequest) String() string {
 func (*CreateMetricSourceRequest) ProtoMessage() {}
 
 func (x *CreateMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[10]
+	mi := &file_novacron_v1_metric_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1424,7 @@ func (x *CreateMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*CreateMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{10}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateMetricSourceRequest) GetSpec() *MetricSourceSpec {
@@ -1187,7 +1450,7 @@ type CreateMetricSourceResponse struct {
 
 func (x *CreateMetricSourceResponse) Reset() {
 	*x = CreateMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[11]
+	mi := &file_novacron_v1_metric_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1462,7 @@ func (x *CreateMetricSourceResponse) String() string {
 func (*CreateMetricSourceResponse) ProtoMessage() {}
 
 func (x *CreateMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[11]
+	mi := &file_novacron_v1_metric_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1475,7 @@ func (x *CreateMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*CreateMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{11}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateMetricSourceResponse) GetSource() *MetricSource {
@@ -1231,7 +1494,7 @@ type GetMetricSourceRequest struct {
 
 func (x *GetMetricSourceRequest) Reset() {
 	*x = GetMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[12]
+	mi := &file_novacron_v1_metric_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1506,7 @@ func (x *GetMetricSourceRequest) String() string {
 func (*GetMetricSourceRequest) ProtoMessage() {}
 
 func (x *GetMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[12]
+	mi := &file_novacron_v1_metric_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1519,7 @@ func (x *GetMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*GetMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{12}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetMetricSourceRequest) GetName() string {
@@ -1275,7 +1538,7 @@ type GetMetricSourceResponse struct {
 
 func (x *GetMetricSourceResponse) Reset() {
 	*x = GetMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[13]
+	mi := &file_novacron_v1_metric_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1550,7 @@ func (x *GetMetricSourceResponse) String() string {
 func (*GetMetricSourceResponse) ProtoMessage() {}
 
 func (x *GetMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[13]
+	mi := &file_novacron_v1_metric_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1563,7 @@ func (x *GetMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*GetMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{13}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetMetricSourceResponse) GetSource() *MetricSource {
@@ -1320,7 +1583,7 @@ type ListMetricSourcesRequest struct {
 
 func (x *ListMetricSourcesRequest) Reset() {
 	*x = ListMetricSourcesRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[14]
+	mi := &file_novacron_v1_metric_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1595,7 @@ func (x *ListMetricSourcesRequest) String() string {
 func (*ListMetricSourcesRequest) ProtoMessage() {}
 
 func (x *ListMetricSourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[14]
+	mi := &file_novacron_v1_metric_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1608,7 @@ func (x *ListMetricSourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricSourcesRequest.ProtoReflect.Descriptor instead.
 func (*ListMetricSourcesRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{14}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListMetricSourcesRequest) GetPageSize() uint32 {
@@ -1372,7 +1635,7 @@ type ListMetricSourcesResponse struct {
 
 func (x *ListMetricSourcesResponse) Reset() {
 	*x = ListMetricSourcesResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[15]
+	mi := &file_novacron_v1_metric_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1647,7 @@ func (x *ListMetricSourcesResponse) String() string {
 func (*ListMetricSourcesResponse) ProtoMessage() {}
 
 func (x *ListMetricSourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[15]
+	mi := &file_novacron_v1_metric_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1660,7 @@ func (x *ListMetricSourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricSourcesResponse.ProtoReflect.Descriptor instead.
 func (*ListMetricSourcesResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{15}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListMetricSourcesResponse) GetSources() []*MetricSource {
@@ -1426,7 +1689,7 @@ type UpdateMetricSourceRequest struct {
 
 func (x *UpdateMetricSourceRequest) Reset() {
 	*x = UpdateMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[16]
+	mi := &file_novacron_v1_metric_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1701,7 @@ func (x *UpdateMetricSourceRequest) String() string {
 func (*UpdateMetricSourceRequest) ProtoMessage() {}
 
 func (x *UpdateMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[16]
+	mi := &file_novacron_v1_metric_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1714,7 @@ func (x *UpdateMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*UpdateMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{16}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateMetricSourceRequest) GetSpec() *MetricSourceSpec {
@@ -1484,7 +1747,7 @@ type UpdateMetricSourceResponse struct {
 
 func (x *UpdateMetricSourceResponse) Reset() {
 	*x = UpdateMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[17]
+	mi := &file_novacron_v1_metric_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1759,7 @@ func (x *UpdateMetricSourceResponse) String() string {
 func (*UpdateMetricSourceResponse) ProtoMessage() {}
 
 func (x *UpdateMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[17]
+	mi := &file_novacron_v1_metric_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1772,7 @@ func (x *UpdateMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*UpdateMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{17}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateMetricSourceResponse) GetSource() *MetricSource {
@@ -1528,7 +1791,7 @@ type DeleteMetricSourceRequest struct {
 
 func (x *DeleteMetricSourceRequest) Reset() {
 	*x = DeleteMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[18]
+	mi := &file_novacron_v1_metric_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1803,7 @@ func (x *DeleteMetricSourceRequest) String() string {
 func (*DeleteMetricSourceRequest) ProtoMessage() {}
 
 func (x *DeleteMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[18]
+	mi := &file_novacron_v1_metric_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1816,7 @@ func (x *DeleteMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{18}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeleteMetricSourceRequest) GetName() string {
@@ -1571,7 +1834,7 @@ type DeleteMetricSourceResponse struct {
 
 func (x *DeleteMetricSourceResponse) Reset() {
 	*x = DeleteMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[19]
+	mi := &file_novacron_v1_metric_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1846,7 @@ func (x *DeleteMetricSourceResponse) String() string {
 func (*DeleteMetricSourceResponse) ProtoMessage() {}
 
 func (x *DeleteMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[19]
+	mi := &file_novacron_v1_metric_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1859,7 @@ func (x *DeleteMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{19}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{23}
 }
 
 // MetricDefinition is a metric of users.
@@ -1618,7 +1881,7 @@ type MetricDefinition struct {
 
 func (x *MetricDefinition) Reset() {
 	*x = MetricDefinition{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[20]
+	mi := &file_novacron_v1_metric_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +1893,7 @@ func (x *MetricDefinition) String() string {
 func (*MetricDefinition) ProtoMessage() {}
 
 func (x *MetricDefinition) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[20]
+	mi := &file_novacron_v1_metric_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +1906,7 @@ func (x *MetricDefinition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricDefinition.ProtoReflect.Descriptor instead.
 func (*MetricDefinition) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{20}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *MetricDefinition) GetName() string {
@@ -1711,7 +1974,7 @@ type DefineMetricRequest struct {
 
 func (x *DefineMetricRequest) Reset() {
 	*x = DefineMetricRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[21]
+	mi := &file_novacron_v1_metric_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1986,7 @@ func (x *DefineMetricRequest) String() string {
 func (*DefineMetricRequest) ProtoMessage() {}
 
 func (x *DefineMetricRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[21]
+	mi := &file_novacron_v1_metric_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1999,7 @@ func (x *DefineMetricRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineMetricRequest.ProtoReflect.Descriptor instead.
 func (*DefineMetricRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{21}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DefineMetricRequest) GetDefinition() *MetricDefinition {
@@ -1755,7 +2018,7 @@ type DefineMetricResponse struct {
 
 func (x *DefineMetricResponse) Reset() {
 	*x = DefineMetricResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[22]
+	mi := &file_novacron_v1_metric_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +2030,7 @@ func (x *DefineMetricResponse) String() string {
 func (*DefineMetricResponse) ProtoMessage() {}
 
 func (x *DefineMetricResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[22]
+	mi := &file_novacron_v1_metric_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +2043,7 @@ func (x *DefineMetricResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineMetricResponse.ProtoReflect.Descriptor instead.
 func (*DefineMetricResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{22}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DefineMetricResponse) GetDefinition() *MetricDefinition {
@@ -1800,7 +2063,7 @@ type ListMetricDefinitionsRequest struct {
 
 func (x *ListMetricDefinitionsRequest) Reset() {
 	*x = ListMetricDefinitionsRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[23]
+	mi := &file_novacron_v1_metric_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +2075,7 @@ func (x *ListMetricDefinitionsRequest) String() string {
 func (*ListMetricDefinitionsRequest) ProtoMessage() {}
 
 func (x *ListMetricDefinitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[23]
+	mi := &file_novacron_v1_metric_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +2088,7 @@ func (x *ListMetricDefinitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricDefinitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListMetricDefinitionsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{23}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListMetricDefinitionsRequest) GetPageSize() uint32 {
@@ -1852,7 +2115,7 @@ type ListMetricDefinitionsResponse struct {
 
 func (x *ListMetricDefinitionsResponse) Reset() {
 	*x = ListMetricDefinitionsResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[24]
+	mi := &file_novacron_v1_metric_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +2127,7 @@ func (x *ListMetricDefinitionsResponse) String() string {
 func (*ListMetricDefinitionsResponse) ProtoMessage() {}
 
 func (x *ListMetricDefinitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[24]
+	mi := &file_novacron_v1_metric_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1877,7 +2140,7 @@ func (x *ListMetricDefinitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricDefinitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListMetricDefinitionsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{24}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListMetricDefinitionsResponse) GetDefinitions() []*MetricDefinition {
@@ -1903,7 +2166,7 @@ type DeleteMetricDefinitionRequest struct {
 
 func (x *DeleteMetricDefinitionRequest) Reset() {
 	*x = DeleteMetricDefinitionRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[25]
+	mi := &file_novacron_v1_metric_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1915,7 +2178,7 @@ func (x *DeleteMetricDefinitionRequest) String() string {
 func (*DeleteMetricDefinitionRequest) ProtoMessage() {}
 
 func (x *DeleteMetricDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[25]
+	mi := &file_novacron_v1_metric_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1928,7 +2191,7 @@ func (x *DeleteMetricDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteMetricDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{25}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteMetricDefinitionRequest) GetName() string {
@@ -1946,7 +2209,7 @@ type DeleteMetricDefinitionResponse struct {
 
 func (x *DeleteMetricDefinitionResponse) Reset() {
 	*x = DeleteMetricDefinitionResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[26]
+	mi := &file_novacron_v1_metric_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2221,7 @@ func (x *DeleteMetricDefinitionResponse) String() string {
 func (*DeleteMetricDefinitionResponse) ProtoMessage() {}
 
 func (x *DeleteMetricDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[26]
+	mi := &file_novacron_v1_metric_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2234,7 @@ func (x *DeleteMetricDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteMetricDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{26}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{30}
 }
 
 // MetricSample is one value of a series.
@@ -1988,7 +2251,7 @@ type MetricSample struct {
 
 func (x *MetricSample) Reset() {
 	*x = MetricSample{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[27]
+	mi := &file_novacron_v1_metric_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2263,7 @@ func (x *MetricSample) String() string {
 func (*MetricSample) ProtoMessage() {}
 
 func (x *MetricSample) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[27]
+	mi := &file_novacron_v1_metric_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2276,7 @@ func (x *MetricSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSample.ProtoReflect.Descriptor instead.
 func (*MetricSample) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{27}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *MetricSample) GetName() string {
@@ -2056,7 +2319,7 @@ type PushMetricsRequest struct {
 
 func (x *PushMetricsRequest) Reset() {
 	*x = PushMetricsRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[28]
+	mi := &file_novacron_v1_metric_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2331,7 @@ func (x *PushMetricsRequest) String() string {
 func (*PushMetricsRequest) ProtoMessage() {}
 
 func (x *PushMetricsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[28]
+	mi := &file_novacron_v1_metric_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2344,7 @@ func (x *PushMetricsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushMetricsRequest.ProtoReflect.Descriptor instead.
 func (*PushMetricsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{28}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PushMetricsRequest) GetSamples() []*MetricSample {
@@ -2111,7 +2374,7 @@ type RefusedSample struct {
 
 func (x *RefusedSample) Reset() {
 	*x = RefusedSample{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[29]
+	mi := &file_novacron_v1_metric_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2386,7 @@ func (x *RefusedSample) String() string {
 func (*RefusedSample) ProtoMessage() {}
 
 func (x *RefusedSample) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[29]
+	mi := &file_novacron_v1_metric_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2399,7 @@ func (x *RefusedSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedSample.ProtoReflect.Descriptor instead.
 func (*RefusedSample) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{29}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RefusedSample) GetIndex() uint32 {
@@ -2174,7 +2437,7 @@ type PushMetricsResponse struct {
 
 func (x *PushMetricsResponse) Reset() {
 	*x = PushMetricsResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[30]
+	mi := &file_novacron_v1_metric_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2449,7 @@ func (x *PushMetricsResponse) String() string {
 func (*PushMetricsResponse) ProtoMessage() {}
 
 func (x *PushMetricsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[30]
+	mi := &file_novacron_v1_metric_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2462,7 @@ func (x *PushMetricsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushMetricsResponse.ProtoReflect.Descriptor instead.
 func (*PushMetricsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{30}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PushMetricsResponse) GetStored() uint32 {
@@ -2234,7 +2497,33 @@ var File_novacron_v1_metric_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\n" +
-	"\x18novacron/v1/metric.proto\x12\vnovacron.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x06\n" +
+	"\x18novacron/v1/metric.proto\x12\vnovacron.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x02\n" +
+	"\x13QueryMetricsRequest\x12\x14\n" +
+	"\x05query\x18\x01 \x01(\tR\x05query\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x120\n" +
+	"\x05start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12-\n" +
+	"\x04step\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04step\x12\x1a\n" +
+	"\bcomplete\x18\x06 \x01(\bR\bcomplete\"\x7f\n" +
+	"\x14QueryMetricsResponse\x122\n" +
+	"\x06series\x18\x01 \x03(\v2\x1a.novacron.v1.QueriedSeriesR\x06series\x123\n" +
+	"\asummary\x18\x02 \x01(\v2\x19.novacron.v1.QuerySummaryR\asummary\"\xc3\x02\n" +
+	"\rQueriedSeries\x12>\n" +
+	"\x06labels\x18\x01 \x03(\v2&.novacron.v1.QueriedSeries.LabelsEntryR\x06labels\x12\x14\n" +
+	"\x05times\x18\x02 \x03(\x12R\x05times\x12\x16\n" +
+	"\x06values\x18\x03 \x03(\x01R\x06values\x12J\n" +
+	"\n" +
+	"histograms\x18\x04 \x03(\v2*.novacron.v1.QueriedSeries.HistogramsEntryR\n" +
+	"histograms\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fHistogramsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"@\n" +
+	"\fQuerySummary\x12\x1a\n" +
+	"\bwarnings\x18\x01 \x03(\tR\bwarnings\x12\x14\n" +
+	"\x05infos\x18\x02 \x03(\tR\x05infos\"\xa0\x06\n" +
 	"\x10MetricSourceSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\x03aws\x18\x02 \x01(\v2\x1c.novacron.v1.AWSMetricSourceH\x00R\x03aws\x126\n" +
@@ -2422,7 +2711,7 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\x17METRIC_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11METRIC_TYPE_GAUGE\x10\x01\x12\x17\n" +
 	"\x13METRIC_TYPE_COUNTER\x10\x02\x12\x19\n" +
-	"\x15METRIC_TYPE_HISTOGRAM\x10\x032\x9f\a\n" +
+	"\x15METRIC_TYPE_HISTOGRAM\x10\x032\xfb\a\n" +
 	"\rMetricService\x12e\n" +
 	"\x12CreateMetricSource\x12&.novacron.v1.CreateMetricSourceRequest\x1a'.novacron.v1.CreateMetricSourceResponse\x12a\n" +
 	"\x0fGetMetricSource\x12#.novacron.v1.GetMetricSourceRequest\x1a$.novacron.v1.GetMetricSourceResponse\"\x03\x90\x02\x01\x12g\n" +
@@ -2432,7 +2721,8 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\fDefineMetric\x12 .novacron.v1.DefineMetricRequest\x1a!.novacron.v1.DefineMetricResponse\x12s\n" +
 	"\x15ListMetricDefinitions\x12).novacron.v1.ListMetricDefinitionsRequest\x1a*.novacron.v1.ListMetricDefinitionsResponse\"\x03\x90\x02\x01\x12q\n" +
 	"\x16DeleteMetricDefinition\x12*.novacron.v1.DeleteMetricDefinitionRequest\x1a+.novacron.v1.DeleteMetricDefinitionResponse\x12P\n" +
-	"\vPushMetrics\x12\x1f.novacron.v1.PushMetricsRequest\x1a .novacron.v1.PushMetricsResponseB;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
+	"\vPushMetrics\x12\x1f.novacron.v1.PushMetricsRequest\x1a .novacron.v1.PushMetricsResponse\x12Z\n" +
+	"\fQueryMetrics\x12 .novacron.v1.QueryMetricsRequest\x1a!.novacron.v1.QueryMetricsResponse\"\x03\x90\x02\x010\x01B;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
 
 var (
 	file_novacron_v1_metric_proto_rawDescOnce sync.Once
@@ -2447,108 +2737,124 @@ func file_novacron_v1_metric_proto_rawDescGZIP() []byte {
 }
 
 var file_novacron_v1_metric_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_novacron_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_novacron_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_novacron_v1_metric_proto_goTypes = []any{
 	(MetricSourceState)(0),                 // 0: novacron.v1.MetricSourceState
 	(MetricType)(0),                        // 1: novacron.v1.MetricType
-	(*MetricSourceSpec)(nil),               // 2: novacron.v1.MetricSourceSpec
-	(*AWSMetricSource)(nil),                // 3: novacron.v1.AWSMetricSource
-	(*AzureMetricSource)(nil),              // 4: novacron.v1.AzureMetricSource
-	(*GCPMetricSource)(nil),                // 5: novacron.v1.GCPMetricSource
-	(*ScrapeMetricSource)(nil),             // 6: novacron.v1.ScrapeMetricSource
-	(*MetricBudget)(nil),                   // 7: novacron.v1.MetricBudget
-	(*MetricCredential)(nil),               // 8: novacron.v1.MetricCredential
-	(*SealedSecret)(nil),                   // 9: novacron.v1.SealedSecret
-	(*MetricSourceStatus)(nil),             // 10: novacron.v1.MetricSourceStatus
-	(*MetricSource)(nil),                   // 11: novacron.v1.MetricSource
-	(*CreateMetricSourceRequest)(nil),      // 12: novacron.v1.CreateMetricSourceRequest
-	(*CreateMetricSourceResponse)(nil),     // 13: novacron.v1.CreateMetricSourceResponse
-	(*GetMetricSourceRequest)(nil),         // 14: novacron.v1.GetMetricSourceRequest
-	(*GetMetricSourceResponse)(nil),        // 15: novacron.v1.GetMetricSourceResponse
-	(*ListMetricSourcesRequest)(nil),       // 16: novacron.v1.ListMetricSourcesRequest
-	(*ListMetricSourcesResponse)(nil),      // 17: novacron.v1.ListMetricSourcesResponse
-	(*UpdateMetricSourceRequest)(nil),      // 18: novacron.v1.UpdateMetricSourceRequest
-	(*UpdateMetricSourceResponse)(nil),     // 19: novacron.v1.UpdateMetricSourceResponse
-	(*DeleteMetricSourceRequest)(nil),      // 20: novacron.v1.DeleteMetricSourceRequest
-	(*DeleteMetricSourceResponse)(nil),     // 21: novacron.v1.DeleteMetricSourceResponse
-	(*MetricDefinition)(nil),               // 22: novacron.v1.MetricDefinition
-	(*DefineMetricRequest)(nil),            // 23: novacron.v1.DefineMetricRequest
-	(*DefineMetricResponse)(nil),           // 24: novacron.v1.DefineMetricResponse
-	(*ListMetricDefinitionsRequest)(nil),   // 25: novacron.v1.ListMetricDefinitionsRequest
-	(*ListMetricDefinitionsResponse)(nil),  // 26: novacron.v1.ListMetricDefinitionsResponse
-	(*DeleteMetricDefinitionRequest)(nil),  // 27: novacron.v1.DeleteMetricDefinitionRequest
-	(*DeleteMetricDefinitionResponse)(nil), // 28: novacron.v1.DeleteMetricDefinitionResponse
-	(*MetricSample)(nil),                   // 29: novacron.v1.MetricSample
-	(*PushMetricsRequest)(nil),             // 30: novacron.v1.PushMetricsRequest
-	(*RefusedSample)(nil),                  // 31: novacron.v1.RefusedSample
-	(*PushMetricsResponse)(nil),            // 32: novacron.v1.PushMetricsResponse
-	nil,                                    // 33: novacron.v1.MetricSourceSpec.LabelsEntry
-	nil,                                    // 34: novacron.v1.MetricSourceSpec.HostLabelsEntry
-	nil,                                    // 35: novacron.v1.MetricSample.LabelsEntry
-	(*durationpb.Duration)(nil),            // 36: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),          // 37: google.protobuf.Timestamp
+	(*QueryMetricsRequest)(nil),            // 2: novacron.v1.QueryMetricsRequest
+	(*QueryMetricsResponse)(nil),           // 3: novacron.v1.QueryMetricsResponse
+	(*QueriedSeries)(nil),                  // 4: novacron.v1.QueriedSeries
+	(*QuerySummary)(nil),                   // 5: novacron.v1.QuerySummary
+	(*MetricSourceSpec)(nil),               // 6: novacron.v1.MetricSourceSpec
+	(*AWSMetricSource)(nil),                // 7: novacron.v1.AWSMetricSource
+	(*AzureMetricSource)(nil),              // 8: novacron.v1.AzureMetricSource
+	(*GCPMetricSource)(nil),                // 9: novacron.v1.GCPMetricSource
+	(*ScrapeMetricSource)(nil),             // 10: novacron.v1.ScrapeMetricSource
+	(*MetricBudget)(nil),                   // 11: novacron.v1.MetricBudget
+	(*MetricCredential)(nil),               // 12: novacron.v1.MetricCredential
+	(*SealedSecret)(nil),                   // 13: novacron.v1.SealedSecret
+	(*MetricSourceStatus)(nil),             // 14: novacron.v1.MetricSourceStatus
+	(*MetricSource)(nil),                   // 15: novacron.v1.MetricSource
+	(*CreateMetricSourceRequest)(nil),      // 16: novacron.v1.CreateMetricSourceRequest
+	(*CreateMetricSourceResponse)(nil),     // 17: novacron.v1.CreateMetricSourceResponse
+	(*GetMetricSourceRequest)(nil),         // 18: novacron.v1.GetMetricSourceRequest
+	(*GetMetricSourceResponse)(nil),        // 19: novacron.v1.GetMetricSourceResponse
+	(*ListMetricSourcesRequest)(nil),       // 20: novacron.v1.ListMetricSourcesRequest
+	(*ListMetricSourcesResponse)(nil),      // 21: novacron.v1.ListMetricSourcesResponse
+	(*UpdateMetricSourceRequest)(nil),      // 22: novacron.v1.UpdateMetricSourceRequest
+	(*UpdateMetricSourceResponse)(nil),     // 23: novacron.v1.UpdateMetricSourceResponse
+	(*DeleteMetricSourceRequest)(nil),      // 24: novacron.v1.DeleteMetricSourceRequest
+	(*DeleteMetricSourceResponse)(nil),     // 25: novacron.v1.DeleteMetricSourceResponse
+	(*MetricDefinition)(nil),               // 26: novacron.v1.MetricDefinition
+	(*DefineMetricRequest)(nil),            // 27: novacron.v1.DefineMetricRequest
+	(*DefineMetricResponse)(nil),           // 28: novacron.v1.DefineMetricResponse
+	(*ListMetricDefinitionsRequest)(nil),   // 29: novacron.v1.ListMetricDefinitionsRequest
+	(*ListMetricDefinitionsResponse)(nil),  // 30: novacron.v1.ListMetricDefinitionsResponse
+	(*DeleteMetricDefinitionRequest)(nil),  // 31: novacron.v1.DeleteMetricDefinitionRequest
+	(*DeleteMetricDefinitionResponse)(nil), // 32: novacron.v1.DeleteMetricDefinitionResponse
+	(*MetricSample)(nil),                   // 33: novacron.v1.MetricSample
+	(*PushMetricsRequest)(nil),             // 34: novacron.v1.PushMetricsRequest
+	(*RefusedSample)(nil),                  // 35: novacron.v1.RefusedSample
+	(*PushMetricsResponse)(nil),            // 36: novacron.v1.PushMetricsResponse
+	nil,                                    // 37: novacron.v1.QueriedSeries.LabelsEntry
+	nil,                                    // 38: novacron.v1.QueriedSeries.HistogramsEntry
+	nil,                                    // 39: novacron.v1.MetricSourceSpec.LabelsEntry
+	nil,                                    // 40: novacron.v1.MetricSourceSpec.HostLabelsEntry
+	nil,                                    // 41: novacron.v1.MetricSample.LabelsEntry
+	(*timestamppb.Timestamp)(nil),          // 42: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),            // 43: google.protobuf.Duration
 }
 var file_novacron_v1_metric_proto_depIdxs = []int32{
-	3,  // 0: novacron.v1.MetricSourceSpec.aws:type_name -> novacron.v1.AWSMetricSource
-	4,  // 1: novacron.v1.MetricSourceSpec.azure:type_name -> novacron.v1.AzureMetricSource
-	5,  // 2: novacron.v1.MetricSourceSpec.gcp:type_name -> novacron.v1.GCPMetricSource
-	6,  // 3: novacron.v1.MetricSourceSpec.scrape:type_name -> novacron.v1.ScrapeMetricSource
-	36, // 4: novacron.v1.MetricSourceSpec.interval:type_name -> google.protobuf.Duration
-	33, // 5: novacron.v1.MetricSourceSpec.labels:type_name -> novacron.v1.MetricSourceSpec.LabelsEntry
-	7,  // 6: novacron.v1.MetricSourceSpec.budget:type_name -> novacron.v1.MetricBudget
-	8,  // 7: novacron.v1.MetricSourceSpec.credential:type_name -> novacron.v1.MetricCredential
-	34, // 8: novacron.v1.MetricSourceSpec.host_labels:type_name -> novacron.v1.MetricSourceSpec.HostLabelsEntry
-	36, // 9: novacron.v1.ScrapeMetricSource.timeout:type_name -> google.protobuf.Duration
-	9,  // 10: novacron.v1.MetricCredential.sealed:type_name -> novacron.v1.SealedSecret
-	37, // 11: novacron.v1.SealedSecret.set_time:type_name -> google.protobuf.Timestamp
-	0,  // 12: novacron.v1.MetricSourceStatus.state:type_name -> novacron.v1.MetricSourceState
-	37, // 13: novacron.v1.MetricSourceStatus.since_time:type_name -> google.protobuf.Timestamp
-	37, // 14: novacron.v1.MetricSourceStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	37, // 15: novacron.v1.MetricSourceStatus.last_error_time:type_name -> google.protobuf.Timestamp
-	37, // 16: novacron.v1.MetricSourceStatus.watermark:type_name -> google.protobuf.Timestamp
-	37, // 17: novacron.v1.MetricSourceStatus.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 18: novacron.v1.MetricSource.spec:type_name -> novacron.v1.MetricSourceSpec
-	10, // 19: novacron.v1.MetricSource.status:type_name -> novacron.v1.MetricSourceStatus
-	37, // 20: novacron.v1.MetricSource.create_time:type_name -> google.protobuf.Timestamp
-	37, // 21: novacron.v1.MetricSource.delete_time:type_name -> google.protobuf.Timestamp
-	2,  // 22: novacron.v1.CreateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
-	11, // 23: novacron.v1.CreateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
-	11, // 24: novacron.v1.GetMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
-	11, // 25: novacron.v1.ListMetricSourcesResponse.sources:type_name -> novacron.v1.MetricSource
-	2,  // 26: novacron.v1.UpdateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
-	11, // 27: novacron.v1.UpdateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
-	1,  // 28: novacron.v1.MetricDefinition.type:type_name -> novacron.v1.MetricType
-	37, // 29: novacron.v1.MetricDefinition.create_time:type_name -> google.protobuf.Timestamp
-	22, // 30: novacron.v1.DefineMetricRequest.definition:type_name -> novacron.v1.MetricDefinition
-	22, // 31: novacron.v1.DefineMetricResponse.definition:type_name -> novacron.v1.MetricDefinition
-	22, // 32: novacron.v1.ListMetricDefinitionsResponse.definitions:type_name -> novacron.v1.MetricDefinition
-	35, // 33: novacron.v1.MetricSample.labels:type_name -> novacron.v1.MetricSample.LabelsEntry
-	37, // 34: novacron.v1.MetricSample.time:type_name -> google.protobuf.Timestamp
-	29, // 35: novacron.v1.PushMetricsRequest.samples:type_name -> novacron.v1.MetricSample
-	31, // 36: novacron.v1.PushMetricsResponse.refused:type_name -> novacron.v1.RefusedSample
-	12, // 37: novacron.v1.MetricService.CreateMetricSource:input_type -> novacron.v1.CreateMetricSourceRequest
-	14, // 38: novacron.v1.MetricService.GetMetricSource:input_type -> novacron.v1.GetMetricSourceRequest
-	16, // 39: novacron.v1.MetricService.ListMetricSources:input_type -> novacron.v1.ListMetricSourcesRequest
-	18, // 40: novacron.v1.MetricService.UpdateMetricSource:input_type -> novacron.v1.UpdateMetricSourceRequest
-	20, // 41: novacron.v1.MetricService.DeleteMetricSource:input_type -> novacron.v1.DeleteMetricSourceRequest
-	23, // 42: novacron.v1.MetricService.DefineMetric:input_type -> novacron.v1.DefineMetricRequest
-	25, // 43: novacron.v1.MetricService.ListMetricDefinitions:input_type -> novacron.v1.ListMetricDefinitionsRequest
-	27, // 44: novacron.v1.MetricService.DeleteMetricDefinition:input_type -> novacron.v1.DeleteMetricDefinitionRequest
-	30, // 45: novacron.v1.MetricService.PushMetrics:input_type -> novacron.v1.PushMetricsRequest
-	13, // 46: novacron.v1.MetricService.CreateMetricSource:output_type -> novacron.v1.CreateMetricSourceResponse
-	15, // 47: novacron.v1.MetricService.GetMetricSource:output_type -> novacron.v1.GetMetricSourceResponse
-	17, // 48: novacron.v1.MetricService.ListMetricSources:output_type -> novacron.v1.ListMetricSourcesResponse
-	19, // 49: novacron.v1.MetricService.UpdateMetricSource:output_type -> novacron.v1.UpdateMetricSourceResponse
-	21, // 50: novacron.v1.MetricService.DeleteMetricSource:output_type -> novacron.v1.DeleteMetricSourceResponse
-	24, // 51: novacron.v1.MetricService.DefineMetric:output_type -> novacron.v1.DefineMetricResponse
-	26, // 52: novacron.v1.MetricService.ListMetricDefinitions:output_type -> novacron.v1.ListMetricDefinitionsResponse
-	28, // 53: novacron.v1.MetricService.DeleteMetricDefinition:output_type -> novacron.v1.DeleteMetricDefinitionResponse
-	32, // 54: novacron.v1.MetricService.PushMetrics:output_type -> novacron.v1.PushMetricsResponse
-	46, // [46:55] is the sub-list for method output_type
-	37, // [37:46] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	42, // 0: novacron.v1.QueryMetricsRequest.time:type_name -> google.protobuf.Timestamp
+	42, // 1: novacron.v1.QueryMetricsRequest.start:type_name -> google.protobuf.Timestamp
+	42, // 2: novacron.v1.QueryMetricsRequest.end:type_name -> google.protobuf.Timestamp
+	43, // 3: novacron.v1.QueryMetricsRequest.step:type_name -> google.protobuf.Duration
+	4,  // 4: novacron.v1.QueryMetricsResponse.series:type_name -> novacron.v1.QueriedSeries
+	5,  // 5: novacron.v1.QueryMetricsResponse.summary:type_name -> novacron.v1.QuerySummary
+	37, // 6: novacron.v1.QueriedSeries.labels:type_name -> novacron.v1.QueriedSeries.LabelsEntry
+	38, // 7: novacron.v1.QueriedSeries.histograms:type_name -> novacron.v1.QueriedSeries.HistogramsEntry
+	7,  // 8: novacron.v1.MetricSourceSpec.aws:type_name -> novacron.v1.AWSMetricSource
+	8,  // 9: novacron.v1.MetricSourceSpec.azure:type_name -> novacron.v1.AzureMetricSource
+	9,  // 10: novacron.v1.MetricSourceSpec.gcp:type_name -> novacron.v1.GCPMetricSource
+	10, // 11: novacron.v1.MetricSourceSpec.scrape:type_name -> novacron.v1.ScrapeMetricSource
+	43, // 12: novacron.v1.MetricSourceSpec.interval:type_name -> google.protobuf.Duration
+	39, // 13: novacron.v1.MetricSourceSpec.labels:type_name -> novacron.v1.MetricSourceSpec.LabelsEntry
+	11, // 14: novacron.v1.MetricSourceSpec.budget:type_name -> novacron.v1.MetricBudget
+	12, // 15: novacron.v1.MetricSourceSpec.credential:type_name -> novacron.v1.MetricCredential
+	40, // 16: novacron.v1.MetricSourceSpec.host_labels:type_name -> novacron.v1.MetricSourceSpec.HostLabelsEntry
+	43, // 17: novacron.v1.ScrapeMetricSource.timeout:type_name -> google.protobuf.Duration
+	13, // 18: novacron.v1.MetricCredential.sealed:type_name -> novacron.v1.SealedSecret
+	42, // 19: novacron.v1.SealedSecret.set_time:type_name -> google.protobuf.Timestamp
+	0,  // 20: novacron.v1.MetricSourceStatus.state:type_name -> novacron.v1.MetricSourceState
+	42, // 21: novacron.v1.MetricSourceStatus.since_time:type_name -> google.protobuf.Timestamp
+	42, // 22: novacron.v1.MetricSourceStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	42, // 23: novacron.v1.MetricSourceStatus.last_error_time:type_name -> google.protobuf.Timestamp
+	42, // 24: novacron.v1.MetricSourceStatus.watermark:type_name -> google.protobuf.Timestamp
+	42, // 25: novacron.v1.MetricSourceStatus.update_time:type_name -> google.protobuf.Timestamp
+	6,  // 26: novacron.v1.MetricSource.spec:type_name -> novacron.v1.MetricSourceSpec
+	14, // 27: novacron.v1.MetricSource.status:type_name -> novacron.v1.MetricSourceStatus
+	42, // 28: novacron.v1.MetricSource.create_time:type_name -> google.protobuf.Timestamp
+	42, // 29: novacron.v1.MetricSource.delete_time:type_name -> google.protobuf.Timestamp
+	6,  // 30: novacron.v1.CreateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
+	15, // 31: novacron.v1.CreateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
+	15, // 32: novacron.v1.GetMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
+	15, // 33: novacron.v1.ListMetricSourcesResponse.sources:type_name -> novacron.v1.MetricSource
+	6,  // 34: novacron.v1.UpdateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
+	15, // 35: novacron.v1.UpdateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
+	1,  // 36: novacron.v1.MetricDefinition.type:type_name -> novacron.v1.MetricType
+	42, // 37: novacron.v1.MetricDefinition.create_time:type_name -> google.protobuf.Timestamp
+	26, // 38: novacron.v1.DefineMetricRequest.definition:type_name -> novacron.v1.MetricDefinition
+	26, // 39: novacron.v1.DefineMetricResponse.definition:type_name -> novacron.v1.MetricDefinition
+	26, // 40: novacron.v1.ListMetricDefinitionsResponse.definitions:type_name -> novacron.v1.MetricDefinition
+	41, // 41: novacron.v1.MetricSample.labels:type_name -> novacron.v1.MetricSample.LabelsEntry
+	42, // 42: novacron.v1.MetricSample.time:type_name -> google.protobuf.Timestamp
+	33, // 43: novacron.v1.PushMetricsRequest.samples:type_name -> novacron.v1.MetricSample
+	35, // 44: novacron.v1.PushMetricsResponse.refused:type_name -> novacron.v1.RefusedSample
+	16, // 45: novacron.v1.MetricService.CreateMetricSource:input_type -> novacron.v1.CreateMetricSourceRequest
+	18, // 46: novacron.v1.MetricService.GetMetricSource:input_type -> novacron.v1.GetMetricSourceRequest
+	20, // 47: novacron.v1.MetricService.ListMetricSources:input_type -> novacron.v1.ListMetricSourcesRequest
+	22, // 48: novacron.v1.MetricService.UpdateMetricSource:input_type -> novacron.v1.UpdateMetricSourceRequest
+	24, // 49: novacron.v1.MetricService.DeleteMetricSource:input_type -> novacron.v1.DeleteMetricSourceRequest
+	27, // 50: novacron.v1.MetricService.DefineMetric:input_type -> novacron.v1.DefineMetricRequest
+	29, // 51: novacron.v1.MetricService.ListMetricDefinitions:input_type -> novacron.v1.ListMetricDefinitionsRequest
+	31, // 52: novacron.v1.MetricService.DeleteMetricDefinition:input_type -> novacron.v1.DeleteMetricDefinitionRequest
+	34, // 53: novacron.v1.MetricService.PushMetrics:input_type -> novacron.v1.PushMetricsRequest
+	2,  // 54: novacron.v1.MetricService.QueryMetrics:input_type -> novacron.v1.QueryMetricsRequest
+	17, // 55: novacron.v1.MetricService.CreateMetricSource:output_type -> novacron.v1.CreateMetricSourceResponse
+	19, // 56: novacron.v1.MetricService.GetMetricSource:output_type -> novacron.v1.GetMetricSourceResponse
+	21, // 57: novacron.v1.MetricService.ListMetricSources:output_type -> novacron.v1.ListMetricSourcesResponse
+	23, // 58: novacron.v1.MetricService.UpdateMetricSource:output_type -> novacron.v1.UpdateMetricSourceResponse
+	25, // 59: novacron.v1.MetricService.DeleteMetricSource:output_type -> novacron.v1.DeleteMetricSourceResponse
+	28, // 60: novacron.v1.MetricService.DefineMetric:output_type -> novacron.v1.DefineMetricResponse
+	30, // 61: novacron.v1.MetricService.ListMetricDefinitions:output_type -> novacron.v1.ListMetricDefinitionsResponse
+	32, // 62: novacron.v1.MetricService.DeleteMetricDefinition:output_type -> novacron.v1.DeleteMetricDefinitionResponse
+	36, // 63: novacron.v1.MetricService.PushMetrics:output_type -> novacron.v1.PushMetricsResponse
+	3,  // 64: novacron.v1.MetricService.QueryMetrics:output_type -> novacron.v1.QueryMetricsResponse
+	55, // [55:65] is the sub-list for method output_type
+	45, // [45:55] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_metric_proto_init() }
@@ -2556,13 +2862,13 @@ func file_novacron_v1_metric_proto_init() {
 	if File_novacron_v1_metric_proto != nil {
 		return
 	}
-	file_novacron_v1_metric_proto_msgTypes[0].OneofWrappers = []any{
+	file_novacron_v1_metric_proto_msgTypes[4].OneofWrappers = []any{
 		(*MetricSourceSpec_Aws)(nil),
 		(*MetricSourceSpec_Azure)(nil),
 		(*MetricSourceSpec_Gcp)(nil),
 		(*MetricSourceSpec_Scrape)(nil),
 	}
-	file_novacron_v1_metric_proto_msgTypes[6].OneofWrappers = []any{
+	file_novacron_v1_metric_proto_msgTypes[10].OneofWrappers = []any{
 		(*MetricCredential_File)(nil),
 		(*MetricCredential_Environment)(nil),
 		(*MetricCredential_Sealed)(nil),
@@ -2573,7 +2879,7 @@ func file_novacron_v1_metric_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_metric_proto_rawDesc), len(file_novacron_v1_metric_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

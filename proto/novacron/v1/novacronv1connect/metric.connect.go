@@ -60,6 +60,9 @@ const (
 	// MetricServicePushMetricsProcedure is the fully-qualified name of the MetricService's PushMetrics
 	// RPC.
 	MetricServicePushMetricsProcedure = "/novacron.v1.MetricService/PushMetrics"
+	// MetricServiceQueryMetricsProcedure is the fully-qualified name of the MetricService's
+	// QueryMetrics RPC.
+	MetricServiceQueryMetricsProcedure = "/novacron.v1.MetricService/QueryMetrics"
 )
 
 // MetricServiceClient is a client for the novacron.v1.MetricService service.
@@ -79,6 +82,9 @@ type MetricServiceClient interface {
 	DeleteMetricDefinition(context.Context, *connect.Request[v1.DeleteMetricDefinitionRequest]) (*connect.Response[v1.DeleteMetricDefinitionResponse], error)
 	// PushMetrics stores samples of defined metrics. What is stored when it answers is durable on the hosts that it names.
 	PushMetrics(context.Context, *connect.Request[v1.PushMetricsRequest]) (*connect.Response[v1.PushMetricsResponse], error)
+	// QueryMetrics evaluates PromQL over the shards of all hosts. Series come in batches, in the order of their labels for
+	// a range; the last message tells of hosts that did not answer.
+	QueryMetrics(context.Context, *connect.Request[v1.QueryMetricsRequest]) (*connect.ServerStreamForClient[v1.QueryMetricsResponse], error)
 }
 
 // NewMetricServiceClient constructs a client for the novacron.v1.MetricService service. By default,
@@ -149,6 +155,13 @@ func NewMetricServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(metricServiceMethods.ByName("PushMetrics")),
 			connect.WithClientOptions(opts...),
 		),
+		queryMetrics: connect.NewClient[v1.QueryMetricsRequest, v1.QueryMetricsResponse](
+			httpClient,
+			baseURL+MetricServiceQueryMetricsProcedure,
+			connect.WithSchema(metricServiceMethods.ByName("QueryMetrics")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -163,6 +176,7 @@ type metricServiceClient struct {
 	listMetricDefinitions  *connect.Client[v1.ListMetricDefinitionsRequest, v1.ListMetricDefinitionsResponse]
 	deleteMetricDefinition *connect.Client[v1.DeleteMetricDefinitionRequest, v1.DeleteMetricDefinitionResponse]
 	pushMetrics            *connect.Client[v1.PushMetricsRequest, v1.PushMetricsResponse]
+	queryMetrics           *connect.Client[v1.QueryMetricsRequest, v1.QueryMetricsResponse]
 }
 
 // CreateMetricSource calls novacron.v1.MetricService.CreateMetricSource.
@@ -210,6 +224,11 @@ func (c *metricServiceClient) PushMetrics(ctx context.Context, req *connect.Requ
 	return c.pushMetrics.CallUnary(ctx, req)
 }
 
+// QueryMetrics calls novacron.v1.MetricService.QueryMetrics.
+func (c *metricServiceClient) QueryMetrics(ctx context.Context, req *connect.Request[v1.QueryMetricsRequest]) (*connect.ServerStreamForClient[v1.QueryMetricsResponse], error) {
+	return c.queryMetrics.CallServerStream(ctx, req)
+}
+
 // MetricServiceHandler is an implementation of the novacron.v1.MetricService service.
 type MetricServiceHandler interface {
 	// CreateMetricSource has one host of the cluster collect from a source. The same definition again answers the first one.
@@ -227,6 +246,9 @@ type MetricServiceHandler interface {
 	DeleteMetricDefinition(context.Context, *connect.Request[v1.DeleteMetricDefinitionRequest]) (*connect.Response[v1.DeleteMetricDefinitionResponse], error)
 	// PushMetrics stores samples of defined metrics. What is stored when it answers is durable on the hosts that it names.
 	PushMetrics(context.Context, *connect.Request[v1.PushMetricsRequest]) (*connect.Response[v1.PushMetricsResponse], error)
+	// QueryMetrics evaluates PromQL over the shards of all hosts. Series come in batches, in the order of their labels for
+	// a range; the last message tells of hosts that did not answer.
+	QueryMetrics(context.Context, *connect.Request[v1.QueryMetricsRequest], *connect.ServerStream[v1.QueryMetricsResponse]) error
 }
 
 // NewMetricServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -293,6 +315,13 @@ func NewMetricServiceHandler(svc MetricServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(metricServiceMethods.ByName("PushMetrics")),
 		connect.WithHandlerOptions(opts...),
 	)
+	metricServiceQueryMetricsHandler := connect.NewServerStreamHandler(
+		MetricServiceQueryMetricsProcedure,
+		svc.QueryMetrics,
+		connect.WithSchema(metricServiceMethods.ByName("QueryMetrics")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/novacron.v1.MetricService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case MetricServiceCreateMetricSourceProcedure:
@@ -313,6 +342,8 @@ func NewMetricServiceHandler(svc MetricServiceHandler, opts ...connect.HandlerOp
 			metricServiceDeleteMetricDefinitionHandler.ServeHTTP(w, r)
 		case MetricServicePushMetricsProcedure:
 			metricServicePushMetricsHandler.ServeHTTP(w, r)
+		case MetricServiceQueryMetricsProcedure:
+			metricServiceQueryMetricsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -356,4 +387,8 @@ func (UnimplementedMetricServiceHandler) DeleteMetricDefinition(context.Context,
 
 func (UnimplementedMetricServiceHandler) PushMetrics(context.Context, *connect.Request[v1.PushMetricsRequest]) (*connect.Response[v1.PushMetricsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.MetricService.PushMetrics is not implemented"))
+}
+
+func (UnimplementedMetricServiceHandler) QueryMetrics(context.Context, *connect.Request[v1.QueryMetricsRequest], *connect.ServerStream[v1.QueryMetricsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.MetricService.QueryMetrics is not implemented"))
 }
