@@ -101,7 +101,10 @@ func (a *api) targets(out *answer, r *http.Request) error {
 		Active  []Target       `json:"activeTargets"`
 		Dropped []Target       `json:"droppedTargets"` // there are none: what is collected is asked for by name
 		Counts  map[string]int `json:"droppedTargetCounts"`
-	}{[]Target{}, []Target{}, map[string]int{}}
+	}{Active: []Target{}, Dropped: []Target{}}
+	if state != "active" {
+		sent.Counts = map[string]int{}
+	}
 	if state != "dropped" {
 		all, err := a.activeTargets(r.Context())
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/prometheus/model/exemplar"
@@ -169,7 +170,7 @@ func (c common) send(out *answer, asked promql.Query, result *promql.Result, not
 func (a *answer) value(value parser.Value) error {
 	switch v := value.(type) {
 	case promql.Scalar:
-		a.buf = appendFloatPoint(a.buf, v.T, v.V)
+		a.buf = append(strconv.AppendFloat(append(appendTime(append(a.buf, '['), v.T), `,"`...), v.V, 'f', -1, 64), `"]`...) // without an exponent
 	case promql.String:
 		a.buf = append(appendString(append(appendTime(append(a.buf, '['), v.T), ','), v.V), ']')
 	case promql.Vector:
