@@ -65,7 +65,7 @@ func series() (all []one) {
 		for vm := range 3 {
 			all = append(all, one{
 				labels.FromStrings("__name__", "vm_cpu_seconds_total", "host", fmt.Sprintf("h%d", host), "vm_name", fmt.Sprintf("web-%d", vm)),
-				func(i int) float64 { return 0.25 * float64(i*(vm+1)+host) },
+				func(i int) float64 { return 15. / 16 * float64(i*(vm+1)+host) },
 			})
 		}
 		all = append(all, one{labels.FromStrings("__name__", "vm_memory_bytes", "host", fmt.Sprintf("h%d", host), "note", `a "quoted"\ ünï <&>`),
