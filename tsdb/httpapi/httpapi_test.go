@@ -214,7 +214,7 @@ func TestCut(t *testing.T) {
 	api := fixture(t, func(o *Options) { o.Source = brokenSource{o.Source, 10_000, errDisk} })
 	server := httptest.NewServer(api)
 	defer server.Close()
-	answer, err := http.Get(server.URL + "/api/v1/series?match[]=m")
+	answer, err := server.Client().Get(server.URL + "/api/v1/series?match[]=m")
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	assert.Equal(t, http.StatusOK, answer.StatusCode)
