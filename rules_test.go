@@ -48,6 +48,7 @@ var testRooms = map[string][]string{
 	"agent":          {"itest/lab", "itest/env"},
 	"controller/rpc": {"controller", "itest/env"},
 	"controller":     {"itest/env"},
+	"tsdb/peer":      {"itest/lab"},
 }
 
 // doors are the heavy dependencies and the only folders that may import them.

@@ -91,7 +91,7 @@ func (l Local) evaluate(ctx context.Context, reads *reading, e Evaluation, expr 
 }
 
 func (l Local) prepare(ctx context.Context, reads storage.Queryable, e Evaluation, expr string) (promql.Query, error) {
-	opts := promql.NewPrometheusQueryOpts(false, e.Lookback)
+	opts := query.Opts{Lookback: e.Lookback}
 	if e.Step <= 0 {
 		return l.Query.NewInstantQuery(ctx, reads, opts, expr, time.UnixMilli(e.Start))
 	}
