@@ -41,6 +41,7 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	if d.metrics != nil {
 		path, shards := agentv1connect.NewShardServiceHandler(d.shardService(), limit)
 		mux.Handle(path, only(shards, pki.RoleController))
+		d.serveMetrics(mux)
 	}
 	path, blobs := agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit)
 	mux.Handle(path, only(blobs, nodes...))

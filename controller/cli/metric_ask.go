@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -136,7 +135,7 @@ func (c *client) ask(ctx context.Context, request *pb.QueryMetricsRequest) (rows
 }
 
 func rowFrom(s *pb.QueriedSeries) (query.Row, error) {
-	row := query.Row{Labels: labels.FromMap(s.GetLabels())}
+	row := query.NewRow(s.GetLabels(), nil)
 	if len(s.GetTimes()) != len(s.GetValues()) {
 		return row, fmt.Errorf("series %s has %d times and %d values", row.Labels, len(s.GetTimes()), len(s.GetValues()))
 	}

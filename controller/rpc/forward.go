@@ -35,9 +35,9 @@ const (
 // forward answers a call here when it may be, and has the leader answer it otherwise. It is the only place that knows
 // about the way to the leader.
 func (s *Server) forward(next http.Handler) http.Handler {
-	table, proxy := rules(), s.proxy()
+	table, proxy := newTable(), s.proxy()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		local, target, err := s.route(r, table[r.URL.Path].at)
+		local, target, err := s.route(r, table.of(r.URL.Path).at)
 		switch {
 		case err != nil:
 			writeError(w, r, err)

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/prometheus/prometheus/promql"
 
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/tsdb/federate"
@@ -18,8 +18,9 @@ import (
 
 // Metrics asks all shards.
 type Metrics struct {
-	Engine promql.QueryEngine
-	Fleet  *federate.Fleet
+	federate.Questions
+	// HTTP is the API of Prometheus over them.
+	HTTP http.Handler
 }
 
 const (
@@ -31,46 +32,36 @@ const (
 
 // QueryMetrics evaluates and streams the series.
 func (s *metricService) QueryMetrics(ctx context.Context, r *connect.Request[novacronv1.QueryMetricsRequest], stream *connect.ServerStream[novacronv1.QueryMetricsResponse]) error {
-	prepared, err := s.prepareQuery(ctx, r.Msg)
+	answer, err := s.answer(ctx, r.Msg)
 	if err != nil {
-		return invalid(err)
+		return queryFailed(ctx, err)
 	}
-	defer prepared.Close()
-	result := prepared.Exec(ctx)
-	if result.Err != nil {
-		return queryFailed(ctx, result.Err)
-	}
-	if err := sendRows(query.Answer{Value: result.Value}.Rows(), stream.Send); err != nil {
+	if err := sendRows(answer.Rows(), stream.Send); err != nil {
 		return err
 	}
-	warnings, infos := result.Warnings.AsStrings(r.Msg.GetQuery(), 0, 0)
-	return stream.Send(&novacronv1.QueryMetricsResponse{Summary: &novacronv1.QuerySummary{Warnings: warnings, Infos: infos}})
+	return stream.Send(&novacronv1.QueryMetricsResponse{Summary: &novacronv1.QuerySummary{Warnings: answer.Warnings, Infos: answer.Infos}})
 }
 
-func (s *metricService) prepareQuery(ctx context.Context, r *novacronv1.QueryMetricsRequest) (promql.Query, error) {
+func (s *metricService) answer(ctx context.Context, r *novacronv1.QueryMetricsRequest) (query.Answer, error) {
 	if n := len(r.GetQuery()); n > maxQuery {
-		return nil, fmt.Errorf("query: %d bytes, at most %d", n, maxQuery)
+		return query.Answer{}, fmt.Errorf("query: %d bytes, at most %d", n, maxQuery)
 	}
-	fleet := s.Metrics.Fleet.WithComplete(r.GetComplete())
 	if r.GetStart() == nil {
 		at := s.Now()
 		if r.GetTime() != nil {
 			at = r.GetTime().AsTime()
 		}
-		return s.Metrics.Engine.NewInstantQuery(ctx, fleet, nil, r.GetQuery(), at)
+		return s.Metrics.Instant(ctx, r.GetQuery(), at, r.GetComplete())
 	}
 	if r.GetTime() != nil {
-		return nil, errors.New("time: not beside start: a query has one time or a range")
+		return query.Answer{}, errors.New("time: not beside start: a query has one time or a range")
 	}
 	end := s.Now()
 	if r.GetEnd() != nil {
 		end = r.GetEnd().AsTime()
 	}
-	times := query.Range{Start: r.GetStart().AsTime(), End: end, Step: r.GetStep().AsDuration()}
-	if err := times.Check(); err != nil {
-		return nil, err
-	}
-	return s.Metrics.Engine.NewRangeQuery(ctx, fleet, nil, r.GetQuery(), times.Start, times.End, times.Step.Truncate(time.Millisecond))
+	times := query.Range{Start: r.GetStart().AsTime(), End: end, Step: r.GetStep().AsDuration().Truncate(time.Millisecond)}
+	return s.Metrics.Range(ctx, r.GetQuery(), times, r.GetComplete())
 }
 
 // queryFailed tells limits and shards that are missing apart from expressions that make no sense.

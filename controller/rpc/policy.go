@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"connectrpc.com/connect"
 
@@ -141,12 +142,37 @@ func rules() map[string]rule {
 	}
 }
 
+// Where the HTTP API of Prometheus is, which only reads.
+const (
+	prometheusPath = "/api/v1/"
+	healthPath     = "/-/"
+)
+
+// table finds the rule of a path.
+type table struct {
+	procedures map[string]rule
+	prometheus rule
+}
+
+func newTable() table {
+	all := rules()
+	return table{all, all[novacronv1connect.MetricServiceQueryMetricsProcedure]}
+}
+
+// of is the rule of a path; the HTTP API of Prometheus has that of queries.
+func (t table) of(path string) rule {
+	if strings.HasPrefix(path, prometheusPath) || strings.HasPrefix(path, healthPath) {
+		return t.prometheus
+	}
+	return t.procedures[path]
+}
+
 // authorise closes every door that no rule opens for the caller.
 func (s *Server) authorise(next http.Handler) http.Handler {
-	table := rules()
+	table := newTable()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller := callerOf(r.Context())
-		if !table[r.URL.Path].admits(caller.Role) {
+		if !table.of(r.URL.Path).admits(caller.Role) {
 			s.Logger.Warn("call refused", "audit", true, "procedure", r.URL.Path, "caller", caller.String(), "remote", caller.Remote)
 			writeError(w, r, connect.NewError(connect.CodePermissionDenied, fmt.Errorf(
 				"role %s may not call %s: use a certificate of another role", caller.Role, r.URL.Path)))
@@ -158,10 +184,10 @@ func (s *Server) authorise(next http.Handler) http.Handler {
 
 // audit tells of every call that may change something, before it does.
 func (s *Server) audit(next http.Handler) http.Handler {
-	table := rules()
+	table := newTable()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller := callerOf(r.Context())
-		if table[r.URL.Path].at == leader && caller.Role != pki.RoleAgent && !caller.Forwarded {
+		if table.of(r.URL.Path).at == leader && caller.Role != pki.RoleAgent && !caller.Forwarded {
 			s.Logger.Info("call", "audit", true, "procedure", r.URL.Path, "caller", caller.String(), "remote", caller.Remote)
 		}
 		next.ServeHTTP(w, r)

@@ -118,6 +118,10 @@ func (s *Server) Handler() http.Handler {
 	} {
 		mux.Handle(mount())
 	}
+	if s.Metrics.HTTP != nil {
+		mux.Handle(prometheusPath, s.Metrics.HTTP)
+		mux.Handle(healthPath, s.Metrics.HTTP)
+	}
 	return s.identify(s.authorise(s.audit(s.forward(mux))))
 }
 

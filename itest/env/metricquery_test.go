@@ -3,8 +3,10 @@ package env_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/itest/env"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
@@ -88,10 +91,15 @@ func TestOneQuestionIsAnsweredByAllHosts(t *testing.T) {
 		"not PromQL":     {Query: `sum(`},
 		"time and start": {Query: `up`, Time: timestamppb.New(now), Start: timestamppb.New(now)},
 		"no step":        {Query: `up`, Start: timestamppb.New(now)},
-		"many steps":     {Query: `up`, Start: timestamppb.New(now.AddDate(-1, 0, 0)), Step: durationpb.New(time.Second)},
 	} {
 		_, err := query(t.Context(), client, bad)
 		assert.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err), "%s: %v", name, err)
+	}
+	_, err = query(t.Context(), client, &novacronv1.QueryMetricsRequest{Query: `up`, Start: timestamppb.New(now.AddDate(-1, 0, 0)), Step: durationpb.New(time.Second)})
+	assert.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "too many steps: %v", err)
+	for _, address := range []string{client.Address, c.Member("host-1").Config.API} {
+		hosts := map[bool]string{true: "3", false: "1"}[address == client.Address]
+		assert.Contains(t, overHTTP(t, client, address, `count(host_cpus)`), `"`+hosts+`"]}]`, "the API of Prometheus at %s", address)
 	}
 
 	require.NoError(t, c.Member("host-2").Stop())
@@ -108,4 +116,18 @@ func TestOneQuestionIsAnsweredByAllHosts(t *testing.T) {
 	assert.Contains(t, got.warnings[0], "1 of 3 hosts did not answer, and their series are missing: host-2")
 	_, err = query(t.Context(), client, &novacronv1.QueryMetricsRequest{Query: `sum(host_cpus)`, Complete: true})
 	assert.Equal(t, connect.CodeUnavailable, connect.CodeOf(err), "%v", err)
+}
+
+// overHTTP asks a member by the HTTP API of Prometheus.
+func overHTTP(t *testing.T, client *env.Client, address, expr string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.URL(address)+"/api/v1/query?query="+url.QueryEscape(expr), nil)
+	require.NoError(t, err)
+	answer, err := client.HTTP.Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, answer.StatusCode, "%s", text)
+	return string(text)
 }

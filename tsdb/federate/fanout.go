@@ -51,7 +51,7 @@ func (o Options) withDefaults() Options {
 // Pruner is a Directory that knows which shards can have series.
 type Pruner interface {
 	// MayHave is false only where the shard has no series that match.
-	MayHave(member string, matchers []*labels.Matcher) bool
+	MayHave(member Member, matchers []*labels.Matcher) bool
 }
 
 // RefusedError is an answer of a shard that says no: asking again gives the same.

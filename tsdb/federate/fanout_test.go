@@ -213,8 +213,8 @@ type pruned struct {
 	summaries map[string]Summary
 }
 
-func (p pruned) MayHave(member string, matchers []*labels.Matcher) bool {
-	return p.summaries[member].MayHave(matchers)
+func (p pruned) MayHave(member Member, matchers []*labels.Matcher) bool {
+	return p.summaries[member.Name].MayHave(matchers)
 }
 
 func TestShardsWithoutTheSeriesAreNotAsked(t *testing.T) {

@@ -51,7 +51,7 @@ func (f *Fleet) members(selectors ...[]*labels.Matcher) []Member {
 		return all
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(m Member) bool {
-		return !slices.ContainsFunc(selectors, func(matchers []*labels.Matcher) bool { return pruner.MayHave(m.Name, matchers) })
+		return !slices.ContainsFunc(selectors, func(matchers []*labels.Matcher) bool { return pruner.MayHave(m, matchers) })
 	})
 }
 

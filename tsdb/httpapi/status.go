@@ -11,6 +11,9 @@ import (
 	"github.com/novacron/novacron/tsdb/engine"
 )
 
+// Version is that of the Prometheus whose API this is: clients go by it.
+const Version = "3.5.0"
+
 // Build says what runs. Clients choose what they ask by the version.
 type Build struct {
 	// Version is that of the Prometheus whose API this is, such as 3.5.0, where clients are to take it for one.

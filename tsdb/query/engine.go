@@ -207,7 +207,7 @@ func (e *Engine) Instant(ctx context.Context, q storage.Queryable, expr string, 
 	if err != nil {
 		return Answer{}, err
 	}
-	return run(ctx, query, started)
+	return Run(ctx, query, started)
 }
 
 // Range evaluates an expression at many times.
@@ -220,11 +220,11 @@ func (e *Engine) Range(ctx context.Context, q storage.Queryable, expr string, r 
 	if err != nil {
 		return Answer{}, err
 	}
-	return run(ctx, query, started)
+	return Run(ctx, query, started)
 }
 
-// run does not close the query: that would take the values of the answer away.
-func run(ctx context.Context, query promql.Query, started time.Time) (Answer, error) {
+// Run evaluates what was prepared. It does not close the query: that would take the values of the answer away.
+func Run(ctx context.Context, query promql.Query, started time.Time) (Answer, error) {
 	result := query.Exec(ctx)
 	a := Answer{Value: result.Value, Stats: Stats{Elapsed: time.Since(started)}}
 	a.Warnings, a.Infos = texts(result.Warnings, query.String())

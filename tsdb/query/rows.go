@@ -12,6 +12,11 @@ type Row struct {
 	Points []Point
 }
 
+// NewRow is a row with labels by name.
+func NewRow(names map[string]string, points []Point) Row {
+	return Row{Labels: labels.FromMap(names), Points: points}
+}
+
 // Point is a value at a time in milliseconds; V counts where there is no H.
 type Point struct {
 	T int64

@@ -1,5 +1,4 @@
-// Package fleet knows the metric shards of the cluster's hosts: what a controller asks of all of them.
-package fleet
+package wire
 
 import (
 	"context"
@@ -14,13 +13,9 @@ import (
 	"connectrpc.com/connect"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/novacron/novacron/cluster/node"
-	"github.com/novacron/novacron/controller/state"
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
-	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/federate"
-	"github.com/novacron/novacron/tsdb/federate/wire"
 )
 
 const (
@@ -29,12 +24,24 @@ const (
 	summaryFresh = 10 * time.Second
 	// summaryTimeout bounds the question for one.
 	summaryTimeout = 5 * time.Second
+	// messageMax bounds a message that is read.
+	messageMax = 4 << 20
 )
 
-// Directory lists the shards of all hosts in the state. Those of hosts that are down are not called: they are missing.
-type Directory struct {
-	Store *state.Store
-	// HTTP dials members.
+// Host is one that has a shard.
+type Host struct {
+	Name string
+	// URL is that of its API.
+	URL string
+	// Down says that it cannot be reached: it is not called, and missing.
+	Down bool
+}
+
+// Roster is the directory of the shards of hosts.
+type Roster struct {
+	// Hosts lists all that there should be.
+	Hosts func() []Host
+	// HTTP calls them.
 	HTTP   *http.Client
 	Logger *slog.Logger
 
@@ -43,79 +50,80 @@ type Directory struct {
 }
 
 var (
-	_ federate.Directory = (*Directory)(nil)
-	_ federate.Pruner    = (*Directory)(nil)
+	_ federate.Directory = (*Roster)(nil)
+	_ federate.Pruner    = (*Roster)(nil)
 )
 
 // summary is what is known of the labels of a shard.
 type summary struct {
 	federate.Summary
-	address string
-	at      time.Time
-	asking  bool
+	at     time.Time
+	asking bool
 }
 
 // Members are the shards by the names of their hosts.
-func (d *Directory) Members() []federate.Member {
+func (r *Roster) Members() []federate.Member {
 	var all []federate.Member
-	for _, host := range d.Store.View().Hosts("") {
-		all = append(all, federate.Member{Name: host.GetName(), Shard: d.shard(host)})
+	for _, host := range r.Hosts() {
+		member := federate.Member{Name: host.Name, Shard: down{}}
+		if !host.Down {
+			member.Shard = shardOf{r.client(host.URL), host.URL}
+		}
+		all = append(all, member)
 	}
 	slices.SortFunc(all, func(a, b federate.Member) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
-func (d *Directory) shard(host *novacronv1.Host) federate.Shard {
-	if host.GetState() == novacronv1.HostState_HOST_STATE_DOWN {
-		return down{}
-	}
-	return d.client(host.GetInfo().GetApiAddress())
+// shardOf is a shard that knows where it is.
+type shardOf struct {
+	Client
+	url string
 }
 
 // client calls a shard. Answers are small or packed already: compressing them again costs more than it saves.
-func (d *Directory) client(address string) wire.Client {
-	return wire.Client{RPC: agentv1connect.NewShardServiceClient(d.HTTP, node.URL(address),
-		connect.WithReadMaxBytes(node.MaxMessageBytes), connect.WithAcceptCompression("gzip", nil, nil))}
+func (r *Roster) client(url string) Client {
+	return Client{RPC: agentv1connect.NewShardServiceClient(r.HTTP, url, connect.WithReadMaxBytes(messageMax), connect.WithAcceptCompression("gzip", nil, nil))}
 }
 
 // MayHave goes by the shard's last summary. Where that is old it is asked for beside, and the shard is asked meanwhile.
-func (d *Directory) MayHave(member string, matchers []*labels.Matcher) bool {
-	host, known := d.Store.View().Host(member)
-	if !known || host.GetState() == novacronv1.HostState_HOST_STATE_DOWN {
+func (r *Roster) MayHave(member federate.Member, matchers []*labels.Matcher) bool {
+	shard, up := member.Shard.(shardOf)
+	if !up {
 		return true // what is missing is told
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.summaries[member]
-	if s == nil || s.address != host.GetInfo().GetApiAddress() {
-		s = &summary{address: host.GetInfo().GetApiAddress()}
-		if d.summaries == nil {
-			d.summaries = map[string]*summary{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.summaries[shard.url]
+	if s == nil {
+		if r.summaries == nil {
+			r.summaries = map[string]*summary{}
 		}
-		d.summaries[member] = s
+		s = &summary{}
+		r.summaries[shard.url] = s
 	}
 	if time.Since(s.at) <= summaryFresh {
 		return s.Version == 0 || s.MayHave(matchers)
 	}
 	if !s.asking {
 		s.asking = true
-		go d.refresh(member, s)
+		go r.refresh(shard, s, s.Version)
 	}
 	return true
 }
 
 // refresh asks for a summary, once at a time for each shard.
-func (d *Directory) refresh(member string, s *summary) {
+func (r *Roster) refresh(shard shardOf, s *summary, known uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), summaryTimeout)
 	defer cancel()
 	began := time.Now()
-	next, err := d.client(s.address).Summarize(ctx, s.Version)
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	next, err := shard.Summarize(ctx, known)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	s.asking = false
 	switch {
 	case err != nil:
-		d.Logger.Debug("a shard does not tell its labels; it is asked for everything", "host", member, "error", err)
+		r.Logger.Debug("a shard does not tell its labels; it is asked for everything", "shard", shard.url, "error", err)
 	case next.Labels != nil || next.Version == 0:
 		s.Summary, s.at = next, began
 	default:
