@@ -60,9 +60,9 @@ type portion struct {
 // foundAtOnce is how many series get their memory together.
 const foundAtOnce = 16
 
-// newAnswer joins streams, each of which is sorted where there are several.
-func newAnswer(ctx context.Context, sel engine.Selection, streams []stream, release func()) *answer {
-	a := &answer{ctx: ctx, minT: sel.Min, maxT: sel.Max, all: streams, left: sel.Limit, release: release}
+// newAnswer joins streams, each of which is sorted where there are several, and leaves out what is deleted after since.
+func newAnswer(ctx context.Context, sel engine.Selection, streams []stream, since *deletion, release func()) *answer {
+	a := &answer{ctx: ctx, minT: sel.Min, maxT: sel.Max, all: streams, left: sel.Limit, since: since, release: release}
 	if sel.Limit == 0 {
 		a.left = -1
 	}

@@ -116,7 +116,7 @@ func (s *Store) useAll(t *testing.T) {
 	require.NoError(t, err)
 	spans := s.head.acquire(math.MinInt64, math.MaxInt64)
 	st := s.newHeadStream(ids.ToArray(), spans, math.MinInt64, math.MaxInt64)
-	a := newAnswer(t.Context(), engine.Selection{Min: math.MinInt64, Max: math.MaxInt64}, []stream{st}, spans.release)
+	a := newAnswer(t.Context(), engine.Selection{Min: math.MinInt64, Max: math.MaxInt64}, []stream{st}, &deletion{}, spans.release)
 	var it chunkenc.Iterator
 	for a.Next() {
 		it = a.At().Iterator(it)

@@ -48,7 +48,8 @@ func (r *imageReader) readSeries(in *recordReader) error {
 
 // readState reads what appendSeries has written.
 func (r *imageReader) readState(in *recordReader, s *series, id uint32) error {
-	s.marks = marks(in.octet())
+	// What is beside the chunks comes later and brings its mark: that of a series may be left over from what is gone.
+	s.marks = marks(in.octet()) & alive
 	if err := s.open.LoadState(in.fixed(chunk.StateSize)); err != nil {
 		return r.wrong("series %d: %v", id, err)
 	}

@@ -67,8 +67,8 @@ func (s *Store) Select(ctx context.Context, sel engine.Selection) (engine.Series
 		s.letGo(v)
 		return nil, err
 	}
-	a := newAnswer(ctx, sel, streams, func() { closeStreams(streams); s.letGo(v) })
-	a.damaged, a.since = s.damaged, v.since
+	a := newAnswer(ctx, sel, streams, v.since, func() { closeStreams(streams); s.letGo(v) })
+	a.damaged = s.damaged
 	return a, nil
 }
 

@@ -40,8 +40,8 @@ func (s *Store) selectWindows(ctx context.Context, sel engine.Selection) (engine
 		return nil, err
 	}
 	streams := append(madeStreams, rawStreams...)
-	a := newAnswer(ctx, sel, streams, func() { closeStreams(streams); letGo() })
-	a.damaged, a.since = s.damaged, made.since
+	a := newAnswer(ctx, sel, streams, made.since, func() { closeStreams(streams); letGo() })
+	a.damaged = s.damaged
 	return &windowAnswer{answer: a, sel: sel, made: len(madeStreams), raw: rawSel}, nil
 }
 

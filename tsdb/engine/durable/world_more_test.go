@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -138,10 +139,16 @@ func (w *world) snapshot() string {
 	s, err := durable.Open(dir, opts)
 	require.NoError(w.t, err)
 	everything := engine.Selection{Min: math.MinInt64, Max: math.MaxInt64}
-	require.Equal(w.t, w.readAll(w.store, everything), w.readAll(s, everything))
+	require.Equal(w.t, withSamples(w.readAll(w.store, everything)), withSamples(w.readAll(s, everything)))
 	require.NoError(w.t, s.Close())
 	require.NoError(w.t, os.RemoveAll(dir))
 	return ""
+}
+
+// withSamples leaves out the series that an answer names without a sample, as it may of what others still read.
+func withSamples(found map[string]map[int64]cell) map[string]map[int64]cell {
+	maps.DeleteFunc(found, func(_ string, cells map[int64]cell) bool { return len(cells) == 0 })
+	return found
 }
 
 // openAnswer is an answer that is read bit by bit while the store goes on.
