@@ -62,7 +62,7 @@ func TestExpiredStaysGone(t *testing.T) {
 	gone := func(s *durable.Store) {
 		require.Empty(t, read(t, s, "old", engine.TierRaw, 0))
 		require.Equal(t, later, read(t, s, "both", engine.TierRaw, 0))
-		require.Equal(t, map[int64]float64{start.Truncate(5*time.Minute).UnixMilli(): 1}, read(t, s, "old", engine.TierFiveMinutes, engine.ColumnLast))
+		require.Equal(t, map[int64]float64{start.Truncate(5 * time.Minute).UnixMilli(): 1}, read(t, s, "old", engine.TierFiveMinutes, engine.ColumnLast))
 	}
 	gone(l.Store)
 	copied := filepath.Join(t.TempDir(), "crashed")
