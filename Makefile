@@ -144,7 +144,7 @@ bench-tsdb: ## the metric shard, against Prometheus's tsdb and VictoriaMetrics
 .PHONY: bench-collect
 bench-collect: ## collecting metrics, against Debian's exporter for libvirt and the fewest calls of the clouds' APIs
 	@deploy/setup.sh --build --lab
-	$(call run_bench,./itest/bench/collect)
+	$(call run_bench,-p 1 ./itest/bench/collect ./agent/collect/cloudwatch ./agent/collect/azuremonitor ./agent/collect/gcpmonitoring)
 
 .PHONY: clean
 clean: ## remove what was built, but the tools

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func TestFewestCalls(t *testing.T) {
 }
 
 // steady is a world in real time in which a fleet was collected five minutes ago, and the inventory is due.
-func steady(b *testing.B, points int) *world {
+func steady(b testing.TB, points int) *world {
 	b.Helper()
 	w := newWorld(b)
 	w.fleet(910)
@@ -120,34 +121,28 @@ func (w *world) turn() []collect.Metric {
 	return metrics
 }
 
-// BenchmarkCallsPerThousand is how many calls a collection of 910 machines makes each five minutes beside what the API
-// makes necessary, per 1,000 series: a call for each metric type and 100,000 points, and for each 500 machines.
-func BenchmarkCallsPerThousand(b *testing.B) {
+// TestBench prints what is asked for beside the fewest calls that the API allows: one for each page of each metric type.
+func TestBench(t *testing.T) {
+	if os.Getenv("NOVACRON_BENCH") != "1" {
+		t.Skip("a benchmark: set NOVACRON_BENCH=1")
+	}
 	for _, points := range []int{defaultPagePoints, maxPagePoints} {
-		b.Run(fmt.Sprintf("page=%d", points), func(b *testing.B) {
-			w := steady(b, points)
-			w.fake.Calls, w.fake.Returned = map[string]int{}, 0
-			least := 0.0
-			for b.Loop() {
-				w.turn()
-				for _, r := range defaultRows() {
-					series := 910.0
-					if r.fixed != nil {
-						series *= 2 // for the load balancer
-					}
-					least += math.Ceil(series * 13 / maxPagePoints)
-				}
-				least += math.Ceil(910.0 / instancesPerPage)
+		w := steady(t, points)
+		w.fake.Calls, w.fake.Returned = map[string]int{}, 0
+		w.turn()
+		calls, least := 0, math.Ceil(910.0/instancesPerPage)
+		for _, n := range w.fake.Calls {
+			calls += n
+		}
+		for _, r := range defaultRows() {
+			series := 910.0
+			if r.fixed != nil {
+				series *= 2 // for the load balancer
 			}
-			calls := 0
-			for _, n := range w.fake.Calls {
-				calls += n
-			}
-			thousands := float64(b.N) * 910 * 11 / 1000
-			b.ReportMetric(float64(calls)/thousands, "calls/1000series")
-			b.ReportMetric(least/thousands, "least/1000series")
-			b.ReportMetric(w.c.Forecast().Dollars(), "$/day@1min")
-		})
+			least += math.Ceil(series * 13 / maxPagePoints)
+		}
+		const thousands = 910 * 11 / 1000.0
+		t.Logf("bench collect gcp_calls_per_1000_series_page_%d peer=limit ours=%.2f theirs=%.2f ratio=%.2f", points, float64(calls)/thousands, least/thousands, least/float64(calls))
 	}
 }
 
