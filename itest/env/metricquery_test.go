@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"testing"
 	"time"
 
@@ -99,8 +98,11 @@ func TestOneQuestionIsAnsweredByAllHosts(t *testing.T) {
 	assert.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "too many steps: %v", err)
 	for _, address := range []string{client.Address, c.Member("host-1").Config.API} {
 		hosts := map[bool]string{true: "3", false: "1"}[address == client.Address]
-		assert.Contains(t, overHTTP(t, client, address, `count(host_cpus)`), `"`+hosts+`"]}]`, "the API of Prometheus at %s", address)
+		assert.Contains(t, overHTTP(t, client, address, "query?query=count(host_cpus)"), `"`+hosts+`"]}]`, "the API of Prometheus at %s", address)
 	}
+	agent := c.Member("host-1").Config.API
+	assert.Contains(t, overHTTP(t, client, agent, "metadata?metric=host_cpus"), `{"host_cpus":[{"type":"gauge"`)
+	assert.Regexp(t, `"numSeries":[1-9]`, overHTTP(t, client, agent, "status/tsdb"))
 
 	require.NoError(t, c.Member("host-2").Stop())
 	waitFor(t, "the host to be missing", func(ctx context.Context) error {
@@ -119,9 +121,9 @@ func TestOneQuestionIsAnsweredByAllHosts(t *testing.T) {
 }
 
 // overHTTP asks a member by the HTTP API of Prometheus.
-func overHTTP(t *testing.T, client *env.Client, address, expr string) string {
+func overHTTP(t *testing.T, client *env.Client, address, path string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.URL(address)+"/api/v1/query?query="+url.QueryEscape(expr), nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.URL(address)+"/api/v1/"+path, nil)
 	require.NoError(t, err)
 	answer, err := client.HTTP.Do(request)
 	require.NoError(t, err)

@@ -22,6 +22,9 @@ const (
 	saveNames = 10 * time.Second
 )
 
+// Descriptions are those of all metrics that are described.
+func (s *Shard) Descriptions() map[string]Description { return s.names.all() }
+
 // Description is what is known of all series of a metric.
 type Description struct {
 	Type tsdb.MetricType `json:"type,omitempty"`
@@ -118,6 +121,12 @@ func (n *names) of(name string) Description {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.known[name]
+}
+
+func (n *names) all() map[string]Description {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return maps.Clone(n.known)
 }
 
 // save writes the file where something was learned since.
