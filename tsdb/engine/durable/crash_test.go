@@ -133,7 +133,7 @@ func (o *ordeal) check() {
 	require.NoError(o.t, err)
 	defer s.Close()
 	from := o.now - opts.Retention.Raw.Milliseconds()
-	require.NoError(o.t, o.ledger.check(s, from), "after round %d", o.rounds)
+	require.NoError(o.t, o.ledger.check(s, from), "after round %d, samples count from %s on", o.rounds, clockOf(from))
 	o.ledger.forget(from)
 	if o.rng.IntN(4) == 0 {
 		require.NoError(o.t, s.Maintain(o.t.Context()))

@@ -174,6 +174,9 @@ func (p *patient) operate(t *testing.T, rng *rand.Rand, i int) string {
 // copyTo makes a store of links, which nobody writes to, and of a copy of the file that is spoiled.
 func (p *patient) copyTo(t *testing.T, dir, spoiled string) {
 	for _, file := range p.files {
+		if file == "head.image" && classOf(spoiled) == "log" {
+			continue // it would spare reading the log
+		}
 		to := filepath.Join(dir, file)
 		require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o750))
 		if file != spoiled {
@@ -248,8 +251,8 @@ func (p *patient) examine(t *testing.T, dir, file, kind string) {
 	opts.Log = slog.New(heard)
 	now := p.now
 	opts.Clock = func() time.Time { return now }
-	if kind != "log" && kind != "LOCK" {
-		require.True(t, kind == "unrolled.json" || verifyFinds(t, dir), "no verification finds it")
+	if strings.HasPrefix(file, "blocks") {
+		require.True(t, verifyFinds(t, dir), "no verification finds it")
 	}
 	s, err := durable.Open(dir, opts)
 	require.NoError(t, err)
