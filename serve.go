@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -111,7 +112,14 @@ Interrupt it to stop; its virtual machines run on.
 	return command
 }
 
+// agentGC has an agent collect its garbage when half as much as it uses has come together, not as much: it shares the
+// host with guests, and has processor time to spare.
+const agentGC = 50
+
 func runAgent(ctx context.Context, member node.Config, logger *slog.Logger) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(agentGC)
+	}
 	driver, err := openDriver(ctx, member, logger)
 	if err != nil {
 		return err

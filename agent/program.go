@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,9 @@ const (
 	programRests = 10 * time.Minute
 )
 
-// restProgram keeps small what of the program's file is mapped. What only the start and seldom work need would stay
-// mapped, and pages that are mapped are the last that a host short of memory takes back.
+// restProgram keeps small what an agent holds that does little: the heap that is free, and what of the program's file is
+// mapped. What only the start and seldom work need would stay, and pages that are mapped are the last that a host short
+// of memory takes back.
 func (d *daemon) restProgram(ctx context.Context) {
 	for wait := programSettles; ; wait = programRests {
 		select {
@@ -30,6 +32,7 @@ func (d *daemon) restProgram(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
+		debug.FreeOSMemory()
 		if err := unmapProgram(); err != nil {
 			d.logger.Debug("the program's pages are not given back", "error", err)
 			return
