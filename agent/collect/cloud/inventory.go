@@ -43,6 +43,14 @@ func (v *Inventory[T]) Get(ctx context.Context, now time.Time) ([]Item[T], error
 // Expire has the next Get read the list anew.
 func (v *Inventory[T]) Expire() { v.read = time.Time{} }
 
+// Restore begins with a list that was kept, with what was gone by then. The next Get reads it anew.
+func (v *Inventory[T]) Restore(items []Item[T]) {
+	v.items, v.read = make(map[string]Item[T], len(items)), time.Time{}
+	for _, item := range items {
+		v.items[item.ID] = item
+	}
+}
+
 // Known tells whether the list was ever read.
 func (v *Inventory[T]) Known() bool { return v.items != nil }
 
