@@ -95,7 +95,7 @@ func (a *account) listed(ctx context.Context, now time.Time, over map[string]boo
 			return nil, err
 		}
 		if there != nil {
-			a.machines.Restore(there)
+			a.machines.Restore(there, time.Time{})
 		}
 	}
 	found, err := a.machines.Get(ctx, now)

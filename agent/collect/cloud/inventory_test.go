@@ -10,7 +10,7 @@ import (
 
 func TestInventoryGoesOnWithWhatWasKept(t *testing.T) {
 	v := &Inventory[int]{Fresh: time.Hour, Linger: 10 * time.Minute, List: func(context.Context) (map[string]int, error) { return map[string]int{"a": 2}, nil }}
-	v.Restore([]Item[int]{{ID: "a", Resource: 1}, {ID: "b"}, {ID: "c", Gone: noon.Add(-9 * time.Minute)}, {ID: "d", Gone: noon.Add(-10 * time.Minute)}})
+	v.Restore([]Item[int]{{ID: "a", Resource: 1}, {ID: "b"}, {ID: "c", Gone: noon.Add(-9 * time.Minute)}, {ID: "d", Gone: noon.Add(-10 * time.Minute)}}, time.Time{})
 	if !v.Known() {
 		t.Error("a list that was kept is not known")
 	}
