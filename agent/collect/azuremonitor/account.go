@@ -18,9 +18,6 @@ import (
 	"github.com/novacron/novacron/agent/collect/cloud"
 )
 
-// linger is how long a resource that has vanished is kept, to be asked for until its last periods are stored.
-const linger = time.Hour
-
 // maxPages bounds how many pages of a list are followed.
 const maxPages = 2000
 
@@ -65,6 +62,9 @@ func newAccount(d dialer, id string) (a *account, err error) {
 	if a.manager, err = arm.NewClient("novacron", "v1.0.0", d.token, d.manager(id, apiResources)); err != nil {
 		return nil, err
 	}
+	// What has vanished stays for as long as its last periods can be asked for, as nothing bounds how long the service
+	// or the shard may fail meanwhile.
+	linger := d.cfg.Back
 	a.machines = &cloud.Inventory[machine]{List: a.listMachines, Fresh: d.cfg.InventoryEvery, Linger: linger}
 	for _, raw := range d.cfg.Raw {
 		if !strings.EqualFold(raw.ResourceType, machineType) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/novacron/novacron/agent/collect"
@@ -105,18 +106,15 @@ func (t *turn) wanted(all []row) (some []row) {
 // items are those of resources of one type, which may be in several subscriptions and regions.
 func (t *turn) items(ctx context.Context, resources []*resource, make func() []query) (items []item) {
 	byPlace := map[string][]query{}
+	resources = t.unfinished(resources, make())
 	for place, sample := range samples(resources) {
 		byPlace[place] = t.possible(ctx, sample, make())
 	}
 	for _, r := range resources {
-		if r.exists() {
-			delete(t.over, r.id)
-		}
 		queries := byPlace[r.place()]
 		for i := range queries {
-			it := item{resource: r, query: &queries[i]}
-			it.window = t.book.Window(it.group(), timing, t.now, t.cfg.Back)
-			if it.complete() || t.over[r.id] {
+			it := t.item(r, &queries[i])
+			if it.complete() {
 				continue
 			}
 			it.window = windowOf(it.window, r.since)
@@ -125,6 +123,28 @@ func (t *turn) items(ctx context.Context, resources []*resource, make func() []q
 		}
 	}
 	return items
+}
+
+// unfinished are the resources that there is still something to ask of: those that exist, and those that are gone
+// until all their periods are stored or the service tells that there are none any more.
+func (t *turn) unfinished(resources []*resource, queries []query) (left []*resource) {
+	for _, r := range resources {
+		if r.exists() {
+			delete(t.over, r.id)
+		}
+		open := func(q query) bool { return !t.item(r, &q).complete() }
+		if r.exists() || !t.over[r.id] && slices.ContainsFunc(queries, open) {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// item is what is due of a resource and a query.
+func (t *turn) item(r *resource, q *query) item {
+	it := item{resource: r, query: q}
+	it.window = t.book.Window(it.group(), timing, t.now, t.cfg.Back)
+	return it
 }
 
 // samples are resources to ask what there is to measure: one of each place, which exists if one does.

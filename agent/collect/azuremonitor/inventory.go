@@ -25,7 +25,7 @@ func (t *turn) inventory(ctx context.Context) {
 
 // machines reads those of a subscription with their states.
 func (t *turn) machines(ctx context.Context, a *account) {
-	found, err := a.listed(ctx, t.clock.now())
+	found, err := a.listed(ctx, t.clock.now(), t.over)
 	t.faults.add(explain(err, "machines of subscription "+a.id, t.cfg.Credentials))
 	t.known.listed(a.id, "", err == nil)
 	if !a.machines.Known() {

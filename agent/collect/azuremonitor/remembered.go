@@ -34,14 +34,16 @@ type remembered struct {
 	VMID   string `json:"vm_id,omitempty"`
 	Name   string `json:"name"`
 	Region string `json:"region"`
+	// Gone is when it was first missed; zero while it was there.
+	Gone time.Time `json:"gone,omitzero"`
 }
 
-func (r remembered) machine() machine {
-	return machine{id: r.ID, uuid: r.VMID, name: r.Name, region: r.Region}
+func (r remembered) item() cloud.Item[machine] {
+	return cloud.Item[machine]{ID: r.ID, Resource: machine{id: r.ID, uuid: r.VMID, name: r.Name, region: r.Region}, Gone: r.Gone}
 }
 
-// load gives the machines that were saved, by resource id.
-func (r *roll) load(ctx context.Context) (map[string]machine, error) {
+// load gives the machines that were saved; nil where nothing was.
+func (r *roll) load(ctx context.Context) ([]cloud.Item[machine], error) {
 	data, err := r.store.Load(ctx)
 	if err != nil || data == nil {
 		return nil, err
@@ -54,19 +56,20 @@ func (r *roll) load(ctx context.Context) (map[string]machine, error) {
 		return nil, fmt.Errorf("state of machines has version %d, this program knows %d; upgrade this node", state.Version, rollVersion)
 	}
 	r.saved = state.Machines
-	there := map[string]machine{}
+	there := make([]cloud.Item[machine], 0, len(state.Machines))
 	for _, one := range state.Machines {
-		there[one.ID] = one.machine()
+		there = append(there, one.item())
 	}
 	return there, nil
 }
 
-// save keeps the machines where they have changed.
-func (r *roll) save(ctx context.Context, found []cloud.Item[machine]) error {
+// save keeps the machines where they have changed, but for those that the service tells nothing of any more.
+func (r *roll) save(ctx context.Context, found []cloud.Item[machine], over map[string]bool) error {
 	next := make([]remembered, 0, len(found))
 	for _, one := range found {
-		m := one.Resource
-		next = append(next, remembered{ID: m.id, VMID: m.uuid, Name: m.name, Region: m.region})
+		if m := one.Resource; !over[m.id] {
+			next = append(next, remembered{ID: m.id, VMID: m.uuid, Name: m.name, Region: m.region, Gone: one.Gone})
+		}
 	}
 	slices.SortFunc(next, func(a, b remembered) int { return strings.Compare(a.ID, b.ID) })
 	if slices.Equal(next, r.saved) {
@@ -84,31 +87,20 @@ func (r *roll) save(ctx context.Context, found []cloud.Item[machine]) error {
 }
 
 // listed are the machines of the subscription. The first time, those that were there when this ran last are put on the
-// list before it is read, so that it tells which of them are gone.
-func (a *account) listed(ctx context.Context, now time.Time) ([]cloud.Item[machine], error) {
+// list before it is read, so that it tells which of them are gone. Those that are over are not remembered.
+func (a *account) listed(ctx context.Context, now time.Time, over map[string]bool) ([]cloud.Item[machine], error) {
 	if !a.machines.Known() {
 		there, err := a.roll.load(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if there != nil {
-			if err := a.recall(ctx, there); err != nil {
-				return nil, err
-			}
+			a.machines.Restore(there, time.Time{})
 		}
 	}
 	found, err := a.machines.Get(ctx, now)
 	if err != nil {
 		return found, err
 	}
-	return found, a.roll.save(ctx, found)
-}
-
-// recall puts machines on the list as it was long ago: it is read again at once.
-func (a *account) recall(ctx context.Context, there map[string]machine) error {
-	read := a.machines.List
-	defer func() { a.machines.List = read }()
-	a.machines.List = func(context.Context) (map[string]machine, error) { return there, nil }
-	_, err := a.machines.Get(ctx, time.Time{})
-	return err
+	return found, a.roll.save(ctx, found, over)
 }

@@ -43,6 +43,15 @@ func (v *Inventory[T]) Get(ctx context.Context, now time.Time) ([]Item[T], error
 // Expire has the next Get read the list anew.
 func (v *Inventory[T]) Expire() { v.read = time.Time{} }
 
+// Restore begins with a list that was kept, with what was gone by then, as it was read at a time: zero has the next Get
+// read it anew.
+func (v *Inventory[T]) Restore(items []Item[T], read time.Time) {
+	v.items, v.read = make(map[string]Item[T], len(items)), read
+	for _, item := range items {
+		v.items[item.ID] = item
+	}
+}
+
 // Known tells whether the list was ever read.
 func (v *Inventory[T]) Known() bool { return v.items != nil }
 

@@ -3,9 +3,26 @@ package cloud
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 )
+
+func TestInventoryGoesOnWithWhatWasKept(t *testing.T) {
+	v := &Inventory[int]{Fresh: time.Hour, Linger: 10 * time.Minute, List: func(context.Context) (map[string]int, error) { return map[string]int{"a": 2}, nil }}
+	v.Restore([]Item[int]{{ID: "a", Resource: 1}, {ID: "b"}, {ID: "c", Gone: noon.Add(-9 * time.Minute)}, {ID: "d", Gone: noon.Add(-10 * time.Minute)}}, time.Time{})
+	if !v.Known() {
+		t.Error("a list that was kept is not known")
+	}
+	items, err := v.Get(t.Context(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Item[int]{{ID: "a", Resource: 2}, {ID: "b", Gone: noon}, {ID: "c", Gone: noon.Add(-9 * time.Minute)}}
+	if !slices.Equal(items, want) {
+		t.Errorf("after a restart %v, want %v: what vanished meanwhile, and before for as long as it lingers", items, want)
+	}
+}
 
 func TestInventoryKeepsWhatVanishedForAWhile(t *testing.T) {
 	there, failing, lists := map[string]int{"a": 1, "b": 2}, error(nil), 0

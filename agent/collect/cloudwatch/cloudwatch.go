@@ -195,6 +195,7 @@ func (c *Collector) work(looks []known, selection collect.Selection) ([]*work, e
 	counts := map[class]int{}
 	for i, r := range c.regions {
 		p := &planner{cfg: c.cfg, account: c.account, region: r.name, wants: selection.Wants, now: c.turn.now, linger: lingerOf(c.cfg), quiet: r.quiet}
+		p.stored = func(q query) time.Time { return c.storedOf(r, q) }
 		w := &work{region: r, known: looks[i], planner: p, plan: p.make(looks[i], &r.units), answers: map[string]answer{}}
 		if err := w.plan.bound(left); err != nil {
 			failed = append(failed, fmt.Errorf("AWS %s: %w", r.name, err))

@@ -52,6 +52,50 @@ func TestMachineThatVanishes(t *testing.T) {
 	})
 }
 
+// TestLastPeriodsOutlastAFailure ends, stops and detaches things just before CloudWatch fails for two hours: their last
+// periods count, also after a restart, and then they cost nothing.
+func TestLastPeriodsOutlastAFailure(t *testing.T) {
+	inLab(t, func(l *lab) {
+		end := oclock("12:22:00")
+		before := func(start time.Time) (float64, bool) { return 1000, start.Before(end) }
+		for id, change := range map[string]func(*fakecloud.Machine){
+			"i-ended":   func(m *fakecloud.Machine) { m.Ended = end },
+			"i-stopped": func(m *fakecloud.Machine) { m.Stopped = end },
+		} {
+			l.machine(func(m *fakecloud.Machine) { m.ID = id }, change)
+			l.series(nsEC2, "NetworkIn", "Bytes", before, "InstanceId", id)
+		}
+		l.start(sinceNoon)
+		for at := oclock("12:05:00"); at.Before(oclock("12:25:00")); at = at.Add(5 * time.Minute) {
+			later(time.Until(at.Add(500 * time.Millisecond)))
+			l.good()
+		}
+		l.aws.Fault = on("GetMetricData", 0, fakecloud.Fault{Status: 500, Code: "InternalFailure"})
+		for at := oclock("12:25:00"); at.Before(oclock("14:25:00")); at = at.Add(5 * time.Minute) {
+			later(time.Until(at.Add(500 * time.Millisecond)))
+			_, err := l.once()
+			require.Error(t, err)
+			if at.Equal(oclock("13:00:00")) {
+				l.start(sinceNoon)
+			}
+		}
+		l.aws.Fault = nil
+		until("14:30:00")
+		l.good()
+		for _, id := range []string{"i-ended", "i-stopped"} {
+			v, ok := l.at(networkOf(id, "_all", ""), oclock("12:25:00"))
+			require.True(t, ok, "the last period of %s", id)
+			require.InDelta(t, 5000, v, 0, id)
+		}
+		until("14:50:00")
+		l.good()
+		asked := l.aws.Asked()
+		until("14:55:00")
+		l.good()
+		require.Equal(t, asked, l.aws.Asked(), "what is over costs nothing")
+	})
+}
+
 func TestMachineThatAppears(t *testing.T) {
 	inLab(t, func(l *lab) {
 		l.machine(func(m *fakecloud.Machine) { m.ID = "i-0" }) // there all the time

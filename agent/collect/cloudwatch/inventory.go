@@ -43,7 +43,7 @@ type region struct {
 	models map[string]model
 	// modelsRead is when the models were forgotten last.
 	modelsRead time.Time
-	// quiet is since when machines that have not ended yet are known not to run.
+	// quiet is since when machines are known not to run, or to be gone.
 	quiet map[string]time.Time
 	units unitBook
 }
@@ -51,14 +51,14 @@ type region struct {
 func newRegion(name string, cfg Config, s session) *region {
 	r := &region{name: name, caller: caller{region: name, cfg: cfg}, clients: s.clients(name), quiet: map[string]time.Time{}, models: map[string]model{}}
 	r.saved = cfg.Stores("inventory-" + name)
-	linger := lingerOf(cfg)
-	r.machines = cloud.Inventory[machine]{List: r.listMachines, Fresh: inventoryFresh, Linger: linger}
-	r.volumes = cloud.Inventory[volume]{List: r.listVolumes, Fresh: inventoryFresh, Linger: linger}
-	r.listed = cloud.Inventory[listedMetric]{List: r.listNamespaces, Fresh: listingFresh, Linger: linger}
+	// What is gone stays on the list for as long as it can be asked for; the planner tells what is asked.
+	r.machines = cloud.Inventory[machine]{List: r.listMachines, Fresh: inventoryFresh, Linger: cfg.Back}
+	r.volumes = cloud.Inventory[volume]{List: r.listVolumes, Fresh: inventoryFresh, Linger: cfg.Back}
+	r.listed = cloud.Inventory[listedMetric]{List: r.listNamespaces, Fresh: listingFresh, Linger: lingerOf(cfg)}
 	return r
 }
 
-// lingerOf is how long what is gone is still asked for: until it is noticed and its last period is final and was read.
+// lingerOf is how long what is gone is still asked for in any case: until it is noticed and its last period is final.
 func lingerOf(cfg Config) time.Duration { return inventoryFresh + 15*time.Minute + 2*cfg.Interval }
 
 // known is what a region has now.
@@ -89,9 +89,14 @@ func (r *region) look(ctx context.Context, now time.Time) (k known, err error) {
 func (r *region) noteQuiet(machines []cloud.Item[machine], now time.Time) {
 	next := map[string]time.Time{}
 	for _, item := range machines {
-		if since, was := r.quiet[item.ID]; was && !item.Resource.started() {
+		since, was := r.quiet[item.ID]
+		switch {
+		case item.Alive() && item.Resource.started():
+		case was:
 			next[item.ID] = since
-		} else if !item.Resource.started() {
+		case !item.Alive():
+			next[item.ID] = item.Gone
+		default:
 			next[item.ID] = now
 		}
 	}

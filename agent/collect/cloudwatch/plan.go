@@ -62,7 +62,9 @@ type planner struct {
 	now             time.Time
 	linger          time.Duration
 	quiet           map[string]time.Time
-	plan            plan
+	// stored is the end of the last period of a query that was stored.
+	stored func(query) time.Time
+	plan   plan
 }
 
 // labels are those of every metric of a machine.
@@ -78,20 +80,39 @@ func with(labels map[string]string, more ...map[string]string) map[string]string
 	return all
 }
 
-// asked tells whether a machine can have metrics: it runs, or has ended a short while ago.
-func (p *planner) asked(item cloud.Item[machine]) bool {
-	since, quiet := p.quiet[item.ID]
-	return !quiet || p.now.Sub(since) < p.linger
+// open tells whether there may be more of a query whose source ended at a time, zero for not: for a short while after,
+// and until its last period is stored.
+func (p *planner) open(ended time.Time, q query) bool {
+	if ended.IsZero() || p.now.Sub(ended) < p.linger {
+		return true
+	}
+	last := ended.Truncate(q.period()).Add(q.period())
+	return p.now.Sub(ended) < p.cfg.Back && p.stored(q).Before(last)
 }
 
-// add wants a row's series of native metrics, one for each of the row's natives.
-func (p *planner) add(r row, labels map[string]string, class class, alive bool, metrics []listedMetric) {
+// endOf is when a volume or its machine ended; zero while both are there and the machine runs.
+func (p *planner) endOf(item cloud.Item[volume], owner cloud.Item[machine]) time.Time {
+	ended := p.quiet[owner.ID]
+	if ended.IsZero() || !item.Alive() && item.Gone.Before(ended) {
+		return item.Gone
+	}
+	return ended
+}
+
+// add wants a row's series of native metrics, one for each of the row's natives, unless all of it is over.
+func (p *planner) add(r row, labels map[string]string, class class, alive bool, ended time.Time, metrics []listedMetric) {
 	w := want{row: r, labels: with(labels, r.labels), class: class, alive: alive}
+	var queries []query
 	for i, m := range metrics {
 		q := query{listedMetric: m, stat: r.natives[i].stat, unit: r.natives[i].unit, class: class, alive: alive}
-		key := q.key()
-		p.plan.queries[key] = q
-		w.queries = append(w.queries, key)
+		queries = append(queries, q)
+		w.queries = append(w.queries, q.key())
+	}
+	if !slices.ContainsFunc(queries, func(q query) bool { return p.open(ended, q) }) {
+		return
+	}
+	for i, q := range queries {
+		p.plan.queries[w.queries[i]] = q
 	}
 	p.plan.wants = append(p.plan.wants, w)
 }
@@ -106,12 +127,10 @@ func (p *planner) make(k known, units *unitBook) plan {
 	byID := map[string]cloud.Item[machine]{}
 	for _, item := range k.machines {
 		byID[item.ID] = item
-		if p.asked(item) {
-			p.machine(item)
-		}
+		p.machine(item)
 	}
 	for _, item := range k.volumes {
-		if owner, has := byID[item.Resource.Machine]; has && p.asked(owner) {
+		if owner, has := byID[item.Resource.Machine]; has {
 			p.volume(item, owner)
 		}
 	}
@@ -131,7 +150,7 @@ func (p *planner) machine(item cloud.Item[machine]) {
 		if !p.wanted(r) || r.where != nil && !r.where(m, volume{}) {
 			continue
 		}
-		p.add(r, p.labels(m), r.class.of(m), item.Alive() && m.running(), nativesOf(r, dim{"InstanceId", m.ID}))
+		p.add(r, p.labels(m), r.class.of(m), item.Alive() && m.running(), p.quiet[item.ID], nativesOf(r, dim{"InstanceId", m.ID}))
 	}
 }
 
@@ -142,7 +161,7 @@ func (p *planner) volume(item cloud.Item[volume], owner cloud.Item[machine]) {
 			continue
 		}
 		labels := with(p.labels(m), map[string]string{"device": v.device()})
-		p.add(r, labels, r.class, item.Alive() && owner.Alive() && m.running(), nativesOf(r, dim{"VolumeId", v.ID}))
+		p.add(r, labels, r.class, item.Alive() && owner.Alive() && m.running(), p.endOf(item, owner), nativesOf(r, dim{"VolumeId", v.ID}))
 	}
 }
 
@@ -172,7 +191,7 @@ func (p *planner) agents(listed map[string][]cloud.Item[listedMetric], byID map[
 		for _, key := range slices.Sorted(maps.Keys(slots)) {
 			s := slots[key]
 			if !slices.ContainsFunc(s.natives, func(m listedMetric) bool { return m.name == "" }) {
-				p.add(r, s.labels, r.class, s.alive, s.natives)
+				p.add(r, s.labels, r.class, s.alive, p.quiet[s.owner.ID], s.natives)
 			}
 		}
 	}
@@ -186,7 +205,7 @@ func (p *planner) slots(r row, listed map[string][]cloud.Item[listedMetric], byI
 		for _, item := range listed[r.namespace+"\x00"+n.name] {
 			id, labels, ok := r.matches(item.Resource)
 			owner, has := byID[id]
-			if !ok || !has || !p.asked(owner) {
+			if !ok || !has {
 				continue
 			}
 			labels = with(p.labels(owner.Resource), labels)

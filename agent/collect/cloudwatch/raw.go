@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"slices"
+	"time"
 
 	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/collect/cloud"
@@ -34,7 +35,7 @@ func (p *planner) raws(listed []cloud.Item[listedMetric], units *unitBook) {
 		for _, d := range m.dims {
 			labels[collect.DimensionLabel(d.name)] = d.value
 		}
-		p.add(r, labels, classRaw, item.Alive(), []listedMetric{m})
+		p.add(r, labels, classRaw, item.Alive(), time.Time{}, []listedMetric{m})
 		w := &p.plan.wants[len(p.plan.wants)-1]
 		w.metricType, w.unit, w.native = collect.TypeGauge, conversion.Unit, m.namespace+"/"+m.name
 	}

@@ -19,6 +19,8 @@ type roster struct {
 	At       time.Time          `json:"at"`
 	Machines map[string]machine `json:"machines"`
 	Volumes  map[string]volume  `json:"volumes"`
+	// Gone are, by id, when those of them were first missed that are not there any more.
+	Gone map[string]time.Time `json:"gone,omitempty"`
 }
 
 // recall goes on with the lists that were saved.
@@ -35,22 +37,21 @@ func (r *region) recall(ctx context.Context) error {
 		return fmt.Errorf("state of the inventory of %s has version %d, this program knows %d; upgrade this node", r.name, saved.Version, rosterVersion)
 	}
 	r.before = saved.Machines
-	if err := recallOne(ctx, &r.machines, saved.Machines, saved.At); err != nil {
-		return err
-	}
-	return recallOne(ctx, &r.volumes, saved.Volumes, saved.At)
+	restore(&r.machines, saved.Machines, saved)
+	restore(&r.volumes, saved.Volumes, saved)
+	return nil
 }
 
-// recallOne reads an inventory once from what was saved.
-func recallOne[T any](ctx context.Context, v *cloud.Inventory[T], saved map[string]T, at time.Time) error {
-	if saved == nil {
-		return nil
+// restore begins an inventory with what was saved.
+func restore[T any](v *cloud.Inventory[T], resources map[string]T, saved roster) {
+	if resources == nil {
+		return
 	}
-	list := v.List
-	defer func() { v.List = list }()
-	v.List = func(context.Context) (map[string]T, error) { return saved, nil }
-	_, err := v.Get(ctx, at)
-	return err
+	items := make([]cloud.Item[T], 0, len(resources))
+	for id, resource := range resources {
+		items = append(items, cloud.Item[T]{ID: id, Resource: resource, Gone: saved.Gone[id]})
+	}
+	v.Restore(items, saved.At)
 }
 
 // remember saves the lists after one was read, with what lingers on them.
@@ -58,7 +59,9 @@ func (r *region) remember(ctx context.Context, k known, now time.Time) error {
 	if !r.changed {
 		return nil
 	}
-	data, err := json.Marshal(roster{Version: rosterVersion, At: now, Machines: resources(k.machines), Volumes: resources(k.volumes)})
+	gone := map[string]time.Time{}
+	state := roster{Version: rosterVersion, At: now, Machines: resources(k.machines, gone), Volumes: resources(k.volumes, gone), Gone: gone}
+	data, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("state of the inventory of %s: %w", r.name, err)
 	}
@@ -69,10 +72,14 @@ func (r *region) remember(ctx context.Context, k known, now time.Time) error {
 	return nil
 }
 
-func resources[T any](items []cloud.Item[T]) map[string]T {
+// resources are those of a list by id; when those went that are gone is noted beside.
+func resources[T any](items []cloud.Item[T], gone map[string]time.Time) map[string]T {
 	all := make(map[string]T, len(items))
 	for _, item := range items {
 		all[item.ID] = item.Resource
+		if !item.Alive() {
+			gone[item.ID] = item.Gone
+		}
 	}
 	return all
 }

@@ -83,6 +83,17 @@ func (c *Collector) windowOf(q query, w cloud.Window) cloud.Window {
 	return w
 }
 
+// storedOf is the end of the last final period of a query that was stored, as far as that is known: at least that of
+// its group.
+func (c *Collector) storedOf(r *region, q query) time.Time {
+	timing := timings[q.class]
+	last := c.book.Window(groupOf(r.name, q.class), timing, c.turn.now, c.cfg.Back).From.Add(time.Duration(timing.Overlap) * timing.Period)
+	if own := c.settled.through[q.key()]; own.After(last) {
+		return own
+	}
+	return last
+}
+
 // answered notes what a region's answers are whole of.
 func (c *Collector) answered(r *region, p plan, asks map[string]ask, answers map[string]answer, listsWhole bool) {
 	windows, whole := map[class]cloud.Window{}, map[class]bool{}
