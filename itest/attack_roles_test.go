@@ -112,7 +112,7 @@ func allowed() map[string][]pki.Role {
 
 // agentServices are served by agents: a controller's door lets nobody in to these.
 func agentServices() []protoreflect.Name {
-	return []protoreflect.Name{"HostAgentService", "StorageAgentService", "MetricAgentService"}
+	return []protoreflect.Name{"HostAgentService", "StorageAgentService", "MetricAgentService", "ShardService"}
 }
 
 // everyRoleAtEveryDoor calls every procedure that the protocol has, with an empty request, as everyone who has no
