@@ -1,6 +1,7 @@
 package env_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/novacron/novacron/cluster/pki"
@@ -61,23 +63,47 @@ func small(name string) *novacronv1.VMSpec {
 	return &novacronv1.VMSpec{Name: name, Cpus: 1, MemoryMb: 128, DiskGb: 1}
 }
 
+// persist makes a call that may be made twice, again while a leader is being elected: a busy machine loses one now and then.
+func persist(t *testing.T, call func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var last error
+	wait := env.WaitFor(ctx, "an answer", func(ctx context.Context) error {
+		if last = call(ctx); connect.CodeOf(last) == connect.CodeUnavailable {
+			return last
+		}
+		return nil
+	})
+	require.NoError(t, cmp.Or(last, wait))
+}
+
 func create(t *testing.T, client *env.Client, spec *novacronv1.VMSpec) *novacronv1.VM {
 	t.Helper()
-	answer, err := client.VMs.CreateVM(t.Context(), connect.NewRequest(&novacronv1.CreateVMRequest{Spec: spec}))
+	vm, err := createInTheEnd(t.Context(), client, &novacronv1.CreateVMRequest{Spec: spec, RequestId: uuid.NewString()})
 	require.NoError(t, err)
-	return answer.Msg.GetVm()
+	return vm
 }
 
 func power(t *testing.T, client *env.Client, name string, state novacronv1.PowerState) {
 	t.Helper()
-	_, err := client.VMs.SetVMPower(t.Context(), connect.NewRequest(&novacronv1.SetVMPowerRequest{Vm: name, Power: state}))
-	require.NoError(t, err)
+	persist(t, func(ctx context.Context) error {
+		_, err := client.VMs.SetVMPower(ctx, connect.NewRequest(&novacronv1.SetVMPowerRequest{Vm: name, Power: state}))
+		return err
+	})
 }
 
 func remove(t *testing.T, client *env.Client, name string) {
 	t.Helper()
-	_, err := client.VMs.DeleteVM(t.Context(), connect.NewRequest(&novacronv1.DeleteVMRequest{Vm: name}))
-	require.NoError(t, err)
+	again := false
+	persist(t, func(ctx context.Context) error {
+		_, err := client.VMs.DeleteVM(ctx, connect.NewRequest(&novacronv1.DeleteVMRequest{Vm: name}))
+		if again && connect.CodeOf(err) == connect.CodeNotFound {
+			return nil // the call before did it
+		}
+		again = true
+		return err
+	})
 }
 
 // waitPhase waits until a machine's last operation has ended in the given phase.

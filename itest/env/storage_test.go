@@ -119,9 +119,16 @@ func TestAHostThatIsDownIsToldNotFatal(t *testing.T) {
 
 func createVolume(t *testing.T, client *env.Client, spec *novacronv1.VolumeSettings) *novacronv1.Volume {
 	t.Helper()
-	answer, err := client.Storage.CreateVolume(t.Context(), connect.NewRequest(&novacronv1.CreateVolumeRequest{Spec: spec}))
-	require.NoError(t, err)
-	return answer.Msg.GetVolume()
+	request := &novacronv1.CreateVolumeRequest{Spec: spec, RequestId: uuid.NewString()}
+	var made *novacronv1.Volume
+	persist(t, func(ctx context.Context) error {
+		answer, err := client.Storage.CreateVolume(ctx, connect.NewRequest(request))
+		if err == nil {
+			made = answer.Msg.GetVolume()
+		}
+		return err
+	})
+	return made
 }
 
 func awaitVolume(t *testing.T, client *env.Client, name string, want novacronv1.VolumeState) *novacronv1.Volume {
