@@ -5,7 +5,9 @@ package libvirt
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -58,9 +60,10 @@ func TestRichDefinitionBoots(t *testing.T) {
 	requireGreeting(t, console)
 	logs, err := filepath.Glob(filepath.Join(dir, "console", "*"))
 	require.NoError(t, err)
-	recorded, err := os.ReadFile(logs[0])
-	require.NoError(t, err)
-	require.Contains(t, string(recorded), lab.UpMark+" rich-guest")
+	require.Eventually(t, func() bool { // the record may lag behind what a reader gets
+		recorded, err := os.ReadFile(logs[0])
+		return err == nil && strings.Contains(string(recorded), lab.UpMark+" rich-guest")
+	}, 10*time.Second, 50*time.Millisecond)
 	seen, err := d.Domain(t.Context(), id)
 	require.NoError(t, err)
 	differences, err := hypervisor.Differences(order.Definition, seen.XML)
