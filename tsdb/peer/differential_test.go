@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -143,9 +144,13 @@ func (p *pair) append(t *testing.T) {
 		if sent[i][at] {
 			continue
 		}
+		_, again := p.written[i][at]
 		sent[i][at], p.written[i][at] = true, s
 		for _, app := range []storage.AppenderV2{theirs, ours} {
 			_, err := app.Append(0, lsetOf(i), 0, at, s.v, copied(s.whole), copiedFloat(s.float), storage.AppendV2Options{})
+			if again && app == theirs && errors.Is(err, storage.ErrDuplicateSampleForTimestamp) {
+				continue // the same sample, refused where floats and histograms are mixed: it has it
+			}
 			require.NoError(t, err)
 		}
 	}
