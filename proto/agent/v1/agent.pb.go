@@ -141,9 +141,11 @@ type DesiredSet struct {
 	// Volumes that stand alone. One that is on the host but not here is left alone.
 	Volumes []*v1.Volume `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
 	// Absent where the controller has nothing to say about metrics: what is known of them stays.
-	Metrics       *MetricIntent `protobuf:"bytes,30,opt,name=metrics,proto3" json:"metrics,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Metrics *MetricIntent `protobuf:"bytes,30,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	// Absent where the controller knows nothing of forwards: those of the host stay.
+	MetricForwards *MetricForwards `protobuf:"bytes,110,opt,name=metric_forwards,json=metricForwards,proto3" json:"metric_forwards,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DesiredSet) Reset() {
@@ -228,6 +230,13 @@ func (x *DesiredSet) GetVolumes() []*v1.Volume {
 func (x *DesiredSet) GetMetrics() *MetricIntent {
 	if x != nil {
 		return x.Metrics
+	}
+	return nil
+}
+
+func (x *DesiredSet) GetMetricForwards() *MetricForwards {
+	if x != nil {
+		return x.MetricForwards
 	}
 	return nil
 }
@@ -412,9 +421,12 @@ type ReportRequest struct {
 	// What happened since the last report that was answered, oldest first.
 	Events []*HypervisorEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
 	// Which life of the agent this is.
-	BootId        string                  `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	Volumes       []*VolumeObservation    `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
-	MetricJobs    []*MetricJobObservation `protobuf:"bytes,30,rep,name=metric_jobs,json=metricJobs,proto3" json:"metric_jobs,omitempty"`
+	BootId         string                      `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Volumes        []*VolumeObservation        `protobuf:"bytes,20,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	MetricJobs     []*MetricJobObservation     `protobuf:"bytes,30,rep,name=metric_jobs,json=metricJobs,proto3" json:"metric_jobs,omitempty"`
+	MetricForwards []*MetricForwardObservation `protobuf:"bytes,110,rep,name=metric_forwards,json=metricForwards,proto3" json:"metric_forwards,omitempty"`
+	// Absent where the host keeps no metrics.
+	MetricUsage   *MetricUsage `protobuf:"bytes,34,opt,name=metric_usage,json=metricUsage,proto3" json:"metric_usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -487,6 +499,20 @@ func (x *ReportRequest) GetVolumes() []*VolumeObservation {
 func (x *ReportRequest) GetMetricJobs() []*MetricJobObservation {
 	if x != nil {
 		return x.MetricJobs
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetMetricForwards() []*MetricForwardObservation {
+	if x != nil {
+		return x.MetricForwards
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetMetricUsage() *MetricUsage {
+	if x != nil {
+		return x.MetricUsage
 	}
 	return nil
 }
@@ -1296,12 +1322,12 @@ var File_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x15agent/v1/metric.proto\x1a\x16agent/v1/network.proto\x1a\x16agent/v1/storage.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
+	"\x14agent/v1/agent.proto\x12\bagent.v1\x1a\x15agent/v1/metric.proto\x1a\x1cagent/v1/metricforward.proto\x1a\x16agent/v1/network.proto\x1a\x16agent/v1/storage.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16novacron/v1/host.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\"5\n" +
 	"\fWatchRequest\x12%\n" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\"[\n" +
 	"\rWatchResponse\x12.\n" +
 	"\adesired\x18\x01 \x01(\v2\x14.agent.v1.DesiredSetR\adesired\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\xcf\x02\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x92\x03\n" +
 	"\n" +
 	"DesiredSet\x12!\n" +
 	"\x03vms\x18\x01 \x03(\v2\x0f.novacron.v1.VMR\x03vms\x12!\n" +
@@ -1312,7 +1338,8 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\bnetworks\x18\n" +
 	" \x01(\v2\x14.agent.v1.NetworkSetR\bnetworks\x12-\n" +
 	"\avolumes\x18\x14 \x03(\v2\x13.novacron.v1.VolumeR\avolumes\x120\n" +
-	"\ametrics\x18\x1e \x01(\v2\x16.agent.v1.MetricIntentR\ametrics\"\x87\x02\n" +
+	"\ametrics\x18\x1e \x01(\v2\x16.agent.v1.MetricIntentR\ametrics\x12A\n" +
+	"\x0fmetric_forwards\x18n \x01(\v2\x18.agent.v1.MetricForwardsR\x0emetricForwards\"\x87\x02\n" +
 	"\rVMObservation\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -1326,7 +1353,7 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xa9\x02\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xb0\x03\n" +
 	"\rReportRequest\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.novacron.v1.HostInfoR\x04info\x12)\n" +
 	"\x03vms\x18\x02 \x03(\v2\x17.agent.v1.VMObservationR\x03vms\x121\n" +
@@ -1334,7 +1361,9 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\aboot_id\x18\x04 \x01(\tR\x06bootId\x125\n" +
 	"\avolumes\x18\x14 \x03(\v2\x1b.agent.v1.VolumeObservationR\avolumes\x12?\n" +
 	"\vmetric_jobs\x18\x1e \x03(\v2\x1e.agent.v1.MetricJobObservationR\n" +
-	"metricJobs\"\x83\x01\n" +
+	"metricJobs\x12K\n" +
+	"\x0fmetric_forwards\x18n \x03(\v2\".agent.v1.MetricForwardObservationR\x0emetricForwards\x128\n" +
+	"\fmetric_usage\x18\" \x01(\v2\x15.agent.v1.MetricUsageR\vmetricUsage\"\x83\x01\n" +
 	"\x0eReportResponse\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12:\n" +
 	"\rmetric_leases\x18\x1e \x03(\v2\x15.agent.v1.MetricLeaseR\fmetricLeases\"9\n" +
@@ -1407,44 +1436,47 @@ func file_agent_v1_agent_proto_rawDescGZIP() []byte {
 
 var file_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_agent_v1_agent_proto_goTypes = []any{
-	(*WatchRequest)(nil),          // 0: agent.v1.WatchRequest
-	(*WatchResponse)(nil),         // 1: agent.v1.WatchResponse
-	(*DesiredSet)(nil),            // 2: agent.v1.DesiredSet
-	(*VMObservation)(nil),         // 3: agent.v1.VMObservation
-	(*HypervisorEvent)(nil),       // 4: agent.v1.HypervisorEvent
-	(*ReportRequest)(nil),         // 5: agent.v1.ReportRequest
-	(*ReportResponse)(nil),        // 6: agent.v1.ReportResponse
-	(*ConsoleRequest)(nil),        // 7: agent.v1.ConsoleRequest
-	(*ConsoleResponse)(nil),       // 8: agent.v1.ConsoleResponse
-	(*StatBlobRequest)(nil),       // 9: agent.v1.StatBlobRequest
-	(*StatBlobResponse)(nil),      // 10: agent.v1.StatBlobResponse
-	(*GetBlobRequest)(nil),        // 11: agent.v1.GetBlobRequest
-	(*GetBlobResponse)(nil),       // 12: agent.v1.GetBlobResponse
-	(*PullBlobRequest)(nil),       // 13: agent.v1.PullBlobRequest
-	(*PullBlobResponse)(nil),      // 14: agent.v1.PullBlobResponse
-	(*GetGuestRequest)(nil),       // 15: agent.v1.GetGuestRequest
-	(*GetGuestResponse)(nil),      // 16: agent.v1.GetGuestResponse
-	(*ScreenshotRequest)(nil),     // 17: agent.v1.ScreenshotRequest
-	(*ScreenshotResponse)(nil),    // 18: agent.v1.ScreenshotResponse
-	(*PlanRequest)(nil),           // 19: agent.v1.PlanRequest
-	(*PlanResponse)(nil),          // 20: agent.v1.PlanResponse
-	(*ListForeignRequest)(nil),    // 21: agent.v1.ListForeignRequest
-	(*ListForeignResponse)(nil),   // 22: agent.v1.ListForeignResponse
-	(*v1.VM)(nil),                 // 23: novacron.v1.VM
-	(*NetworkSet)(nil),            // 24: agent.v1.NetworkSet
-	(*v1.Volume)(nil),             // 25: novacron.v1.Volume
-	(*MetricIntent)(nil),          // 26: agent.v1.MetricIntent
-	(v1.VMPhase)(0),               // 27: novacron.v1.VMPhase
-	(*v1.GuestInfo)(nil),          // 28: novacron.v1.GuestInfo
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*v1.HostInfo)(nil),           // 30: novacron.v1.HostInfo
-	(*VolumeObservation)(nil),     // 31: agent.v1.VolumeObservation
-	(*MetricJobObservation)(nil),  // 32: agent.v1.MetricJobObservation
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(*MetricLease)(nil),           // 34: agent.v1.MetricLease
-	(*v1.GetGuestResponse)(nil),   // 35: novacron.v1.GetGuestResponse
-	(*v1.VMSpec)(nil),             // 36: novacron.v1.VMSpec
-	(*v1.ForeignDomain)(nil),      // 37: novacron.v1.ForeignDomain
+	(*WatchRequest)(nil),             // 0: agent.v1.WatchRequest
+	(*WatchResponse)(nil),            // 1: agent.v1.WatchResponse
+	(*DesiredSet)(nil),               // 2: agent.v1.DesiredSet
+	(*VMObservation)(nil),            // 3: agent.v1.VMObservation
+	(*HypervisorEvent)(nil),          // 4: agent.v1.HypervisorEvent
+	(*ReportRequest)(nil),            // 5: agent.v1.ReportRequest
+	(*ReportResponse)(nil),           // 6: agent.v1.ReportResponse
+	(*ConsoleRequest)(nil),           // 7: agent.v1.ConsoleRequest
+	(*ConsoleResponse)(nil),          // 8: agent.v1.ConsoleResponse
+	(*StatBlobRequest)(nil),          // 9: agent.v1.StatBlobRequest
+	(*StatBlobResponse)(nil),         // 10: agent.v1.StatBlobResponse
+	(*GetBlobRequest)(nil),           // 11: agent.v1.GetBlobRequest
+	(*GetBlobResponse)(nil),          // 12: agent.v1.GetBlobResponse
+	(*PullBlobRequest)(nil),          // 13: agent.v1.PullBlobRequest
+	(*PullBlobResponse)(nil),         // 14: agent.v1.PullBlobResponse
+	(*GetGuestRequest)(nil),          // 15: agent.v1.GetGuestRequest
+	(*GetGuestResponse)(nil),         // 16: agent.v1.GetGuestResponse
+	(*ScreenshotRequest)(nil),        // 17: agent.v1.ScreenshotRequest
+	(*ScreenshotResponse)(nil),       // 18: agent.v1.ScreenshotResponse
+	(*PlanRequest)(nil),              // 19: agent.v1.PlanRequest
+	(*PlanResponse)(nil),             // 20: agent.v1.PlanResponse
+	(*ListForeignRequest)(nil),       // 21: agent.v1.ListForeignRequest
+	(*ListForeignResponse)(nil),      // 22: agent.v1.ListForeignResponse
+	(*v1.VM)(nil),                    // 23: novacron.v1.VM
+	(*NetworkSet)(nil),               // 24: agent.v1.NetworkSet
+	(*v1.Volume)(nil),                // 25: novacron.v1.Volume
+	(*MetricIntent)(nil),             // 26: agent.v1.MetricIntent
+	(*MetricForwards)(nil),           // 27: agent.v1.MetricForwards
+	(v1.VMPhase)(0),                  // 28: novacron.v1.VMPhase
+	(*v1.GuestInfo)(nil),             // 29: novacron.v1.GuestInfo
+	(*timestamppb.Timestamp)(nil),    // 30: google.protobuf.Timestamp
+	(*v1.HostInfo)(nil),              // 31: novacron.v1.HostInfo
+	(*VolumeObservation)(nil),        // 32: agent.v1.VolumeObservation
+	(*MetricJobObservation)(nil),     // 33: agent.v1.MetricJobObservation
+	(*MetricForwardObservation)(nil), // 34: agent.v1.MetricForwardObservation
+	(*MetricUsage)(nil),              // 35: agent.v1.MetricUsage
+	(*durationpb.Duration)(nil),      // 36: google.protobuf.Duration
+	(*MetricLease)(nil),              // 37: agent.v1.MetricLease
+	(*v1.GetGuestResponse)(nil),      // 38: novacron.v1.GetGuestResponse
+	(*v1.VMSpec)(nil),                // 39: novacron.v1.VMSpec
+	(*v1.ForeignDomain)(nil),         // 40: novacron.v1.ForeignDomain
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
 	2,  // 0: agent.v1.WatchResponse.desired:type_name -> agent.v1.DesiredSet
@@ -1452,44 +1484,47 @@ var file_agent_v1_agent_proto_depIdxs = []int32{
 	24, // 2: agent.v1.DesiredSet.networks:type_name -> agent.v1.NetworkSet
 	25, // 3: agent.v1.DesiredSet.volumes:type_name -> novacron.v1.Volume
 	26, // 4: agent.v1.DesiredSet.metrics:type_name -> agent.v1.MetricIntent
-	27, // 5: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	28, // 6: agent.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
-	29, // 7: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	30, // 8: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
-	3,  // 9: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
-	4,  // 10: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
-	31, // 11: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
-	32, // 12: agent.v1.ReportRequest.metric_jobs:type_name -> agent.v1.MetricJobObservation
-	33, // 13: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
-	34, // 14: agent.v1.ReportResponse.metric_leases:type_name -> agent.v1.MetricLease
-	35, // 15: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
-	36, // 16: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
-	37, // 17: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
-	0,  // 18: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
-	5,  // 19: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
-	7,  // 20: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
-	19, // 21: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
-	21, // 22: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
-	15, // 23: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
-	17, // 24: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
-	9,  // 25: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
-	11, // 26: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
-	13, // 27: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
-	1,  // 28: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
-	6,  // 29: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
-	8,  // 30: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
-	20, // 31: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
-	22, // 32: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
-	16, // 33: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
-	18, // 34: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
-	10, // 35: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
-	12, // 36: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
-	14, // 37: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
-	28, // [28:38] is the sub-list for method output_type
-	18, // [18:28] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	27, // 5: agent.v1.DesiredSet.metric_forwards:type_name -> agent.v1.MetricForwards
+	28, // 6: agent.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	29, // 7: agent.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	30, // 8: agent.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	31, // 9: agent.v1.ReportRequest.info:type_name -> novacron.v1.HostInfo
+	3,  // 10: agent.v1.ReportRequest.vms:type_name -> agent.v1.VMObservation
+	4,  // 11: agent.v1.ReportRequest.events:type_name -> agent.v1.HypervisorEvent
+	32, // 12: agent.v1.ReportRequest.volumes:type_name -> agent.v1.VolumeObservation
+	33, // 13: agent.v1.ReportRequest.metric_jobs:type_name -> agent.v1.MetricJobObservation
+	34, // 14: agent.v1.ReportRequest.metric_forwards:type_name -> agent.v1.MetricForwardObservation
+	35, // 15: agent.v1.ReportRequest.metric_usage:type_name -> agent.v1.MetricUsage
+	36, // 16: agent.v1.ReportResponse.interval:type_name -> google.protobuf.Duration
+	37, // 17: agent.v1.ReportResponse.metric_leases:type_name -> agent.v1.MetricLease
+	38, // 18: agent.v1.GetGuestResponse.guest:type_name -> novacron.v1.GetGuestResponse
+	39, // 19: agent.v1.PlanRequest.spec:type_name -> novacron.v1.VMSpec
+	40, // 20: agent.v1.ListForeignResponse.domains:type_name -> novacron.v1.ForeignDomain
+	0,  // 21: agent.v1.DesiredService.Watch:input_type -> agent.v1.WatchRequest
+	5,  // 22: agent.v1.DesiredService.Report:input_type -> agent.v1.ReportRequest
+	7,  // 23: agent.v1.HostAgentService.Console:input_type -> agent.v1.ConsoleRequest
+	19, // 24: agent.v1.HostAgentService.Plan:input_type -> agent.v1.PlanRequest
+	21, // 25: agent.v1.HostAgentService.ListForeign:input_type -> agent.v1.ListForeignRequest
+	15, // 26: agent.v1.HostAgentService.GetGuest:input_type -> agent.v1.GetGuestRequest
+	17, // 27: agent.v1.HostAgentService.Screenshot:input_type -> agent.v1.ScreenshotRequest
+	9,  // 28: agent.v1.BlobService.StatBlob:input_type -> agent.v1.StatBlobRequest
+	11, // 29: agent.v1.BlobService.GetBlob:input_type -> agent.v1.GetBlobRequest
+	13, // 30: agent.v1.BlobService.PullBlob:input_type -> agent.v1.PullBlobRequest
+	1,  // 31: agent.v1.DesiredService.Watch:output_type -> agent.v1.WatchResponse
+	6,  // 32: agent.v1.DesiredService.Report:output_type -> agent.v1.ReportResponse
+	8,  // 33: agent.v1.HostAgentService.Console:output_type -> agent.v1.ConsoleResponse
+	20, // 34: agent.v1.HostAgentService.Plan:output_type -> agent.v1.PlanResponse
+	22, // 35: agent.v1.HostAgentService.ListForeign:output_type -> agent.v1.ListForeignResponse
+	16, // 36: agent.v1.HostAgentService.GetGuest:output_type -> agent.v1.GetGuestResponse
+	18, // 37: agent.v1.HostAgentService.Screenshot:output_type -> agent.v1.ScreenshotResponse
+	10, // 38: agent.v1.BlobService.StatBlob:output_type -> agent.v1.StatBlobResponse
+	12, // 39: agent.v1.BlobService.GetBlob:output_type -> agent.v1.GetBlobResponse
+	14, // 40: agent.v1.BlobService.PullBlob:output_type -> agent.v1.PullBlobResponse
+	31, // [31:41] is the sub-list for method output_type
+	21, // [21:31] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }
@@ -1498,6 +1533,7 @@ func file_agent_v1_agent_proto_init() {
 		return
 	}
 	file_agent_v1_metric_proto_init()
+	file_agent_v1_metricforward_proto_init()
 	file_agent_v1_network_proto_init()
 	file_agent_v1_storage_proto_init()
 	type x struct{}

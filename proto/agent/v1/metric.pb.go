@@ -123,9 +123,14 @@ func (x *StoreMetricsResponse) GetRefused() []*v1.RefusedSample {
 
 // MetricIntent is what a host shall collect besides itself, and what it may store.
 type MetricIntent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Jobs          []*MetricJob           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
-	Definitions   []*v1.MetricDefinition `protobuf:"bytes,2,rep,name=definitions,proto3" json:"definitions,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Jobs        []*MetricJob           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	Definitions []*v1.MetricDefinition `protobuf:"bytes,2,rep,name=definitions,proto3" json:"definitions,omitempty"`
+	// All sources of the cluster; absent where the controller does not tell. What a host keeps of one that is not among
+	// them is of no use any more.
+	Sources *MetricSourceNames `protobuf:"bytes,3,opt,name=sources,proto3" json:"sources,omitempty"`
+	// Absent where the controller has nothing to say about limits: what is known of them stays.
+	Limits        *MetricLimitIntent `protobuf:"bytes,16,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -174,6 +179,173 @@ func (x *MetricIntent) GetDefinitions() []*v1.MetricDefinition {
 	return nil
 }
 
+func (x *MetricIntent) GetSources() *MetricSourceNames {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *MetricIntent) GetLimits() *MetricLimitIntent {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// MetricSourceNames are sources by name.
+type MetricSourceNames struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricSourceNames) Reset() {
+	*x = MetricSourceNames{}
+	mi := &file_agent_v1_metric_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricSourceNames) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricSourceNames) ProtoMessage() {}
+
+func (x *MetricSourceNames) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_metric_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricSourceNames.ProtoReflect.Descriptor instead.
+func (*MetricSourceNames) Descriptor() ([]byte, []int) {
+	return file_agent_v1_metric_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MetricSourceNames) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// MetricLimitIntent is how many series the host may have.
+type MetricLimitIntent struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Limits *v1.MetricLimits       `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	// The host's share of the cluster's series; what is 0 lets in no new ones where the cluster has a limit.
+	Share         uint64 `protobuf:"varint,2,opt,name=share,proto3" json:"share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricLimitIntent) Reset() {
+	*x = MetricLimitIntent{}
+	mi := &file_agent_v1_metric_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricLimitIntent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricLimitIntent) ProtoMessage() {}
+
+func (x *MetricLimitIntent) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_metric_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricLimitIntent.ProtoReflect.Descriptor instead.
+func (*MetricLimitIntent) Descriptor() ([]byte, []int) {
+	return file_agent_v1_metric_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MetricLimitIntent) GetLimits() *v1.MetricLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *MetricLimitIntent) GetShare() uint64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+// MetricUsage is what a host has of series.
+type MetricUsage struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Series uint64                 `protobuf:"varint,1,opt,name=series,proto3" json:"series,omitempty"`
+	// Revision of the desired set whose limits the host keeps to; 0 where it has not heard of any in this life.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricUsage) Reset() {
+	*x = MetricUsage{}
+	mi := &file_agent_v1_metric_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricUsage) ProtoMessage() {}
+
+func (x *MetricUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_metric_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricUsage.ProtoReflect.Descriptor instead.
+func (*MetricUsage) Descriptor() ([]byte, []int) {
+	return file_agent_v1_metric_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MetricUsage) GetSeries() uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *MetricUsage) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // MetricJob is one source that the host has been given. It may collect only while it holds a lease of the same epoch.
 type MetricJob struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -190,13 +362,17 @@ type MetricJob struct {
 	SecretProblem string `protobuf:"bytes,7,opt,name=secret_problem,json=secretProblem,proto3" json:"secret_problem,omitempty"`
 	// The assignment before, where it was of this host too: where its counters stood still counts. 0 is none.
 	ContinuedEpoch uint64 `protobuf:"varint,8,opt,name=continued_epoch,json=continuedEpoch,proto3" json:"continued_epoch,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The APIs that must not be called yet, as the host before was told.
+	Pauses []*v1.MetricPause `protobuf:"bytes,9,rep,name=pauses,proto3" json:"pauses,omitempty"`
+	// What the host before has used of the day's budget.
+	Spent         *v1.MetricSpending `protobuf:"bytes,10,opt,name=spent,proto3" json:"spent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MetricJob) Reset() {
 	*x = MetricJob{}
-	mi := &file_agent_v1_metric_proto_msgTypes[3]
+	mi := &file_agent_v1_metric_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +384,7 @@ func (x *MetricJob) String() string {
 func (*MetricJob) ProtoMessage() {}
 
 func (x *MetricJob) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_metric_proto_msgTypes[3]
+	mi := &file_agent_v1_metric_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +397,7 @@ func (x *MetricJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricJob.ProtoReflect.Descriptor instead.
 func (*MetricJob) Descriptor() ([]byte, []int) {
-	return file_agent_v1_metric_proto_rawDescGZIP(), []int{3}
+	return file_agent_v1_metric_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MetricJob) GetSpec() *v1.MetricSourceSpec {
@@ -280,6 +456,20 @@ func (x *MetricJob) GetContinuedEpoch() uint64 {
 	return 0
 }
 
+func (x *MetricJob) GetPauses() []*v1.MetricPause {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
+func (x *MetricJob) GetSpent() *v1.MetricSpending {
+	if x != nil {
+		return x.Spent
+	}
+	return nil
+}
+
 // MetricJobObservation is one job as its host sees it.
 type MetricJobObservation struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
@@ -295,13 +485,16 @@ type MetricJobObservation struct {
 	ForecastUnits   float64                `protobuf:"fixed64,9,opt,name=forecast_units,json=forecastUnits,proto3" json:"forecast_units,omitempty"`
 	ForecastCost    float64                `protobuf:"fixed64,10,opt,name=forecast_cost,json=forecastCost,proto3" json:"forecast_cost,omitempty"`
 	Watermark       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=watermark,proto3" json:"watermark,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The APIs that must not be called yet.
+	Pauses        []*v1.MetricPause  `protobuf:"bytes,12,rep,name=pauses,proto3" json:"pauses,omitempty"`
+	Spent         *v1.MetricSpending `protobuf:"bytes,13,opt,name=spent,proto3" json:"spent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MetricJobObservation) Reset() {
 	*x = MetricJobObservation{}
-	mi := &file_agent_v1_metric_proto_msgTypes[4]
+	mi := &file_agent_v1_metric_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +506,7 @@ func (x *MetricJobObservation) String() string {
 func (*MetricJobObservation) ProtoMessage() {}
 
 func (x *MetricJobObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_metric_proto_msgTypes[4]
+	mi := &file_agent_v1_metric_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +519,7 @@ func (x *MetricJobObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricJobObservation.ProtoReflect.Descriptor instead.
 func (*MetricJobObservation) Descriptor() ([]byte, []int) {
-	return file_agent_v1_metric_proto_rawDescGZIP(), []int{4}
+	return file_agent_v1_metric_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MetricJobObservation) GetSource() string {
@@ -406,6 +599,20 @@ func (x *MetricJobObservation) GetWatermark() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *MetricJobObservation) GetPauses() []*v1.MetricPause {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
+func (x *MetricJobObservation) GetSpent() *v1.MetricSpending {
+	if x != nil {
+		return x.Spent
+	}
+	return nil
+}
+
 // MetricLease allows a job to run for a while, counted from when the report was sent that it answers.
 type MetricLease struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -418,7 +625,7 @@ type MetricLease struct {
 
 func (x *MetricLease) Reset() {
 	*x = MetricLease{}
-	mi := &file_agent_v1_metric_proto_msgTypes[5]
+	mi := &file_agent_v1_metric_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +637,7 @@ func (x *MetricLease) String() string {
 func (*MetricLease) ProtoMessage() {}
 
 func (x *MetricLease) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_metric_proto_msgTypes[5]
+	mi := &file_agent_v1_metric_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +650,7 @@ func (x *MetricLease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricLease.ProtoReflect.Descriptor instead.
 func (*MetricLease) Descriptor() ([]byte, []int) {
-	return file_agent_v1_metric_proto_rawDescGZIP(), []int{5}
+	return file_agent_v1_metric_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MetricLease) GetSource() string {
@@ -476,10 +683,20 @@ const file_agent_v1_metric_proto_rawDesc = "" +
 	"\asamples\x18\x01 \x03(\v2\x19.novacron.v1.MetricSampleR\asamples\"d\n" +
 	"\x14StoreMetricsResponse\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\rR\x06stored\x124\n" +
-	"\arefused\x18\x02 \x03(\v2\x1a.novacron.v1.RefusedSampleR\arefused\"x\n" +
+	"\arefused\x18\x02 \x03(\v2\x1a.novacron.v1.RefusedSampleR\arefused\"\xe4\x01\n" +
 	"\fMetricIntent\x12'\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x13.agent.v1.MetricJobR\x04jobs\x12?\n" +
-	"\vdefinitions\x18\x02 \x03(\v2\x1d.novacron.v1.MetricDefinitionR\vdefinitions\"\xae\x02\n" +
+	"\vdefinitions\x18\x02 \x03(\v2\x1d.novacron.v1.MetricDefinitionR\vdefinitions\x125\n" +
+	"\asources\x18\x03 \x01(\v2\x1b.agent.v1.MetricSourceNamesR\asources\x123\n" +
+	"\x06limits\x18\x10 \x01(\v2\x1b.agent.v1.MetricLimitIntentR\x06limits\")\n" +
+	"\x11MetricSourceNames\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"\\\n" +
+	"\x11MetricLimitIntent\x121\n" +
+	"\x06limits\x18\x01 \x01(\v2\x19.novacron.v1.MetricLimitsR\x06limits\x12\x14\n" +
+	"\x05share\x18\x02 \x01(\x04R\x05share\"A\n" +
+	"\vMetricUsage\x12\x16\n" +
+	"\x06series\x18\x01 \x01(\x04R\x06series\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x93\x03\n" +
 	"\tMetricJob\x121\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1d.novacron.v1.MetricSourceSpecR\x04spec\x12\x1e\n" +
 	"\n" +
@@ -490,7 +707,10 @@ const file_agent_v1_metric_proto_rawDesc = "" +
 	"\twatermark\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12\x16\n" +
 	"\x06secret\x18\x06 \x01(\fR\x06secret\x12%\n" +
 	"\x0esecret_problem\x18\a \x01(\tR\rsecretProblem\x12'\n" +
-	"\x0fcontinued_epoch\x18\b \x01(\x04R\x0econtinuedEpoch\"\xd8\x03\n" +
+	"\x0fcontinued_epoch\x18\b \x01(\x04R\x0econtinuedEpoch\x120\n" +
+	"\x06pauses\x18\t \x03(\v2\x18.novacron.v1.MetricPauseR\x06pauses\x121\n" +
+	"\x05spent\x18\n" +
+	" \x01(\v2\x1b.novacron.v1.MetricSpendingR\x05spent\"\xbd\x04\n" +
 	"\x14MetricJobObservation\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -504,7 +724,9 @@ const file_agent_v1_metric_proto_rawDesc = "" +
 	"\x0eforecast_units\x18\t \x01(\x01R\rforecastUnits\x12#\n" +
 	"\rforecast_cost\x18\n" +
 	" \x01(\x01R\fforecastCost\x128\n" +
-	"\twatermark\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\"r\n" +
+	"\twatermark\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x120\n" +
+	"\x06pauses\x18\f \x03(\v2\x18.novacron.v1.MetricPauseR\x06pauses\x121\n" +
+	"\x05spent\x18\r \x01(\v2\x1b.novacron.v1.MetricSpendingR\x05spent\"r\n" +
 	"\vMetricLease\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x125\n" +
@@ -524,39 +746,52 @@ func file_agent_v1_metric_proto_rawDescGZIP() []byte {
 	return file_agent_v1_metric_proto_rawDescData
 }
 
-var file_agent_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_agent_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_agent_v1_metric_proto_goTypes = []any{
 	(*StoreMetricsRequest)(nil),   // 0: agent.v1.StoreMetricsRequest
 	(*StoreMetricsResponse)(nil),  // 1: agent.v1.StoreMetricsResponse
 	(*MetricIntent)(nil),          // 2: agent.v1.MetricIntent
-	(*MetricJob)(nil),             // 3: agent.v1.MetricJob
-	(*MetricJobObservation)(nil),  // 4: agent.v1.MetricJobObservation
-	(*MetricLease)(nil),           // 5: agent.v1.MetricLease
-	(*v1.MetricSample)(nil),       // 6: novacron.v1.MetricSample
-	(*v1.RefusedSample)(nil),      // 7: novacron.v1.RefusedSample
-	(*v1.MetricDefinition)(nil),   // 8: novacron.v1.MetricDefinition
-	(*v1.MetricSourceSpec)(nil),   // 9: novacron.v1.MetricSourceSpec
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(*MetricSourceNames)(nil),     // 3: agent.v1.MetricSourceNames
+	(*MetricLimitIntent)(nil),     // 4: agent.v1.MetricLimitIntent
+	(*MetricUsage)(nil),           // 5: agent.v1.MetricUsage
+	(*MetricJob)(nil),             // 6: agent.v1.MetricJob
+	(*MetricJobObservation)(nil),  // 7: agent.v1.MetricJobObservation
+	(*MetricLease)(nil),           // 8: agent.v1.MetricLease
+	(*v1.MetricSample)(nil),       // 9: novacron.v1.MetricSample
+	(*v1.RefusedSample)(nil),      // 10: novacron.v1.RefusedSample
+	(*v1.MetricDefinition)(nil),   // 11: novacron.v1.MetricDefinition
+	(*v1.MetricLimits)(nil),       // 12: novacron.v1.MetricLimits
+	(*v1.MetricSourceSpec)(nil),   // 13: novacron.v1.MetricSourceSpec
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*v1.MetricPause)(nil),        // 15: novacron.v1.MetricPause
+	(*v1.MetricSpending)(nil),     // 16: novacron.v1.MetricSpending
+	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
 }
 var file_agent_v1_metric_proto_depIdxs = []int32{
-	6,  // 0: agent.v1.StoreMetricsRequest.samples:type_name -> novacron.v1.MetricSample
-	7,  // 1: agent.v1.StoreMetricsResponse.refused:type_name -> novacron.v1.RefusedSample
-	3,  // 2: agent.v1.MetricIntent.jobs:type_name -> agent.v1.MetricJob
-	8,  // 3: agent.v1.MetricIntent.definitions:type_name -> novacron.v1.MetricDefinition
-	9,  // 4: agent.v1.MetricJob.spec:type_name -> novacron.v1.MetricSourceSpec
-	10, // 5: agent.v1.MetricJob.watermark:type_name -> google.protobuf.Timestamp
-	10, // 6: agent.v1.MetricJobObservation.last_success_time:type_name -> google.protobuf.Timestamp
-	10, // 7: agent.v1.MetricJobObservation.last_error_time:type_name -> google.protobuf.Timestamp
-	10, // 8: agent.v1.MetricJobObservation.watermark:type_name -> google.protobuf.Timestamp
-	11, // 9: agent.v1.MetricLease.duration:type_name -> google.protobuf.Duration
-	0,  // 10: agent.v1.MetricAgentService.StoreMetrics:input_type -> agent.v1.StoreMetricsRequest
-	1,  // 11: agent.v1.MetricAgentService.StoreMetrics:output_type -> agent.v1.StoreMetricsResponse
-	11, // [11:12] is the sub-list for method output_type
-	10, // [10:11] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	9,  // 0: agent.v1.StoreMetricsRequest.samples:type_name -> novacron.v1.MetricSample
+	10, // 1: agent.v1.StoreMetricsResponse.refused:type_name -> novacron.v1.RefusedSample
+	6,  // 2: agent.v1.MetricIntent.jobs:type_name -> agent.v1.MetricJob
+	11, // 3: agent.v1.MetricIntent.definitions:type_name -> novacron.v1.MetricDefinition
+	3,  // 4: agent.v1.MetricIntent.sources:type_name -> agent.v1.MetricSourceNames
+	4,  // 5: agent.v1.MetricIntent.limits:type_name -> agent.v1.MetricLimitIntent
+	12, // 6: agent.v1.MetricLimitIntent.limits:type_name -> novacron.v1.MetricLimits
+	13, // 7: agent.v1.MetricJob.spec:type_name -> novacron.v1.MetricSourceSpec
+	14, // 8: agent.v1.MetricJob.watermark:type_name -> google.protobuf.Timestamp
+	15, // 9: agent.v1.MetricJob.pauses:type_name -> novacron.v1.MetricPause
+	16, // 10: agent.v1.MetricJob.spent:type_name -> novacron.v1.MetricSpending
+	14, // 11: agent.v1.MetricJobObservation.last_success_time:type_name -> google.protobuf.Timestamp
+	14, // 12: agent.v1.MetricJobObservation.last_error_time:type_name -> google.protobuf.Timestamp
+	14, // 13: agent.v1.MetricJobObservation.watermark:type_name -> google.protobuf.Timestamp
+	15, // 14: agent.v1.MetricJobObservation.pauses:type_name -> novacron.v1.MetricPause
+	16, // 15: agent.v1.MetricJobObservation.spent:type_name -> novacron.v1.MetricSpending
+	17, // 16: agent.v1.MetricLease.duration:type_name -> google.protobuf.Duration
+	0,  // 17: agent.v1.MetricAgentService.StoreMetrics:input_type -> agent.v1.StoreMetricsRequest
+	1,  // 18: agent.v1.MetricAgentService.StoreMetrics:output_type -> agent.v1.StoreMetricsResponse
+	18, // [18:19] is the sub-list for method output_type
+	17, // [17:18] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_metric_proto_init() }
@@ -570,7 +805,7 @@ func file_agent_v1_metric_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_v1_metric_proto_rawDesc), len(file_agent_v1_metric_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

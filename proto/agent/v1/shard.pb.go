@@ -73,7 +73,599 @@ func (x LabelMatcher_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LabelMatcher_Type.Descriptor instead.
 func (LabelMatcher_Type) EnumDescriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{4, 0}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{21, 0}
+}
+
+type ExploreRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Matchers []*LabelMatcher        `protobuf:"bytes,1,rep,name=matchers,proto3" json:"matchers,omitempty"`
+	// Bounds of time of the series, both inclusive, and of those to compare with.
+	Min       int64 `protobuf:"varint,2,opt,name=min,proto3" json:"min,omitempty"`
+	Max       int64 `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	BeforeMin int64 `protobuf:"varint,4,opt,name=before_min,json=beforeMin,proto3" json:"before_min,omitempty"`
+	BeforeMax int64 `protobuf:"varint,5,opt,name=before_max,json=beforeMax,proto3" json:"before_max,omitempty"`
+	// What to group by: "metric", "label", "pair", or "values" of the label of.
+	By []string `protobuf:"bytes,6,rep,name=by,proto3" json:"by,omitempty"`
+	Of string   `protobuf:"bytes,7,opt,name=of,proto3" json:"of,omitempty"`
+	// The label to leave out of each group.
+	Drop          string `protobuf:"bytes,8,opt,name=drop,proto3" json:"drop,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExploreRequest) Reset() {
+	*x = ExploreRequest{}
+	mi := &file_agent_v1_shard_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExploreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExploreRequest) ProtoMessage() {}
+
+func (x *ExploreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExploreRequest.ProtoReflect.Descriptor instead.
+func (*ExploreRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ExploreRequest) GetMatchers() []*LabelMatcher {
+	if x != nil {
+		return x.Matchers
+	}
+	return nil
+}
+
+func (x *ExploreRequest) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *ExploreRequest) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *ExploreRequest) GetBeforeMin() int64 {
+	if x != nil {
+		return x.BeforeMin
+	}
+	return 0
+}
+
+func (x *ExploreRequest) GetBeforeMax() int64 {
+	if x != nil {
+		return x.BeforeMax
+	}
+	return 0
+}
+
+func (x *ExploreRequest) GetBy() []string {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *ExploreRequest) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *ExploreRequest) GetDrop() string {
+	if x != nil {
+		return x.Drop
+	}
+	return ""
+}
+
+type ExploreResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Groups []*ExploredGroup       `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// In the last message only.
+	Totals        *ExploredTotals `protobuf:"bytes,2,opt,name=totals,proto3" json:"totals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExploreResponse) Reset() {
+	*x = ExploreResponse{}
+	mi := &file_agent_v1_shard_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExploreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExploreResponse) ProtoMessage() {}
+
+func (x *ExploreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExploreResponse.ProtoReflect.Descriptor instead.
+func (*ExploreResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ExploreResponse) GetGroups() []*ExploredGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ExploreResponse) GetTotals() *ExploredTotals {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+type ExploredGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	By            string                 `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Now           *ExploredSpan          `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	Before        *ExploredSpan          `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExploredGroup) Reset() {
+	*x = ExploredGroup{}
+	mi := &file_agent_v1_shard_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExploredGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExploredGroup) ProtoMessage() {}
+
+func (x *ExploredGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExploredGroup.ProtoReflect.Descriptor instead.
+func (*ExploredGroup) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExploredGroup) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ExploredGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExploredGroup) GetNow() *ExploredSpan {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *ExploredGroup) GetBefore() *ExploredSpan {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+// ExploredSpan is what a group has in one span of time. Absent counters are empty.
+type ExploredSpan struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Series        *DistinctCount         `protobuf:"bytes,1,opt,name=series,proto3" json:"series,omitempty"`
+	Values        *DistinctCount         `protobuf:"bytes,2,opt,name=values,proto3" json:"values,omitempty"`
+	Left          *DistinctCount         `protobuf:"bytes,3,opt,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExploredSpan) Reset() {
+	*x = ExploredSpan{}
+	mi := &file_agent_v1_shard_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExploredSpan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExploredSpan) ProtoMessage() {}
+
+func (x *ExploredSpan) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExploredSpan.ProtoReflect.Descriptor instead.
+func (*ExploredSpan) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExploredSpan) GetSeries() *DistinctCount {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *ExploredSpan) GetValues() *DistinctCount {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *ExploredSpan) GetLeft() *DistinctCount {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+// DistinctCount counts what is different, in a way that counts of several shards can be united.
+type DistinctCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What no other shard has.
+	Own uint64 `protobuf:"varint,1,opt,name=own,proto3" json:"own,omitempty"`
+	// Hashes of what others may have too, or, where they are too many, a HyperLogLog sketch of them.
+	Hashes        []uint64 `protobuf:"fixed64,2,rep,packed,name=hashes,proto3" json:"hashes,omitempty"`
+	Sketch        []byte   `protobuf:"bytes,3,opt,name=sketch,proto3" json:"sketch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DistinctCount) Reset() {
+	*x = DistinctCount{}
+	mi := &file_agent_v1_shard_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DistinctCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DistinctCount) ProtoMessage() {}
+
+func (x *DistinctCount) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DistinctCount.ProtoReflect.Descriptor instead.
+func (*DistinctCount) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DistinctCount) GetOwn() uint64 {
+	if x != nil {
+		return x.Own
+	}
+	return 0
+}
+
+func (x *DistinctCount) GetHashes() []uint64 {
+	if x != nil {
+		return x.Hashes
+	}
+	return nil
+}
+
+func (x *DistinctCount) GetSketch() []byte {
+	if x != nil {
+		return x.Sketch
+	}
+	return nil
+}
+
+type ExploredTotals struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Now    *ExploredSpan          `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	Before *ExploredSpan          `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	// How many groups were left out, since there were too many, by what they are of.
+	Cut map[string]uint64 `protobuf:"bytes,3,rep,name=cut,proto3" json:"cut,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Times of the oldest and newest sample; both 0 where there is none.
+	Oldest int64 `protobuf:"varint,5,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	Newest int64 `protobuf:"varint,6,opt,name=newest,proto3" json:"newest,omitempty"`
+	// About the index of live series: bytes of the values by label.
+	Bytes         map[string]uint64 `protobuf:"bytes,7,rep,name=bytes,proto3" json:"bytes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExploredTotals) Reset() {
+	*x = ExploredTotals{}
+	mi := &file_agent_v1_shard_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExploredTotals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExploredTotals) ProtoMessage() {}
+
+func (x *ExploredTotals) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExploredTotals.ProtoReflect.Descriptor instead.
+func (*ExploredTotals) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExploredTotals) GetNow() *ExploredSpan {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *ExploredTotals) GetBefore() *ExploredSpan {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *ExploredTotals) GetCut() map[string]uint64 {
+	if x != nil {
+		return x.Cut
+	}
+	return nil
+}
+
+func (x *ExploredTotals) GetOldest() int64 {
+	if x != nil {
+		return x.Oldest
+	}
+	return 0
+}
+
+func (x *ExploredTotals) GetNewest() int64 {
+	if x != nil {
+		return x.Newest
+	}
+	return 0
+}
+
+func (x *ExploredTotals) GetBytes() map[string]uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return nil
+}
+
+type DescribeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for all.
+	Metric        string `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeRequest) Reset() {
+	*x = DescribeRequest{}
+	mi := &file_agent_v1_shard_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRequest) ProtoMessage() {}
+
+func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
+func (*DescribeRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DescribeRequest) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+type DescribeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Metrics       []*DescribedMetric     `protobuf:"bytes,1,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeResponse) Reset() {
+	*x = DescribeResponse{}
+	mi := &file_agent_v1_shard_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeResponse) ProtoMessage() {}
+
+func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
+func (*DescribeResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DescribeResponse) GetMetrics() []*DescribedMetric {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+type DescribedMetric struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Unit          string                 `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	Help          string                 `protobuf:"bytes,4,opt,name=help,proto3" json:"help,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribedMetric) Reset() {
+	*x = DescribedMetric{}
+	mi := &file_agent_v1_shard_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribedMetric) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribedMetric) ProtoMessage() {}
+
+func (x *DescribedMetric) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribedMetric.ProtoReflect.Descriptor instead.
+func (*DescribedMetric) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DescribedMetric) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DescribedMetric) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DescribedMetric) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *DescribedMetric) GetHelp() string {
+	if x != nil {
+		return x.Help
+	}
+	return ""
 }
 
 type EvaluateRequest struct {
@@ -85,14 +677,21 @@ type EvaluateRequest struct {
 	Step     int64 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
 	Lookback int64 `protobuf:"varint,5,opt,name=lookback,proto3" json:"lookback,omitempty"`
 	// The most values of the answer, missing ones included; 0 for no bound.
-	MaxCells      uint64 `protobuf:"varint,6,opt,name=max_cells,json=maxCells,proto3" json:"max_cells,omitempty"`
+	MaxCells uint64 `protobuf:"varint,6,opt,name=max_cells,json=maxCells,proto3" json:"max_cells,omitempty"`
+	// Whether the caller reads plain values.
+	Plain bool `protobuf:"varint,7,opt,name=plain,proto3" json:"plain,omitempty"`
+	// One for each expression, or none: those that are wanted are asked for values by group in place of series. A shard that
+	// does not know this field answers with series.
+	Ranks []*EvaluateRanks `protobuf:"bytes,8,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	// How many series of a selector are to be read at most, spread over all; 0 for all.
+	Sample        uint32 `protobuf:"varint,9,opt,name=sample,proto3" json:"sample,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EvaluateRequest) Reset() {
 	*x = EvaluateRequest{}
-	mi := &file_agent_v1_shard_proto_msgTypes[0]
+	mi := &file_agent_v1_shard_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -104,7 +703,7 @@ func (x *EvaluateRequest) String() string {
 func (*EvaluateRequest) ProtoMessage() {}
 
 func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[0]
+	mi := &file_agent_v1_shard_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -117,7 +716,7 @@ func (x *EvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateRequest.ProtoReflect.Descriptor instead.
 func (*EvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{0}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EvaluateRequest) GetExprs() []string {
@@ -162,18 +761,592 @@ func (x *EvaluateRequest) GetMaxCells() uint64 {
 	return 0
 }
 
+func (x *EvaluateRequest) GetPlain() bool {
+	if x != nil {
+		return x.Plain
+	}
+	return false
+}
+
+func (x *EvaluateRequest) GetRanks() []*EvaluateRanks {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+func (x *EvaluateRequest) GetSample() uint32 {
+	if x != nil {
+		return x.Sample
+	}
+	return 0
+}
+
+type EvaluateSealedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An EvaluateRequest.
+	Question []byte `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	// When the controller asked, by its clock.
+	Asked int64 `protobuf:"varint,2,opt,name=asked,proto3" json:"asked,omitempty"`
+	// Which of the shard's keys has sealed the proof that a controller asks.
+	Key           uint64 `protobuf:"varint,3,opt,name=key,proto3" json:"key,omitempty"`
+	Proof         []byte `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluateSealedRequest) Reset() {
+	*x = EvaluateSealedRequest{}
+	mi := &file_agent_v1_shard_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluateSealedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluateSealedRequest) ProtoMessage() {}
+
+func (x *EvaluateSealedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluateSealedRequest.ProtoReflect.Descriptor instead.
+func (*EvaluateSealedRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EvaluateSealedRequest) GetQuestion() []byte {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *EvaluateSealedRequest) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *EvaluateSealedRequest) GetKey() uint64 {
+	if x != nil {
+		return x.Key
+	}
+	return 0
+}
+
+func (x *EvaluateSealedRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+type EvaluateSealedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A byte of flags and what it is about, as in a stream of Connect: an EvaluateResponse, or the end. Sealed with the same key.
+	Sealed        []byte `protobuf:"bytes,1,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluateSealedResponse) Reset() {
+	*x = EvaluateSealedResponse{}
+	mi := &file_agent_v1_shard_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluateSealedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluateSealedResponse) ProtoMessage() {}
+
+func (x *EvaluateSealedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluateSealedResponse.ProtoReflect.Descriptor instead.
+func (*EvaluateSealedResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *EvaluateSealedResponse) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+type RelayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of EvaluateSealedRequest, the same for all shards.
+	Question []byte `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	Asked    int64  `protobuf:"varint,2,opt,name=asked,proto3" json:"asked,omitempty"`
+	// At most 256.
+	Shards        []*RelayedShard `protobuf:"bytes,3,rep,name=shards,proto3" json:"shards,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRequest) Reset() {
+	*x = RelayRequest{}
+	mi := &file_agent_v1_shard_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRequest) ProtoMessage() {}
+
+func (x *RelayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRequest.ProtoReflect.Descriptor instead.
+func (*RelayRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RelayRequest) GetQuestion() []byte {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *RelayRequest) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *RelayRequest) GetShards() []*RelayedShard {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+type RelayedShard struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Host and port of its API; empty for the shard that is called.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Those of EvaluateSealedRequest.
+	Key           uint64 `protobuf:"varint,2,opt,name=key,proto3" json:"key,omitempty"`
+	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayedShard) Reset() {
+	*x = RelayedShard{}
+	mi := &file_agent_v1_shard_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayedShard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayedShard) ProtoMessage() {}
+
+func (x *RelayedShard) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayedShard.ProtoReflect.Descriptor instead.
+func (*RelayedShard) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RelayedShard) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *RelayedShard) GetKey() uint64 {
+	if x != nil {
+		return x.Key
+	}
+	return 0
+}
+
+func (x *RelayedShard) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+// RelayResponse is a piece of a shard's answer, or why there is none; without either it says that the relay waits.
+type RelayResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which of the shards it is of.
+	Shard         uint32 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Sealed        []byte `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	Failed        string `protobuf:"bytes,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayResponse) Reset() {
+	*x = RelayResponse{}
+	mi := &file_agent_v1_shard_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayResponse) ProtoMessage() {}
+
+func (x *RelayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayResponse.ProtoReflect.Descriptor instead.
+func (*RelayResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RelayResponse) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *RelayResponse) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *RelayResponse) GetFailed() string {
+	if x != nil {
+		return x.Failed
+	}
+	return ""
+}
+
+// EvaluateRanks says which values of an expression are wanted by group.
+type EvaluateRanks struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Wanted bool                   `protobuf:"varint,1,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	// What is grouped by; all other labels where without is set.
+	Labels  []string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty"`
+	Without bool     `protobuf:"varint,3,opt,name=without,proto3" json:"without,omitempty"`
+	// Each group once; of those that are absent all values are wanted.
+	Bounds []*RankBounds `protobuf:"bytes,4,rep,name=bounds,proto3" json:"bounds,omitempty"`
+	// Above 0 asks for series after all, with those values alone that are in bounds and among the first so many of their group
+	// and step: the highest, or the lowest. Wanted is not set then: a shard that does not know this field answers with all.
+	First         uint32 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`
+	Lowest        bool   `protobuf:"varint,6,opt,name=lowest,proto3" json:"lowest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluateRanks) Reset() {
+	*x = EvaluateRanks{}
+	mi := &file_agent_v1_shard_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluateRanks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluateRanks) ProtoMessage() {}
+
+func (x *EvaluateRanks) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluateRanks.ProtoReflect.Descriptor instead.
+func (*EvaluateRanks) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *EvaluateRanks) GetWanted() bool {
+	if x != nil {
+		return x.Wanted
+	}
+	return false
+}
+
+func (x *EvaluateRanks) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *EvaluateRanks) GetWithout() bool {
+	if x != nil {
+		return x.Without
+	}
+	return false
+}
+
+func (x *EvaluateRanks) GetBounds() []*RankBounds {
+	if x != nil {
+		return x.Bounds
+	}
+	return nil
+}
+
+func (x *EvaluateRanks) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *EvaluateRanks) GetLowest() bool {
+	if x != nil {
+		return x.Lowest
+	}
+	return false
+}
+
+// RankBounds are between which values those that are wanted of a group lie, both inclusive.
+type RankBounds struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names and values in turns.
+	Labels []string `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty"`
+	// One for each step; NaN is no lower bound, +Inf no upper one. With first in place of wanted either may be empty: no bound.
+	Low           []float64 `protobuf:"fixed64,2,rep,packed,name=low,proto3" json:"low,omitempty"`
+	High          []float64 `protobuf:"fixed64,3,rep,packed,name=high,proto3" json:"high,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankBounds) Reset() {
+	*x = RankBounds{}
+	mi := &file_agent_v1_shard_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankBounds) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankBounds) ProtoMessage() {}
+
+func (x *RankBounds) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankBounds.ProtoReflect.Descriptor instead.
+func (*RankBounds) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RankBounds) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *RankBounds) GetLow() []float64 {
+	if x != nil {
+		return x.Low
+	}
+	return nil
+}
+
+func (x *RankBounds) GetHigh() []float64 {
+	if x != nil {
+		return x.High
+	}
+	return nil
+}
+
+// RankedValues are values of a group, in no order within a step. What several have of a group and step adds up.
+type RankedValues struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which of the expressions they are of.
+	Expr uint32 `protobuf:"varint,1,opt,name=expr,proto3" json:"expr,omitempty"`
+	// Names and values in turns.
+	Labels []string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty"`
+	// The first of the steps that the counts are of.
+	First uint32 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
+	// How many values are below the bounds, within and above them, by step.
+	Below  []uint32 `protobuf:"varint,4,rep,packed,name=below,proto3" json:"below,omitempty"`
+	Within []uint32 `protobuf:"varint,5,rep,packed,name=within,proto3" json:"within,omitempty"`
+	Above  []uint32 `protobuf:"varint,6,rep,packed,name=above,proto3" json:"above,omitempty"`
+	// Those within, one step after the other.
+	Values        []float64 `protobuf:"fixed64,7,rep,packed,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankedValues) Reset() {
+	*x = RankedValues{}
+	mi := &file_agent_v1_shard_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankedValues) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankedValues) ProtoMessage() {}
+
+func (x *RankedValues) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankedValues.ProtoReflect.Descriptor instead.
+func (*RankedValues) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RankedValues) GetExpr() uint32 {
+	if x != nil {
+		return x.Expr
+	}
+	return 0
+}
+
+func (x *RankedValues) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *RankedValues) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *RankedValues) GetBelow() []uint32 {
+	if x != nil {
+		return x.Below
+	}
+	return nil
+}
+
+func (x *RankedValues) GetWithin() []uint32 {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *RankedValues) GetAbove() []uint32 {
+	if x != nil {
+		return x.Above
+	}
+	return nil
+}
+
+func (x *RankedValues) GetValues() []float64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 type EvaluateResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Series []*EvaluatedSeries     `protobuf:"bytes,1,rep,name=series,proto3" json:"series,omitempty"`
 	// In the last message only.
 	Summary       *EvaluateSummary `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	Ranked        []*RankedValues  `protobuf:"bytes,3,rep,name=ranked,proto3" json:"ranked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_agent_v1_shard_proto_msgTypes[1]
+	mi := &file_agent_v1_shard_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -185,7 +1358,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[1]
+	mi := &file_agent_v1_shard_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -198,7 +1371,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{1}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EvaluateResponse) GetSeries() []*EvaluatedSeries {
@@ -211,6 +1384,13 @@ func (x *EvaluateResponse) GetSeries() []*EvaluatedSeries {
 func (x *EvaluateResponse) GetSummary() *EvaluateSummary {
 	if x != nil {
 		return x.Summary
+	}
+	return nil
+}
+
+func (x *EvaluateResponse) GetRanked() []*RankedValues {
+	if x != nil {
+		return x.Ranked
 	}
 	return nil
 }
@@ -229,13 +1409,16 @@ type EvaluatedSeries struct {
 	// Likewise for histograms; both are empty where there is none.
 	HistogramsPresent []byte `protobuf:"bytes,5,opt,name=histograms_present,json=histogramsPresent,proto3" json:"histograms_present,omitempty"`
 	Histograms        []byte `protobuf:"bytes,6,opt,name=histograms,proto3" json:"histograms,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The values in place of the packed ones, where packing them takes longer than sending them; only for callers that read
+	// plain values.
+	Plain         []float64 `protobuf:"fixed64,7,rep,packed,name=plain,proto3" json:"plain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EvaluatedSeries) Reset() {
 	*x = EvaluatedSeries{}
-	mi := &file_agent_v1_shard_proto_msgTypes[2]
+	mi := &file_agent_v1_shard_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -247,7 +1430,7 @@ func (x *EvaluatedSeries) String() string {
 func (*EvaluatedSeries) ProtoMessage() {}
 
 func (x *EvaluatedSeries) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[2]
+	mi := &file_agent_v1_shard_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -260,7 +1443,7 @@ func (x *EvaluatedSeries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluatedSeries.ProtoReflect.Descriptor instead.
 func (*EvaluatedSeries) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{2}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EvaluatedSeries) GetExpr() uint32 {
@@ -305,6 +1488,13 @@ func (x *EvaluatedSeries) GetHistograms() []byte {
 	return nil
 }
 
+func (x *EvaluatedSeries) GetPlain() []float64 {
+	if x != nil {
+		return x.Plain
+	}
+	return nil
+}
+
 type EvaluateSummary struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Infos    []string               `protobuf:"bytes,1,rep,name=infos,proto3" json:"infos,omitempty"`
@@ -320,7 +1510,7 @@ type EvaluateSummary struct {
 
 func (x *EvaluateSummary) Reset() {
 	*x = EvaluateSummary{}
-	mi := &file_agent_v1_shard_proto_msgTypes[3]
+	mi := &file_agent_v1_shard_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -332,7 +1522,7 @@ func (x *EvaluateSummary) String() string {
 func (*EvaluateSummary) ProtoMessage() {}
 
 func (x *EvaluateSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[3]
+	mi := &file_agent_v1_shard_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -345,7 +1535,7 @@ func (x *EvaluateSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateSummary.ProtoReflect.Descriptor instead.
 func (*EvaluateSummary) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{3}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EvaluateSummary) GetInfos() []string {
@@ -401,7 +1591,7 @@ type LabelMatcher struct {
 
 func (x *LabelMatcher) Reset() {
 	*x = LabelMatcher{}
-	mi := &file_agent_v1_shard_proto_msgTypes[4]
+	mi := &file_agent_v1_shard_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +1603,7 @@ func (x *LabelMatcher) String() string {
 func (*LabelMatcher) ProtoMessage() {}
 
 func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[4]
+	mi := &file_agent_v1_shard_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +1616,7 @@ func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
 func (*LabelMatcher) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{4}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LabelMatcher) GetType() LabelMatcher_Type {
@@ -459,7 +1649,7 @@ type LabelMatchers struct {
 
 func (x *LabelMatchers) Reset() {
 	*x = LabelMatchers{}
-	mi := &file_agent_v1_shard_proto_msgTypes[5]
+	mi := &file_agent_v1_shard_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +1661,7 @@ func (x *LabelMatchers) String() string {
 func (*LabelMatchers) ProtoMessage() {}
 
 func (x *LabelMatchers) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[5]
+	mi := &file_agent_v1_shard_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +1674,7 @@ func (x *LabelMatchers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatchers.ProtoReflect.Descriptor instead.
 func (*LabelMatchers) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{5}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LabelMatchers) GetMatchers() []*LabelMatcher {
@@ -506,7 +1696,7 @@ type SelectRequest struct {
 
 func (x *SelectRequest) Reset() {
 	*x = SelectRequest{}
-	mi := &file_agent_v1_shard_proto_msgTypes[6]
+	mi := &file_agent_v1_shard_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +1708,7 @@ func (x *SelectRequest) String() string {
 func (*SelectRequest) ProtoMessage() {}
 
 func (x *SelectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[6]
+	mi := &file_agent_v1_shard_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +1721,7 @@ func (x *SelectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectRequest.ProtoReflect.Descriptor instead.
 func (*SelectRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{6}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SelectRequest) GetMin() int64 {
@@ -571,7 +1761,7 @@ type SelectResponse struct {
 
 func (x *SelectResponse) Reset() {
 	*x = SelectResponse{}
-	mi := &file_agent_v1_shard_proto_msgTypes[7]
+	mi := &file_agent_v1_shard_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +1773,7 @@ func (x *SelectResponse) String() string {
 func (*SelectResponse) ProtoMessage() {}
 
 func (x *SelectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[7]
+	mi := &file_agent_v1_shard_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +1786,7 @@ func (x *SelectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectResponse.ProtoReflect.Descriptor instead.
 func (*SelectResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{7}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SelectResponse) GetSeries() []*RawSeries {
@@ -619,7 +1809,7 @@ type RawSeries struct {
 
 func (x *RawSeries) Reset() {
 	*x = RawSeries{}
-	mi := &file_agent_v1_shard_proto_msgTypes[8]
+	mi := &file_agent_v1_shard_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +1821,7 @@ func (x *RawSeries) String() string {
 func (*RawSeries) ProtoMessage() {}
 
 func (x *RawSeries) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[8]
+	mi := &file_agent_v1_shard_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +1834,7 @@ func (x *RawSeries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RawSeries.ProtoReflect.Descriptor instead.
 func (*RawSeries) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{8}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RawSeries) GetLabels() []string {
@@ -682,7 +1872,7 @@ type SamplePiece struct {
 
 func (x *SamplePiece) Reset() {
 	*x = SamplePiece{}
-	mi := &file_agent_v1_shard_proto_msgTypes[9]
+	mi := &file_agent_v1_shard_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +1884,7 @@ func (x *SamplePiece) String() string {
 func (*SamplePiece) ProtoMessage() {}
 
 func (x *SamplePiece) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[9]
+	mi := &file_agent_v1_shard_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +1897,7 @@ func (x *SamplePiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplePiece.ProtoReflect.Descriptor instead.
 func (*SamplePiece) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{9}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SamplePiece) GetCount() uint32 {
@@ -752,7 +1942,7 @@ type ListLabelsRequest struct {
 
 func (x *ListLabelsRequest) Reset() {
 	*x = ListLabelsRequest{}
-	mi := &file_agent_v1_shard_proto_msgTypes[10]
+	mi := &file_agent_v1_shard_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +1954,7 @@ func (x *ListLabelsRequest) String() string {
 func (*ListLabelsRequest) ProtoMessage() {}
 
 func (x *ListLabelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[10]
+	mi := &file_agent_v1_shard_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +1967,7 @@ func (x *ListLabelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLabelsRequest.ProtoReflect.Descriptor instead.
 func (*ListLabelsRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{10}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListLabelsRequest) GetName() string {
@@ -824,7 +2014,7 @@ type ListLabelsResponse struct {
 
 func (x *ListLabelsResponse) Reset() {
 	*x = ListLabelsResponse{}
-	mi := &file_agent_v1_shard_proto_msgTypes[11]
+	mi := &file_agent_v1_shard_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +2026,7 @@ func (x *ListLabelsResponse) String() string {
 func (*ListLabelsResponse) ProtoMessage() {}
 
 func (x *ListLabelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[11]
+	mi := &file_agent_v1_shard_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +2039,7 @@ func (x *ListLabelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLabelsResponse.ProtoReflect.Descriptor instead.
 func (*ListLabelsResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{11}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListLabelsResponse) GetValues() []string {
@@ -870,7 +2060,7 @@ type ListExemplarsRequest struct {
 
 func (x *ListExemplarsRequest) Reset() {
 	*x = ListExemplarsRequest{}
-	mi := &file_agent_v1_shard_proto_msgTypes[12]
+	mi := &file_agent_v1_shard_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +2072,7 @@ func (x *ListExemplarsRequest) String() string {
 func (*ListExemplarsRequest) ProtoMessage() {}
 
 func (x *ListExemplarsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[12]
+	mi := &file_agent_v1_shard_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +2085,7 @@ func (x *ListExemplarsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExemplarsRequest.ProtoReflect.Descriptor instead.
 func (*ListExemplarsRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{12}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListExemplarsRequest) GetMin() int64 {
@@ -928,7 +2118,7 @@ type ListExemplarsResponse struct {
 
 func (x *ListExemplarsResponse) Reset() {
 	*x = ListExemplarsResponse{}
-	mi := &file_agent_v1_shard_proto_msgTypes[13]
+	mi := &file_agent_v1_shard_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +2130,7 @@ func (x *ListExemplarsResponse) String() string {
 func (*ListExemplarsResponse) ProtoMessage() {}
 
 func (x *ListExemplarsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[13]
+	mi := &file_agent_v1_shard_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +2143,7 @@ func (x *ListExemplarsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExemplarsResponse.ProtoReflect.Descriptor instead.
 func (*ListExemplarsResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{13}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListExemplarsResponse) GetSeries() []*ListExemplarsResponse_Series {
@@ -973,7 +2163,7 @@ type SummarizeRequest struct {
 
 func (x *SummarizeRequest) Reset() {
 	*x = SummarizeRequest{}
-	mi := &file_agent_v1_shard_proto_msgTypes[14]
+	mi := &file_agent_v1_shard_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +2175,7 @@ func (x *SummarizeRequest) String() string {
 func (*SummarizeRequest) ProtoMessage() {}
 
 func (x *SummarizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[14]
+	mi := &file_agent_v1_shard_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +2188,7 @@ func (x *SummarizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeRequest.ProtoReflect.Descriptor instead.
 func (*SummarizeRequest) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{14}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SummarizeRequest) GetKnown() uint64 {
@@ -1012,14 +2202,20 @@ type SummarizeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint64                 `protobuf:"fixed64,1,opt,name=version,proto3" json:"version,omitempty"`
 	// Absent where the known one still holds.
-	Labels        []*LabelSummary `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty"`
+	Labels []*LabelSummary `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty"`
+	// The state of what is old, and how many series the index has; absent where the shard does not tell.
+	Revision *ShardRevision `protobuf:"bytes,20,opt,name=revision,proto3" json:"revision,omitempty"`
+	Series   uint64         `protobuf:"varint,21,opt,name=series,proto3" json:"series,omitempty"`
+	// The key for EvaluateSealed, and its number; absent where the shard knows neither that nor Relay.
+	SealKey       []byte `protobuf:"bytes,22,opt,name=seal_key,json=sealKey,proto3" json:"seal_key,omitempty"`
+	SealNumber    uint64 `protobuf:"varint,23,opt,name=seal_number,json=sealNumber,proto3" json:"seal_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SummarizeResponse) Reset() {
 	*x = SummarizeResponse{}
-	mi := &file_agent_v1_shard_proto_msgTypes[15]
+	mi := &file_agent_v1_shard_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +2227,7 @@ func (x *SummarizeResponse) String() string {
 func (*SummarizeResponse) ProtoMessage() {}
 
 func (x *SummarizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[15]
+	mi := &file_agent_v1_shard_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +2240,7 @@ func (x *SummarizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeResponse) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{15}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SummarizeResponse) GetVersion() uint64 {
@@ -1061,6 +2257,318 @@ func (x *SummarizeResponse) GetLabels() []*LabelSummary {
 	return nil
 }
 
+func (x *SummarizeResponse) GetRevision() *ShardRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+func (x *SummarizeResponse) GetSeries() uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *SummarizeResponse) GetSealKey() []byte {
+	if x != nil {
+		return x.SealKey
+	}
+	return nil
+}
+
+func (x *SummarizeResponse) GetSealNumber() uint64 {
+	if x != nil {
+		return x.SealNumber
+	}
+	return 0
+}
+
+// ShardRevision changes with what the shard has of times that are settled.
+type ShardRevision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Drawn when the shard is opened.
+	Epoch   uint64 `protobuf:"fixed64,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Changes uint64 `protobuf:"varint,2,opt,name=changes,proto3" json:"changes,omitempty"`
+	// Since when each tier has samples: raw, 5m, 1h.
+	Since         []int64 `protobuf:"zigzag64,3,rep,packed,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShardRevision) Reset() {
+	*x = ShardRevision{}
+	mi := &file_agent_v1_shard_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShardRevision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShardRevision) ProtoMessage() {}
+
+func (x *ShardRevision) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShardRevision.ProtoReflect.Descriptor instead.
+func (*ShardRevision) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ShardRevision) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ShardRevision) GetChanges() uint64 {
+	if x != nil {
+		return x.Changes
+	}
+	return 0
+}
+
+func (x *ShardRevision) GetSince() []int64 {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+type EstimateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Min   int64                  `protobuf:"varint,1,opt,name=min,proto3" json:"min,omitempty"`
+	Max   int64                  `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`
+	// At most 256.
+	Selectors []*LabelMatchers `protobuf:"bytes,3,rep,name=selectors,proto3" json:"selectors,omitempty"`
+	// One for each selector, or none: min and max hold for all then.
+	Bounds        []*TimeBounds `protobuf:"bytes,4,rep,name=bounds,proto3" json:"bounds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateRequest) Reset() {
+	*x = EstimateRequest{}
+	mi := &file_agent_v1_shard_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateRequest) ProtoMessage() {}
+
+func (x *EstimateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateRequest.ProtoReflect.Descriptor instead.
+func (*EstimateRequest) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *EstimateRequest) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *EstimateRequest) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *EstimateRequest) GetSelectors() []*LabelMatchers {
+	if x != nil {
+		return x.Selectors
+	}
+	return nil
+}
+
+func (x *EstimateRequest) GetBounds() []*TimeBounds {
+	if x != nil {
+		return x.Bounds
+	}
+	return nil
+}
+
+// TimeBounds are two times in milliseconds, both inclusive.
+type TimeBounds struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Min           int64                  `protobuf:"varint,1,opt,name=min,proto3" json:"min,omitempty"`
+	Max           int64                  `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeBounds) Reset() {
+	*x = TimeBounds{}
+	mi := &file_agent_v1_shard_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeBounds) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeBounds) ProtoMessage() {}
+
+func (x *TimeBounds) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeBounds.ProtoReflect.Descriptor instead.
+func (*TimeBounds) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *TimeBounds) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *TimeBounds) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+type EstimateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each selector.
+	Estimates     []*SeriesEstimate `protobuf:"bytes,1,rep,name=estimates,proto3" json:"estimates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateResponse) Reset() {
+	*x = EstimateResponse{}
+	mi := &file_agent_v1_shard_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateResponse) ProtoMessage() {}
+
+func (x *EstimateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateResponse.ProtoReflect.Descriptor instead.
+func (*EstimateResponse) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *EstimateResponse) GetEstimates() []*SeriesEstimate {
+	if x != nil {
+		return x.Estimates
+	}
+	return nil
+}
+
+type SeriesEstimate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Series with samples in the bounds, and those that may have some.
+	Least         int64 `protobuf:"varint,1,opt,name=least,proto3" json:"least,omitempty"`
+	Likely        int64 `protobuf:"varint,2,opt,name=likely,proto3" json:"likely,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeriesEstimate) Reset() {
+	*x = SeriesEstimate{}
+	mi := &file_agent_v1_shard_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeriesEstimate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeriesEstimate) ProtoMessage() {}
+
+func (x *SeriesEstimate) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_v1_shard_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeriesEstimate.ProtoReflect.Descriptor instead.
+func (*SeriesEstimate) Descriptor() ([]byte, []int) {
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SeriesEstimate) GetLeast() int64 {
+	if x != nil {
+		return x.Least
+	}
+	return 0
+}
+
+func (x *SeriesEstimate) GetLikely() int64 {
+	if x != nil {
+		return x.Likely
+	}
+	return 0
+}
+
 // LabelSummary is what values a label has.
 type LabelSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1073,7 +2581,7 @@ type LabelSummary struct {
 
 func (x *LabelSummary) Reset() {
 	*x = LabelSummary{}
-	mi := &file_agent_v1_shard_proto_msgTypes[16]
+	mi := &file_agent_v1_shard_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +2593,7 @@ func (x *LabelSummary) String() string {
 func (*LabelSummary) ProtoMessage() {}
 
 func (x *LabelSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[16]
+	mi := &file_agent_v1_shard_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +2606,7 @@ func (x *LabelSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelSummary.ProtoReflect.Descriptor instead.
 func (*LabelSummary) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{16}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LabelSummary) GetName() string {
@@ -1128,7 +2636,7 @@ type QueryLimit struct {
 
 func (x *QueryLimit) Reset() {
 	*x = QueryLimit{}
-	mi := &file_agent_v1_shard_proto_msgTypes[17]
+	mi := &file_agent_v1_shard_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +2648,7 @@ func (x *QueryLimit) String() string {
 func (*QueryLimit) ProtoMessage() {}
 
 func (x *QueryLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[17]
+	mi := &file_agent_v1_shard_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +2661,7 @@ func (x *QueryLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryLimit.ProtoReflect.Descriptor instead.
 func (*QueryLimit) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{17}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *QueryLimit) GetLimit() string {
@@ -1196,7 +2704,7 @@ type ListExemplarsResponse_Exemplar struct {
 
 func (x *ListExemplarsResponse_Exemplar) Reset() {
 	*x = ListExemplarsResponse_Exemplar{}
-	mi := &file_agent_v1_shard_proto_msgTypes[18]
+	mi := &file_agent_v1_shard_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +2716,7 @@ func (x *ListExemplarsResponse_Exemplar) String() string {
 func (*ListExemplarsResponse_Exemplar) ProtoMessage() {}
 
 func (x *ListExemplarsResponse_Exemplar) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[18]
+	mi := &file_agent_v1_shard_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +2729,7 @@ func (x *ListExemplarsResponse_Exemplar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExemplarsResponse_Exemplar.ProtoReflect.Descriptor instead.
 func (*ListExemplarsResponse_Exemplar) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{13, 0}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{30, 0}
 }
 
 func (x *ListExemplarsResponse_Exemplar) GetLabels() []string {
@@ -1262,7 +2770,7 @@ type ListExemplarsResponse_Series struct {
 
 func (x *ListExemplarsResponse_Series) Reset() {
 	*x = ListExemplarsResponse_Series{}
-	mi := &file_agent_v1_shard_proto_msgTypes[19]
+	mi := &file_agent_v1_shard_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +2782,7 @@ func (x *ListExemplarsResponse_Series) String() string {
 func (*ListExemplarsResponse_Series) ProtoMessage() {}
 
 func (x *ListExemplarsResponse_Series) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_v1_shard_proto_msgTypes[19]
+	mi := &file_agent_v1_shard_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +2795,7 @@ func (x *ListExemplarsResponse_Series) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExemplarsResponse_Series.ProtoReflect.Descriptor instead.
 func (*ListExemplarsResponse_Series) Descriptor() ([]byte, []int) {
-	return file_agent_v1_shard_proto_rawDescGZIP(), []int{13, 1}
+	return file_agent_v1_shard_proto_rawDescGZIP(), []int{30, 1}
 }
 
 func (x *ListExemplarsResponse_Series) GetLabels() []string {
@@ -1308,17 +2816,110 @@ var File_agent_v1_shard_proto protoreflect.FileDescriptor
 
 const file_agent_v1_shard_proto_rawDesc = "" +
 	"\n" +
-	"\x14agent/v1/shard.proto\x12\bagent.v1\"\x9c\x01\n" +
+	"\x14agent/v1/shard.proto\x12\bagent.v1\"\xda\x01\n" +
+	"\x0eExploreRequest\x122\n" +
+	"\bmatchers\x18\x01 \x03(\v2\x16.agent.v1.LabelMatcherR\bmatchers\x12\x10\n" +
+	"\x03min\x18\x02 \x01(\x03R\x03min\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\x03R\x03max\x12\x1d\n" +
+	"\n" +
+	"before_min\x18\x04 \x01(\x03R\tbeforeMin\x12\x1d\n" +
+	"\n" +
+	"before_max\x18\x05 \x01(\x03R\tbeforeMax\x12\x0e\n" +
+	"\x02by\x18\x06 \x03(\tR\x02by\x12\x0e\n" +
+	"\x02of\x18\a \x01(\tR\x02of\x12\x12\n" +
+	"\x04drop\x18\b \x01(\tR\x04drop\"t\n" +
+	"\x0fExploreResponse\x12/\n" +
+	"\x06groups\x18\x01 \x03(\v2\x17.agent.v1.ExploredGroupR\x06groups\x120\n" +
+	"\x06totals\x18\x02 \x01(\v2\x18.agent.v1.ExploredTotalsR\x06totals\"\x8d\x01\n" +
+	"\rExploredGroup\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12(\n" +
+	"\x03now\x18\x03 \x01(\v2\x16.agent.v1.ExploredSpanR\x03now\x12.\n" +
+	"\x06before\x18\x04 \x01(\v2\x16.agent.v1.ExploredSpanR\x06before\"\x9d\x01\n" +
+	"\fExploredSpan\x12/\n" +
+	"\x06series\x18\x01 \x01(\v2\x17.agent.v1.DistinctCountR\x06series\x12/\n" +
+	"\x06values\x18\x02 \x01(\v2\x17.agent.v1.DistinctCountR\x06values\x12+\n" +
+	"\x04left\x18\x03 \x01(\v2\x17.agent.v1.DistinctCountR\x04left\"Q\n" +
+	"\rDistinctCount\x12\x10\n" +
+	"\x03own\x18\x01 \x01(\x04R\x03own\x12\x16\n" +
+	"\x06hashes\x18\x02 \x03(\x06R\x06hashes\x12\x16\n" +
+	"\x06sketch\x18\x03 \x01(\fR\x06sketch\"\xfc\x02\n" +
+	"\x0eExploredTotals\x12(\n" +
+	"\x03now\x18\x01 \x01(\v2\x16.agent.v1.ExploredSpanR\x03now\x12.\n" +
+	"\x06before\x18\x02 \x01(\v2\x16.agent.v1.ExploredSpanR\x06before\x123\n" +
+	"\x03cut\x18\x03 \x03(\v2!.agent.v1.ExploredTotals.CutEntryR\x03cut\x12\x16\n" +
+	"\x06oldest\x18\x05 \x01(\x03R\x06oldest\x12\x16\n" +
+	"\x06newest\x18\x06 \x01(\x03R\x06newest\x129\n" +
+	"\x05bytes\x18\a \x03(\v2#.agent.v1.ExploredTotals.BytesEntryR\x05bytes\x1a6\n" +
+	"\bCutEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"BytesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\")\n" +
+	"\x0fDescribeRequest\x12\x16\n" +
+	"\x06metric\x18\x01 \x01(\tR\x06metric\"G\n" +
+	"\x10DescribeResponse\x123\n" +
+	"\ametrics\x18\x01 \x03(\v2\x19.agent.v1.DescribedMetricR\ametrics\"a\n" +
+	"\x0fDescribedMetric\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x12\n" +
+	"\x04help\x18\x04 \x01(\tR\x04help\"\xf9\x01\n" +
 	"\x0fEvaluateRequest\x12\x14\n" +
 	"\x05exprs\x18\x01 \x03(\tR\x05exprs\x12\x14\n" +
 	"\x05start\x18\x02 \x01(\x03R\x05start\x12\x10\n" +
 	"\x03end\x18\x03 \x01(\x03R\x03end\x12\x12\n" +
 	"\x04step\x18\x04 \x01(\x03R\x04step\x12\x1a\n" +
 	"\blookback\x18\x05 \x01(\x03R\blookback\x12\x1b\n" +
-	"\tmax_cells\x18\x06 \x01(\x04R\bmaxCells\"z\n" +
+	"\tmax_cells\x18\x06 \x01(\x04R\bmaxCells\x12\x14\n" +
+	"\x05plain\x18\a \x01(\bR\x05plain\x12-\n" +
+	"\x05ranks\x18\b \x03(\v2\x17.agent.v1.EvaluateRanksR\x05ranks\x12\x16\n" +
+	"\x06sample\x18\t \x01(\rR\x06sample\"q\n" +
+	"\x15EvaluateSealedRequest\x12\x1a\n" +
+	"\bquestion\x18\x01 \x01(\fR\bquestion\x12\x14\n" +
+	"\x05asked\x18\x02 \x01(\x03R\x05asked\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\x04R\x03key\x12\x14\n" +
+	"\x05proof\x18\x04 \x01(\fR\x05proof\"0\n" +
+	"\x16EvaluateSealedResponse\x12\x16\n" +
+	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"p\n" +
+	"\fRelayRequest\x12\x1a\n" +
+	"\bquestion\x18\x01 \x01(\fR\bquestion\x12\x14\n" +
+	"\x05asked\x18\x02 \x01(\x03R\x05asked\x12.\n" +
+	"\x06shards\x18\x03 \x03(\v2\x16.agent.v1.RelayedShardR\x06shards\"P\n" +
+	"\fRelayedShard\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\x04R\x03key\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"U\n" +
+	"\rRelayResponse\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\tR\x06failed\"\xb5\x01\n" +
+	"\rEvaluateRanks\x12\x16\n" +
+	"\x06wanted\x18\x01 \x01(\bR\x06wanted\x12\x16\n" +
+	"\x06labels\x18\x02 \x03(\tR\x06labels\x12\x18\n" +
+	"\awithout\x18\x03 \x01(\bR\awithout\x12,\n" +
+	"\x06bounds\x18\x04 \x03(\v2\x14.agent.v1.RankBoundsR\x06bounds\x12\x14\n" +
+	"\x05first\x18\x05 \x01(\rR\x05first\x12\x16\n" +
+	"\x06lowest\x18\x06 \x01(\bR\x06lowest\"J\n" +
+	"\n" +
+	"RankBounds\x12\x16\n" +
+	"\x06labels\x18\x01 \x03(\tR\x06labels\x12\x10\n" +
+	"\x03low\x18\x02 \x03(\x01R\x03low\x12\x12\n" +
+	"\x04high\x18\x03 \x03(\x01R\x04high\"\xac\x01\n" +
+	"\fRankedValues\x12\x12\n" +
+	"\x04expr\x18\x01 \x01(\rR\x04expr\x12\x16\n" +
+	"\x06labels\x18\x02 \x03(\tR\x06labels\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\rR\x05first\x12\x14\n" +
+	"\x05below\x18\x04 \x03(\rR\x05below\x12\x16\n" +
+	"\x06within\x18\x05 \x03(\rR\x06within\x12\x14\n" +
+	"\x05above\x18\x06 \x03(\rR\x05above\x12\x16\n" +
+	"\x06values\x18\a \x03(\x01R\x06values\"\xaa\x01\n" +
 	"\x10EvaluateResponse\x121\n" +
 	"\x06series\x18\x01 \x03(\v2\x19.agent.v1.EvaluatedSeriesR\x06series\x123\n" +
-	"\asummary\x18\x02 \x01(\v2\x19.agent.v1.EvaluateSummaryR\asummary\"\xbe\x01\n" +
+	"\asummary\x18\x02 \x01(\v2\x19.agent.v1.EvaluateSummaryR\asummary\x12.\n" +
+	"\x06ranked\x18\x03 \x03(\v2\x16.agent.v1.RankedValuesR\x06ranked\"\xd4\x01\n" +
 	"\x0fEvaluatedSeries\x12\x12\n" +
 	"\x04expr\x18\x01 \x01(\rR\x04expr\x12\x16\n" +
 	"\x06labels\x18\x02 \x03(\tR\x06labels\x12\x18\n" +
@@ -1327,7 +2928,8 @@ const file_agent_v1_shard_proto_rawDesc = "" +
 	"\x12histograms_present\x18\x05 \x01(\fR\x11histogramsPresent\x12\x1e\n" +
 	"\n" +
 	"histograms\x18\x06 \x01(\fR\n" +
-	"histograms\"\xb4\x01\n" +
+	"histograms\x12\x14\n" +
+	"\x05plain\x18\a \x03(\x01R\x05plain\"\xb4\x01\n" +
 	"\x0fEvaluateSummary\x12\x14\n" +
 	"\x05infos\x18\x01 \x03(\tR\x05infos\x12\x1a\n" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x12\x16\n" +
@@ -1389,10 +2991,33 @@ const file_agent_v1_shard_proto_rawDesc = "" +
 	"\x06labels\x18\x01 \x03(\tR\x06labels\x12F\n" +
 	"\texemplars\x18\x02 \x03(\v2(.agent.v1.ListExemplarsResponse.ExemplarR\texemplars\"(\n" +
 	"\x10SummarizeRequest\x12\x14\n" +
-	"\x05known\x18\x01 \x01(\x06R\x05known\"]\n" +
+	"\x05known\x18\x01 \x01(\x06R\x05known\"\xe6\x01\n" +
 	"\x11SummarizeResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x06R\aversion\x12.\n" +
-	"\x06labels\x18\x02 \x03(\v2\x16.agent.v1.LabelSummaryR\x06labels\":\n" +
+	"\x06labels\x18\x02 \x03(\v2\x16.agent.v1.LabelSummaryR\x06labels\x123\n" +
+	"\brevision\x18\x14 \x01(\v2\x17.agent.v1.ShardRevisionR\brevision\x12\x16\n" +
+	"\x06series\x18\x15 \x01(\x04R\x06series\x12\x19\n" +
+	"\bseal_key\x18\x16 \x01(\fR\asealKey\x12\x1f\n" +
+	"\vseal_number\x18\x17 \x01(\x04R\n" +
+	"sealNumber\"U\n" +
+	"\rShardRevision\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x18\n" +
+	"\achanges\x18\x02 \x01(\x04R\achanges\x12\x14\n" +
+	"\x05since\x18\x03 \x03(\x12R\x05since\"\x9a\x01\n" +
+	"\x0fEstimateRequest\x12\x10\n" +
+	"\x03min\x18\x01 \x01(\x03R\x03min\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\x03R\x03max\x125\n" +
+	"\tselectors\x18\x03 \x03(\v2\x17.agent.v1.LabelMatchersR\tselectors\x12,\n" +
+	"\x06bounds\x18\x04 \x03(\v2\x14.agent.v1.TimeBoundsR\x06bounds\"0\n" +
+	"\n" +
+	"TimeBounds\x12\x10\n" +
+	"\x03min\x18\x01 \x01(\x03R\x03min\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\x03R\x03max\"J\n" +
+	"\x10EstimateResponse\x126\n" +
+	"\testimates\x18\x01 \x03(\v2\x18.agent.v1.SeriesEstimateR\testimates\">\n" +
+	"\x0eSeriesEstimate\x12\x14\n" +
+	"\x05least\x18\x01 \x01(\x03R\x05least\x12\x16\n" +
+	"\x06likely\x18\x02 \x01(\x03R\x06likely\":\n" +
 	"\fLabelSummary\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06values\x18\x02 \x03(\x06R\x06values\"`\n" +
@@ -1401,14 +3026,19 @@ const file_agent_v1_shard_proto_rawDesc = "" +
 	"\x05limit\x18\x01 \x01(\tR\x05limit\x12\x18\n" +
 	"\areached\x18\x02 \x01(\tR\areached\x12\x10\n" +
 	"\x03max\x18\x03 \x01(\tR\x03max\x12\x10\n" +
-	"\x03way\x18\x04 \x01(\tR\x03way2\x8c\x03\n" +
+	"\x03way\x18\x04 \x01(\tR\x03way2\x80\x06\n" +
 	"\fShardService\x12H\n" +
-	"\bEvaluate\x12\x19.agent.v1.EvaluateRequest\x1a\x1a.agent.v1.EvaluateResponse\"\x03\x90\x02\x010\x01\x12B\n" +
+	"\bEvaluate\x12\x19.agent.v1.EvaluateRequest\x1a\x1a.agent.v1.EvaluateResponse\"\x03\x90\x02\x010\x01\x12Z\n" +
+	"\x0eEvaluateSealed\x12\x1f.agent.v1.EvaluateSealedRequest\x1a .agent.v1.EvaluateSealedResponse\"\x03\x90\x02\x010\x01\x12?\n" +
+	"\x05Relay\x12\x16.agent.v1.RelayRequest\x1a\x17.agent.v1.RelayResponse\"\x03\x90\x02\x010\x01\x12B\n" +
 	"\x06Select\x12\x17.agent.v1.SelectRequest\x1a\x18.agent.v1.SelectResponse\"\x03\x90\x02\x010\x01\x12L\n" +
 	"\n" +
 	"ListLabels\x12\x1b.agent.v1.ListLabelsRequest\x1a\x1c.agent.v1.ListLabelsResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\rListExemplars\x12\x1e.agent.v1.ListExemplarsRequest\x1a\x1f.agent.v1.ListExemplarsResponse\"\x03\x90\x02\x01\x12I\n" +
-	"\tSummarize\x12\x1a.agent.v1.SummarizeRequest\x1a\x1b.agent.v1.SummarizeResponse\"\x03\x90\x02\x01B5Z3github.com/novacron/novacron/proto/agent/v1;agentv1b\x06proto3"
+	"\tSummarize\x12\x1a.agent.v1.SummarizeRequest\x1a\x1b.agent.v1.SummarizeResponse\"\x03\x90\x02\x01\x12E\n" +
+	"\aExplore\x12\x18.agent.v1.ExploreRequest\x1a\x19.agent.v1.ExploreResponse\"\x03\x90\x02\x010\x01\x12F\n" +
+	"\bDescribe\x12\x19.agent.v1.DescribeRequest\x1a\x1a.agent.v1.DescribeResponse\"\x03\x90\x02\x01\x12F\n" +
+	"\bEstimate\x12\x19.agent.v1.EstimateRequest\x1a\x1a.agent.v1.EstimateResponse\"\x03\x90\x02\x01B5Z3github.com/novacron/novacron/proto/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_agent_v1_shard_proto_rawDescOnce sync.Once
@@ -1423,59 +3053,114 @@ func file_agent_v1_shard_proto_rawDescGZIP() []byte {
 }
 
 var file_agent_v1_shard_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_agent_v1_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_agent_v1_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_agent_v1_shard_proto_goTypes = []any{
 	(LabelMatcher_Type)(0),                 // 0: agent.v1.LabelMatcher.Type
-	(*EvaluateRequest)(nil),                // 1: agent.v1.EvaluateRequest
-	(*EvaluateResponse)(nil),               // 2: agent.v1.EvaluateResponse
-	(*EvaluatedSeries)(nil),                // 3: agent.v1.EvaluatedSeries
-	(*EvaluateSummary)(nil),                // 4: agent.v1.EvaluateSummary
-	(*LabelMatcher)(nil),                   // 5: agent.v1.LabelMatcher
-	(*LabelMatchers)(nil),                  // 6: agent.v1.LabelMatchers
-	(*SelectRequest)(nil),                  // 7: agent.v1.SelectRequest
-	(*SelectResponse)(nil),                 // 8: agent.v1.SelectResponse
-	(*RawSeries)(nil),                      // 9: agent.v1.RawSeries
-	(*SamplePiece)(nil),                    // 10: agent.v1.SamplePiece
-	(*ListLabelsRequest)(nil),              // 11: agent.v1.ListLabelsRequest
-	(*ListLabelsResponse)(nil),             // 12: agent.v1.ListLabelsResponse
-	(*ListExemplarsRequest)(nil),           // 13: agent.v1.ListExemplarsRequest
-	(*ListExemplarsResponse)(nil),          // 14: agent.v1.ListExemplarsResponse
-	(*SummarizeRequest)(nil),               // 15: agent.v1.SummarizeRequest
-	(*SummarizeResponse)(nil),              // 16: agent.v1.SummarizeResponse
-	(*LabelSummary)(nil),                   // 17: agent.v1.LabelSummary
-	(*QueryLimit)(nil),                     // 18: agent.v1.QueryLimit
-	(*ListExemplarsResponse_Exemplar)(nil), // 19: agent.v1.ListExemplarsResponse.Exemplar
-	(*ListExemplarsResponse_Series)(nil),   // 20: agent.v1.ListExemplarsResponse.Series
+	(*ExploreRequest)(nil),                 // 1: agent.v1.ExploreRequest
+	(*ExploreResponse)(nil),                // 2: agent.v1.ExploreResponse
+	(*ExploredGroup)(nil),                  // 3: agent.v1.ExploredGroup
+	(*ExploredSpan)(nil),                   // 4: agent.v1.ExploredSpan
+	(*DistinctCount)(nil),                  // 5: agent.v1.DistinctCount
+	(*ExploredTotals)(nil),                 // 6: agent.v1.ExploredTotals
+	(*DescribeRequest)(nil),                // 7: agent.v1.DescribeRequest
+	(*DescribeResponse)(nil),               // 8: agent.v1.DescribeResponse
+	(*DescribedMetric)(nil),                // 9: agent.v1.DescribedMetric
+	(*EvaluateRequest)(nil),                // 10: agent.v1.EvaluateRequest
+	(*EvaluateSealedRequest)(nil),          // 11: agent.v1.EvaluateSealedRequest
+	(*EvaluateSealedResponse)(nil),         // 12: agent.v1.EvaluateSealedResponse
+	(*RelayRequest)(nil),                   // 13: agent.v1.RelayRequest
+	(*RelayedShard)(nil),                   // 14: agent.v1.RelayedShard
+	(*RelayResponse)(nil),                  // 15: agent.v1.RelayResponse
+	(*EvaluateRanks)(nil),                  // 16: agent.v1.EvaluateRanks
+	(*RankBounds)(nil),                     // 17: agent.v1.RankBounds
+	(*RankedValues)(nil),                   // 18: agent.v1.RankedValues
+	(*EvaluateResponse)(nil),               // 19: agent.v1.EvaluateResponse
+	(*EvaluatedSeries)(nil),                // 20: agent.v1.EvaluatedSeries
+	(*EvaluateSummary)(nil),                // 21: agent.v1.EvaluateSummary
+	(*LabelMatcher)(nil),                   // 22: agent.v1.LabelMatcher
+	(*LabelMatchers)(nil),                  // 23: agent.v1.LabelMatchers
+	(*SelectRequest)(nil),                  // 24: agent.v1.SelectRequest
+	(*SelectResponse)(nil),                 // 25: agent.v1.SelectResponse
+	(*RawSeries)(nil),                      // 26: agent.v1.RawSeries
+	(*SamplePiece)(nil),                    // 27: agent.v1.SamplePiece
+	(*ListLabelsRequest)(nil),              // 28: agent.v1.ListLabelsRequest
+	(*ListLabelsResponse)(nil),             // 29: agent.v1.ListLabelsResponse
+	(*ListExemplarsRequest)(nil),           // 30: agent.v1.ListExemplarsRequest
+	(*ListExemplarsResponse)(nil),          // 31: agent.v1.ListExemplarsResponse
+	(*SummarizeRequest)(nil),               // 32: agent.v1.SummarizeRequest
+	(*SummarizeResponse)(nil),              // 33: agent.v1.SummarizeResponse
+	(*ShardRevision)(nil),                  // 34: agent.v1.ShardRevision
+	(*EstimateRequest)(nil),                // 35: agent.v1.EstimateRequest
+	(*TimeBounds)(nil),                     // 36: agent.v1.TimeBounds
+	(*EstimateResponse)(nil),               // 37: agent.v1.EstimateResponse
+	(*SeriesEstimate)(nil),                 // 38: agent.v1.SeriesEstimate
+	(*LabelSummary)(nil),                   // 39: agent.v1.LabelSummary
+	(*QueryLimit)(nil),                     // 40: agent.v1.QueryLimit
+	nil,                                    // 41: agent.v1.ExploredTotals.CutEntry
+	nil,                                    // 42: agent.v1.ExploredTotals.BytesEntry
+	(*ListExemplarsResponse_Exemplar)(nil), // 43: agent.v1.ListExemplarsResponse.Exemplar
+	(*ListExemplarsResponse_Series)(nil),   // 44: agent.v1.ListExemplarsResponse.Series
 }
 var file_agent_v1_shard_proto_depIdxs = []int32{
-	3,  // 0: agent.v1.EvaluateResponse.series:type_name -> agent.v1.EvaluatedSeries
-	4,  // 1: agent.v1.EvaluateResponse.summary:type_name -> agent.v1.EvaluateSummary
-	0,  // 2: agent.v1.LabelMatcher.type:type_name -> agent.v1.LabelMatcher.Type
-	5,  // 3: agent.v1.LabelMatchers.matchers:type_name -> agent.v1.LabelMatcher
-	5,  // 4: agent.v1.SelectRequest.matchers:type_name -> agent.v1.LabelMatcher
-	9,  // 5: agent.v1.SelectResponse.series:type_name -> agent.v1.RawSeries
-	10, // 6: agent.v1.RawSeries.floats:type_name -> agent.v1.SamplePiece
-	10, // 7: agent.v1.RawSeries.histograms:type_name -> agent.v1.SamplePiece
-	5,  // 8: agent.v1.ListLabelsRequest.matchers:type_name -> agent.v1.LabelMatcher
-	5,  // 9: agent.v1.ListExemplarsRequest.matchers:type_name -> agent.v1.LabelMatcher
-	20, // 10: agent.v1.ListExemplarsResponse.series:type_name -> agent.v1.ListExemplarsResponse.Series
-	17, // 11: agent.v1.SummarizeResponse.labels:type_name -> agent.v1.LabelSummary
-	19, // 12: agent.v1.ListExemplarsResponse.Series.exemplars:type_name -> agent.v1.ListExemplarsResponse.Exemplar
-	1,  // 13: agent.v1.ShardService.Evaluate:input_type -> agent.v1.EvaluateRequest
-	7,  // 14: agent.v1.ShardService.Select:input_type -> agent.v1.SelectRequest
-	11, // 15: agent.v1.ShardService.ListLabels:input_type -> agent.v1.ListLabelsRequest
-	13, // 16: agent.v1.ShardService.ListExemplars:input_type -> agent.v1.ListExemplarsRequest
-	15, // 17: agent.v1.ShardService.Summarize:input_type -> agent.v1.SummarizeRequest
-	2,  // 18: agent.v1.ShardService.Evaluate:output_type -> agent.v1.EvaluateResponse
-	8,  // 19: agent.v1.ShardService.Select:output_type -> agent.v1.SelectResponse
-	12, // 20: agent.v1.ShardService.ListLabels:output_type -> agent.v1.ListLabelsResponse
-	14, // 21: agent.v1.ShardService.ListExemplars:output_type -> agent.v1.ListExemplarsResponse
-	16, // 22: agent.v1.ShardService.Summarize:output_type -> agent.v1.SummarizeResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	22, // 0: agent.v1.ExploreRequest.matchers:type_name -> agent.v1.LabelMatcher
+	3,  // 1: agent.v1.ExploreResponse.groups:type_name -> agent.v1.ExploredGroup
+	6,  // 2: agent.v1.ExploreResponse.totals:type_name -> agent.v1.ExploredTotals
+	4,  // 3: agent.v1.ExploredGroup.now:type_name -> agent.v1.ExploredSpan
+	4,  // 4: agent.v1.ExploredGroup.before:type_name -> agent.v1.ExploredSpan
+	5,  // 5: agent.v1.ExploredSpan.series:type_name -> agent.v1.DistinctCount
+	5,  // 6: agent.v1.ExploredSpan.values:type_name -> agent.v1.DistinctCount
+	5,  // 7: agent.v1.ExploredSpan.left:type_name -> agent.v1.DistinctCount
+	4,  // 8: agent.v1.ExploredTotals.now:type_name -> agent.v1.ExploredSpan
+	4,  // 9: agent.v1.ExploredTotals.before:type_name -> agent.v1.ExploredSpan
+	41, // 10: agent.v1.ExploredTotals.cut:type_name -> agent.v1.ExploredTotals.CutEntry
+	42, // 11: agent.v1.ExploredTotals.bytes:type_name -> agent.v1.ExploredTotals.BytesEntry
+	9,  // 12: agent.v1.DescribeResponse.metrics:type_name -> agent.v1.DescribedMetric
+	16, // 13: agent.v1.EvaluateRequest.ranks:type_name -> agent.v1.EvaluateRanks
+	14, // 14: agent.v1.RelayRequest.shards:type_name -> agent.v1.RelayedShard
+	17, // 15: agent.v1.EvaluateRanks.bounds:type_name -> agent.v1.RankBounds
+	20, // 16: agent.v1.EvaluateResponse.series:type_name -> agent.v1.EvaluatedSeries
+	21, // 17: agent.v1.EvaluateResponse.summary:type_name -> agent.v1.EvaluateSummary
+	18, // 18: agent.v1.EvaluateResponse.ranked:type_name -> agent.v1.RankedValues
+	0,  // 19: agent.v1.LabelMatcher.type:type_name -> agent.v1.LabelMatcher.Type
+	22, // 20: agent.v1.LabelMatchers.matchers:type_name -> agent.v1.LabelMatcher
+	22, // 21: agent.v1.SelectRequest.matchers:type_name -> agent.v1.LabelMatcher
+	26, // 22: agent.v1.SelectResponse.series:type_name -> agent.v1.RawSeries
+	27, // 23: agent.v1.RawSeries.floats:type_name -> agent.v1.SamplePiece
+	27, // 24: agent.v1.RawSeries.histograms:type_name -> agent.v1.SamplePiece
+	22, // 25: agent.v1.ListLabelsRequest.matchers:type_name -> agent.v1.LabelMatcher
+	22, // 26: agent.v1.ListExemplarsRequest.matchers:type_name -> agent.v1.LabelMatcher
+	44, // 27: agent.v1.ListExemplarsResponse.series:type_name -> agent.v1.ListExemplarsResponse.Series
+	39, // 28: agent.v1.SummarizeResponse.labels:type_name -> agent.v1.LabelSummary
+	34, // 29: agent.v1.SummarizeResponse.revision:type_name -> agent.v1.ShardRevision
+	23, // 30: agent.v1.EstimateRequest.selectors:type_name -> agent.v1.LabelMatchers
+	36, // 31: agent.v1.EstimateRequest.bounds:type_name -> agent.v1.TimeBounds
+	38, // 32: agent.v1.EstimateResponse.estimates:type_name -> agent.v1.SeriesEstimate
+	43, // 33: agent.v1.ListExemplarsResponse.Series.exemplars:type_name -> agent.v1.ListExemplarsResponse.Exemplar
+	10, // 34: agent.v1.ShardService.Evaluate:input_type -> agent.v1.EvaluateRequest
+	11, // 35: agent.v1.ShardService.EvaluateSealed:input_type -> agent.v1.EvaluateSealedRequest
+	13, // 36: agent.v1.ShardService.Relay:input_type -> agent.v1.RelayRequest
+	24, // 37: agent.v1.ShardService.Select:input_type -> agent.v1.SelectRequest
+	28, // 38: agent.v1.ShardService.ListLabels:input_type -> agent.v1.ListLabelsRequest
+	30, // 39: agent.v1.ShardService.ListExemplars:input_type -> agent.v1.ListExemplarsRequest
+	32, // 40: agent.v1.ShardService.Summarize:input_type -> agent.v1.SummarizeRequest
+	1,  // 41: agent.v1.ShardService.Explore:input_type -> agent.v1.ExploreRequest
+	7,  // 42: agent.v1.ShardService.Describe:input_type -> agent.v1.DescribeRequest
+	35, // 43: agent.v1.ShardService.Estimate:input_type -> agent.v1.EstimateRequest
+	19, // 44: agent.v1.ShardService.Evaluate:output_type -> agent.v1.EvaluateResponse
+	12, // 45: agent.v1.ShardService.EvaluateSealed:output_type -> agent.v1.EvaluateSealedResponse
+	15, // 46: agent.v1.ShardService.Relay:output_type -> agent.v1.RelayResponse
+	25, // 47: agent.v1.ShardService.Select:output_type -> agent.v1.SelectResponse
+	29, // 48: agent.v1.ShardService.ListLabels:output_type -> agent.v1.ListLabelsResponse
+	31, // 49: agent.v1.ShardService.ListExemplars:output_type -> agent.v1.ListExemplarsResponse
+	33, // 50: agent.v1.ShardService.Summarize:output_type -> agent.v1.SummarizeResponse
+	2,  // 51: agent.v1.ShardService.Explore:output_type -> agent.v1.ExploreResponse
+	8,  // 52: agent.v1.ShardService.Describe:output_type -> agent.v1.DescribeResponse
+	37, // 53: agent.v1.ShardService.Estimate:output_type -> agent.v1.EstimateResponse
+	44, // [44:54] is the sub-list for method output_type
+	34, // [34:44] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_shard_proto_init() }
@@ -1489,7 +3174,7 @@ func file_agent_v1_shard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_v1_shard_proto_rawDesc), len(file_agent_v1_shard_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,10 @@ const (
 	Role_ROLE_VIEWER      Role = 4
 	// Runs machines, and has no say over the cluster and its hosts.
 	Role_ROLE_OPERATOR Role = 5
+	// Sends metrics, by remote write and by push, and does nothing else.
+	Role_ROLE_METRICS_WRITER Role = 6
+	// Asks for metrics and for nothing else.
+	Role_ROLE_METRICS_READER Role = 7
 )
 
 // Enum value maps for Role.
@@ -44,14 +48,18 @@ var (
 		3: "ROLE_ADMIN",
 		4: "ROLE_VIEWER",
 		5: "ROLE_OPERATOR",
+		6: "ROLE_METRICS_WRITER",
+		7: "ROLE_METRICS_READER",
 	}
 	Role_value = map[string]int32{
-		"ROLE_UNSPECIFIED": 0,
-		"ROLE_CONTROLLER":  1,
-		"ROLE_AGENT":       2,
-		"ROLE_ADMIN":       3,
-		"ROLE_VIEWER":      4,
-		"ROLE_OPERATOR":    5,
+		"ROLE_UNSPECIFIED":    0,
+		"ROLE_CONTROLLER":     1,
+		"ROLE_AGENT":          2,
+		"ROLE_ADMIN":          3,
+		"ROLE_VIEWER":         4,
+		"ROLE_OPERATOR":       5,
+		"ROLE_METRICS_WRITER": 6,
+		"ROLE_METRICS_READER": 7,
 	}
 )
 
@@ -1955,7 +1963,7 @@ const file_novacron_v1_cluster_proto_rawDesc = "" +
 	"\x0eRestoreRequest\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"-\n" +
 	"\x0fRestoreResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision*u\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision*\xa7\x01\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fROLE_CONTROLLER\x10\x01\x12\x0e\n" +
@@ -1964,7 +1972,9 @@ const file_novacron_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"ROLE_ADMIN\x10\x03\x12\x0f\n" +
 	"\vROLE_VIEWER\x10\x04\x12\x11\n" +
-	"\rROLE_OPERATOR\x10\x052\xa7\b\n" +
+	"\rROLE_OPERATOR\x10\x05\x12\x17\n" +
+	"\x13ROLE_METRICS_WRITER\x10\x06\x12\x17\n" +
+	"\x13ROLE_METRICS_READER\x10\a2\xa7\b\n" +
 	"\x0eClusterService\x12U\n" +
 	"\vListMembers\x12\x1f.novacron.v1.ListMembersRequest\x1a .novacron.v1.ListMembersResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\tGetHealth\x12\x1d.novacron.v1.GetHealthRequest\x1a\x1e.novacron.v1.GetHealthResponse\"\x03\x90\x02\x01\x12m\n" +

@@ -166,7 +166,9 @@ type WatchEventsRequest struct {
 	// Only events whose kind begins with this, such as "vm.".
 	Kind string `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`
 	// End after the events that are kept.
-	NoFollow      bool `protobuf:"varint,7,opt,name=no_follow,json=noFollow,proto3" json:"no_follow,omitempty"`
+	NoFollow bool `protobuf:"varint,7,opt,name=no_follow,json=noFollow,proto3" json:"no_follow,omitempty"`
+	// Only events before this time, of those that are kept: implies no_follow.
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +252,13 @@ func (x *WatchEventsRequest) GetNoFollow() bool {
 	return false
 }
 
+func (x *WatchEventsRequest) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
 type WatchEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Absent in heartbeats.
@@ -321,7 +330,7 @@ const file_novacron_v1_event_proto_rawDesc = "" +
 	"\thost_name\x18\t \x01(\tR\bhostName\x12\x18\n" +
 	"\amessage\x18\n" +
 	" \x01(\tR\amessage\x12\x14\n" +
-	"\x05actor\x18\v \x01(\tR\x05actor\"\xe5\x01\n" +
+	"\x05actor\x18\v \x01(\tR\x05actor\"\xa0\x02\n" +
 	"\x12WatchEventsRequest\x12%\n" +
 	"\x0esince_revision\x18\x01 \x01(\x04R\rsinceRevision\x129\n" +
 	"\n" +
@@ -330,7 +339,9 @@ const file_novacron_v1_event_proto_rawDesc = "" +
 	"\aproject\x18\x04 \x01(\tR\aproject\x12\x12\n" +
 	"\x04host\x18\x05 \x01(\tR\x04host\x12\x12\n" +
 	"\x04kind\x18\x06 \x01(\tR\x04kind\x12\x1b\n" +
-	"\tno_follow\x18\a \x01(\bR\bnoFollow\"[\n" +
+	"\tno_follow\x18\a \x01(\bR\bnoFollow\x129\n" +
+	"\n" +
+	"until_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"[\n" +
 	"\x13WatchEventsResponse\x12(\n" +
 	"\x05event\x18\x01 \x01(\v2\x12.novacron.v1.EventR\x05event\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision2g\n" +
@@ -359,14 +370,15 @@ var file_novacron_v1_event_proto_goTypes = []any{
 var file_novacron_v1_event_proto_depIdxs = []int32{
 	3, // 0: novacron.v1.Event.time:type_name -> google.protobuf.Timestamp
 	3, // 1: novacron.v1.WatchEventsRequest.since_time:type_name -> google.protobuf.Timestamp
-	0, // 2: novacron.v1.WatchEventsResponse.event:type_name -> novacron.v1.Event
-	1, // 3: novacron.v1.EventService.WatchEvents:input_type -> novacron.v1.WatchEventsRequest
-	2, // 4: novacron.v1.EventService.WatchEvents:output_type -> novacron.v1.WatchEventsResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3, // 2: novacron.v1.WatchEventsRequest.until_time:type_name -> google.protobuf.Timestamp
+	0, // 3: novacron.v1.WatchEventsResponse.event:type_name -> novacron.v1.Event
+	1, // 4: novacron.v1.EventService.WatchEvents:input_type -> novacron.v1.WatchEventsRequest
+	2, // 5: novacron.v1.EventService.WatchEvents:output_type -> novacron.v1.WatchEventsResponse
+	5, // [5:6] is the sub-list for method output_type
+	4, // [4:5] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_event_proto_init() }

@@ -23,6 +23,68 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type CardinalityGroup int32
+
+const (
+	CardinalityGroup_CARDINALITY_GROUP_UNSPECIFIED CardinalityGroup = 0
+	// By name of the metric.
+	CardinalityGroup_CARDINALITY_GROUP_METRIC CardinalityGroup = 1
+	// By name of a label: how many values it has, and what dropping it would leave.
+	CardinalityGroup_CARDINALITY_GROUP_LABEL CardinalityGroup = 2
+	// By name and value of a label.
+	CardinalityGroup_CARDINALITY_GROUP_PAIR CardinalityGroup = 3
+	// By the value of the labels host and job.
+	CardinalityGroup_CARDINALITY_GROUP_HOST CardinalityGroup = 4
+	CardinalityGroup_CARDINALITY_GROUP_JOB  CardinalityGroup = 5
+)
+
+// Enum value maps for CardinalityGroup.
+var (
+	CardinalityGroup_name = map[int32]string{
+		0: "CARDINALITY_GROUP_UNSPECIFIED",
+		1: "CARDINALITY_GROUP_METRIC",
+		2: "CARDINALITY_GROUP_LABEL",
+		3: "CARDINALITY_GROUP_PAIR",
+		4: "CARDINALITY_GROUP_HOST",
+		5: "CARDINALITY_GROUP_JOB",
+	}
+	CardinalityGroup_value = map[string]int32{
+		"CARDINALITY_GROUP_UNSPECIFIED": 0,
+		"CARDINALITY_GROUP_METRIC":      1,
+		"CARDINALITY_GROUP_LABEL":       2,
+		"CARDINALITY_GROUP_PAIR":        3,
+		"CARDINALITY_GROUP_HOST":        4,
+		"CARDINALITY_GROUP_JOB":         5,
+	}
+)
+
+func (x CardinalityGroup) Enum() *CardinalityGroup {
+	p := new(CardinalityGroup)
+	*p = x
+	return p
+}
+
+func (x CardinalityGroup) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CardinalityGroup) Descriptor() protoreflect.EnumDescriptor {
+	return file_novacron_v1_metric_proto_enumTypes[0].Descriptor()
+}
+
+func (CardinalityGroup) Type() protoreflect.EnumType {
+	return &file_novacron_v1_metric_proto_enumTypes[0]
+}
+
+func (x CardinalityGroup) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CardinalityGroup.Descriptor instead.
+func (CardinalityGroup) EnumDescriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{0}
+}
+
 type MetricSourceState int32
 
 const (
@@ -72,11 +134,11 @@ func (x MetricSourceState) String() string {
 }
 
 func (MetricSourceState) Descriptor() protoreflect.EnumDescriptor {
-	return file_novacron_v1_metric_proto_enumTypes[0].Descriptor()
+	return file_novacron_v1_metric_proto_enumTypes[1].Descriptor()
 }
 
 func (MetricSourceState) Type() protoreflect.EnumType {
-	return &file_novacron_v1_metric_proto_enumTypes[0]
+	return &file_novacron_v1_metric_proto_enumTypes[1]
 }
 
 func (x MetricSourceState) Number() protoreflect.EnumNumber {
@@ -85,7 +147,7 @@ func (x MetricSourceState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricSourceState.Descriptor instead.
 func (MetricSourceState) EnumDescriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{0}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{1}
 }
 
 type MetricType int32
@@ -124,11 +186,11 @@ func (x MetricType) String() string {
 }
 
 func (MetricType) Descriptor() protoreflect.EnumDescriptor {
-	return file_novacron_v1_metric_proto_enumTypes[1].Descriptor()
+	return file_novacron_v1_metric_proto_enumTypes[2].Descriptor()
 }
 
 func (MetricType) Type() protoreflect.EnumType {
-	return &file_novacron_v1_metric_proto_enumTypes[1]
+	return &file_novacron_v1_metric_proto_enumTypes[2]
 }
 
 func (x MetricType) Number() protoreflect.EnumNumber {
@@ -137,7 +199,772 @@ func (x MetricType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricType.Descriptor instead.
 func (MetricType) EnumDescriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{2}
+}
+
+// MetricLimits bound the series that are kept. 0 is the hosts' own default, and no limit for the cluster.
+type MetricLimits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Series of one host, of one metric on it, and of one value of the label job on it.
+	SeriesPerHost   uint64 `protobuf:"varint,1,opt,name=series_per_host,json=seriesPerHost,proto3" json:"series_per_host,omitempty"`
+	SeriesPerMetric uint64 `protobuf:"varint,2,opt,name=series_per_metric,json=seriesPerMetric,proto3" json:"series_per_metric,omitempty"`
+	SeriesPerJob    uint64 `protobuf:"varint,3,opt,name=series_per_job,json=seriesPerJob,proto3" json:"series_per_job,omitempty"`
+	// Series of all hosts together. Each host gets a share of it.
+	ClusterSeries uint64 `protobuf:"varint,4,opt,name=cluster_series,json=clusterSeries,proto3" json:"cluster_series,omitempty"`
+	// Limits of single metrics and jobs, by name, in place of the one for all. At most 1,000 together.
+	Metrics       map[string]uint64 `protobuf:"bytes,5,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Jobs          map[string]uint64 `protobuf:"bytes,6,rep,name=jobs,proto3" json:"jobs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricLimits) Reset() {
+	*x = MetricLimits{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricLimits) ProtoMessage() {}
+
+func (x *MetricLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricLimits.ProtoReflect.Descriptor instead.
+func (*MetricLimits) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *MetricLimits) GetSeriesPerHost() uint64 {
+	if x != nil {
+		return x.SeriesPerHost
+	}
+	return 0
+}
+
+func (x *MetricLimits) GetSeriesPerMetric() uint64 {
+	if x != nil {
+		return x.SeriesPerMetric
+	}
+	return 0
+}
+
+func (x *MetricLimits) GetSeriesPerJob() uint64 {
+	if x != nil {
+		return x.SeriesPerJob
+	}
+	return 0
+}
+
+func (x *MetricLimits) GetClusterSeries() uint64 {
+	if x != nil {
+		return x.ClusterSeries
+	}
+	return 0
+}
+
+func (x *MetricLimits) GetMetrics() map[string]uint64 {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+func (x *MetricLimits) GetJobs() map[string]uint64 {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+// MetricShare is what a host may have of the cluster's series.
+type MetricShare struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	HostId   string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	HostName string                 `protobuf:"bytes,2,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
+	// How many series the host may have before new ones are refused.
+	Series uint64 `protobuf:"varint,3,opt,name=series,proto3" json:"series,omitempty"`
+	// What the others must leave to the host: what it may take until it has heard of this share, or what it has above it.
+	Held uint64 `protobuf:"varint,4,opt,name=held,proto3" json:"held,omitempty"`
+	// Series that the host has, as it last told the leader; absent where it has not.
+	Active *uint64 `protobuf:"varint,5,opt,name=active,proto3,oneof" json:"active,omitempty"`
+	// Since when series is what it is.
+	Revision      uint64 `protobuf:"varint,6,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricShare) Reset() {
+	*x = MetricShare{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricShare) ProtoMessage() {}
+
+func (x *MetricShare) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricShare.ProtoReflect.Descriptor instead.
+func (*MetricShare) Descriptor() ([]byte, []int) {
 	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MetricShare) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *MetricShare) GetHostName() string {
+	if x != nil {
+		return x.HostName
+	}
+	return ""
+}
+
+func (x *MetricShare) GetSeries() uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *MetricShare) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *MetricShare) GetActive() uint64 {
+	if x != nil && x.Active != nil {
+		return *x.Active
+	}
+	return 0
+}
+
+func (x *MetricShare) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type GetMetricLimitsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMetricLimitsRequest) Reset() {
+	*x = GetMetricLimitsRequest{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMetricLimitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMetricLimitsRequest) ProtoMessage() {}
+
+func (x *GetMetricLimitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMetricLimitsRequest.ProtoReflect.Descriptor instead.
+func (*GetMetricLimitsRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{2}
+}
+
+type GetMetricLimitsResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Limits *MetricLimits          `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	// Changes with the limits.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Of each host, by name; series and held are 0 where the cluster has no limit.
+	Shares        []*MetricShare `protobuf:"bytes,3,rep,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMetricLimitsResponse) Reset() {
+	*x = GetMetricLimitsResponse{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMetricLimitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMetricLimitsResponse) ProtoMessage() {}
+
+func (x *GetMetricLimitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMetricLimitsResponse.ProtoReflect.Descriptor instead.
+func (*GetMetricLimitsResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetMetricLimitsResponse) GetLimits() *MetricLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *GetMetricLimitsResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *GetMetricLimitsResponse) GetShares() []*MetricShare {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+type SetMetricLimitsRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Limits *MetricLimits          `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	// Revision that the change was made from; 0 means any.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetMetricLimitsRequest) Reset() {
+	*x = SetMetricLimitsRequest{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetMetricLimitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetMetricLimitsRequest) ProtoMessage() {}
+
+func (x *SetMetricLimitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetMetricLimitsRequest.ProtoReflect.Descriptor instead.
+func (*SetMetricLimitsRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SetMetricLimitsRequest) GetLimits() *MetricLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *SetMetricLimitsRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type SetMetricLimitsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limits        *MetricLimits          `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetMetricLimitsResponse) Reset() {
+	*x = SetMetricLimitsResponse{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetMetricLimitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetMetricLimitsResponse) ProtoMessage() {}
+
+func (x *SetMetricLimitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetMetricLimitsResponse.ProtoReflect.Descriptor instead.
+func (*SetMetricLimitsResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SetMetricLimitsResponse) GetLimits() *MetricLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *SetMetricLimitsResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type ExploreCardinalityRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A selector of PromQL; empty for all series.
+	Selector string           `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
+	By       CardinalityGroup `protobuf:"varint,2,opt,name=by,proto3,enum=novacron.v1.CardinalityGroup" json:"by,omitempty"`
+	// With what to compare: the series of as long ago; absent means 24 h.
+	Since *durationpb.Duration `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Groups to list; 0 means 10.
+	Top uint32 `protobuf:"varint,4,opt,name=top,proto3" json:"top,omitempty"`
+	// Tell what is left of each group without this label.
+	Drop string `protobuf:"bytes,5,opt,name=drop,proto3" json:"drop,omitempty"`
+	// Refuse an answer in which a host is missing.
+	Complete      bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExploreCardinalityRequest) Reset() {
+	*x = ExploreCardinalityRequest{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExploreCardinalityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExploreCardinalityRequest) ProtoMessage() {}
+
+func (x *ExploreCardinalityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExploreCardinalityRequest.ProtoReflect.Descriptor instead.
+func (*ExploreCardinalityRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExploreCardinalityRequest) GetSelector() string {
+	if x != nil {
+		return x.Selector
+	}
+	return ""
+}
+
+func (x *ExploreCardinalityRequest) GetBy() CardinalityGroup {
+	if x != nil {
+		return x.By
+	}
+	return CardinalityGroup_CARDINALITY_GROUP_UNSPECIFIED
+}
+
+func (x *ExploreCardinalityRequest) GetSince() *durationpb.Duration {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ExploreCardinalityRequest) GetTop() uint32 {
+	if x != nil {
+		return x.Top
+	}
+	return 0
+}
+
+func (x *ExploreCardinalityRequest) GetDrop() string {
+	if x != nil {
+		return x.Drop
+	}
+	return ""
+}
+
+func (x *ExploreCardinalityRequest) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+type ExploreCardinalityResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The series of the last two hours, and those of two hours that long ago.
+	Series       uint64              `protobuf:"varint,1,opt,name=series,proto3" json:"series,omitempty"`
+	SeriesBefore uint64              `protobuf:"varint,2,opt,name=series_before,json=seriesBefore,proto3" json:"series_before,omitempty"`
+	Groups       []*CardinalityCount `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	// How many groups there are.
+	GroupCount uint64 `protobuf:"varint,4,opt,name=group_count,json=groupCount,proto3" json:"group_count,omitempty"`
+	// Which label made the metrics grow that grew most.
+	Findings []*CardinalityFinding `protobuf:"bytes,5,rep,name=findings,proto3" json:"findings,omitempty"`
+	// Hosts that are missing, counts that are estimates, samples that do not reach back.
+	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExploreCardinalityResponse) Reset() {
+	*x = ExploreCardinalityResponse{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExploreCardinalityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExploreCardinalityResponse) ProtoMessage() {}
+
+func (x *ExploreCardinalityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExploreCardinalityResponse.ProtoReflect.Descriptor instead.
+func (*ExploreCardinalityResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExploreCardinalityResponse) GetSeries() uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *ExploreCardinalityResponse) GetSeriesBefore() uint64 {
+	if x != nil {
+		return x.SeriesBefore
+	}
+	return 0
+}
+
+func (x *ExploreCardinalityResponse) GetGroups() []*CardinalityCount {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ExploreCardinalityResponse) GetGroupCount() uint64 {
+	if x != nil {
+		return x.GroupCount
+	}
+	return 0
+}
+
+func (x *ExploreCardinalityResponse) GetFindings() []*CardinalityFinding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *ExploreCardinalityResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// CardinalityCount is a group of series.
+type CardinalityCount struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Series       uint64                 `protobuf:"varint,2,opt,name=series,proto3" json:"series,omitempty"`
+	SeriesBefore uint64                 `protobuf:"varint,3,opt,name=series_before,json=seriesBefore,proto3" json:"series_before,omitempty"`
+	// Different values of the label; groups by label only.
+	Values       uint64 `protobuf:"varint,4,opt,name=values,proto3" json:"values,omitempty"`
+	ValuesBefore uint64 `protobuf:"varint,5,opt,name=values_before,json=valuesBefore,proto3" json:"values_before,omitempty"`
+	// Series that are left where the label is dropped; groups by label, and where a label to drop is named.
+	Left       uint64 `protobuf:"varint,6,opt,name=left,proto3" json:"left,omitempty"`
+	LeftBefore uint64 `protobuf:"varint,7,opt,name=left_before,json=leftBefore,proto3" json:"left_before,omitempty"`
+	// Some of the counts are estimates, within about 1 %.
+	Estimated     bool `protobuf:"varint,8,opt,name=estimated,proto3" json:"estimated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CardinalityCount) Reset() {
+	*x = CardinalityCount{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CardinalityCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CardinalityCount) ProtoMessage() {}
+
+func (x *CardinalityCount) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CardinalityCount.ProtoReflect.Descriptor instead.
+func (*CardinalityCount) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CardinalityCount) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CardinalityCount) GetSeries() uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *CardinalityCount) GetSeriesBefore() uint64 {
+	if x != nil {
+		return x.SeriesBefore
+	}
+	return 0
+}
+
+func (x *CardinalityCount) GetValues() uint64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
+func (x *CardinalityCount) GetValuesBefore() uint64 {
+	if x != nil {
+		return x.ValuesBefore
+	}
+	return 0
+}
+
+func (x *CardinalityCount) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *CardinalityCount) GetLeftBefore() uint64 {
+	if x != nil {
+		return x.LeftBefore
+	}
+	return 0
+}
+
+func (x *CardinalityCount) GetEstimated() bool {
+	if x != nil {
+		return x.Estimated
+	}
+	return false
+}
+
+// CardinalityFinding says of a metric which label made it grow, or makes it large.
+type CardinalityFinding struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Metric       string                 `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`
+	Label        string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	Values       uint64                 `protobuf:"varint,3,opt,name=values,proto3" json:"values,omitempty"`
+	Series       uint64                 `protobuf:"varint,4,opt,name=series,proto3" json:"series,omitempty"`
+	SeriesBefore uint64                 `protobuf:"varint,5,opt,name=series_before,json=seriesBefore,proto3" json:"series_before,omitempty"`
+	// Series without the label.
+	Left uint64 `protobuf:"varint,6,opt,name=left,proto3" json:"left,omitempty"`
+	// How much of the growth is gone without the label, 0 to 1; 0 where there is no growth.
+	GrowthShare float64 `protobuf:"fixed64,7,opt,name=growth_share,json=growthShare,proto3" json:"growth_share,omitempty"`
+	// All of it in words.
+	Text          string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CardinalityFinding) Reset() {
+	*x = CardinalityFinding{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CardinalityFinding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CardinalityFinding) ProtoMessage() {}
+
+func (x *CardinalityFinding) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CardinalityFinding.ProtoReflect.Descriptor instead.
+func (*CardinalityFinding) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CardinalityFinding) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *CardinalityFinding) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *CardinalityFinding) GetValues() uint64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
+func (x *CardinalityFinding) GetSeries() uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *CardinalityFinding) GetSeriesBefore() uint64 {
+	if x != nil {
+		return x.SeriesBefore
+	}
+	return 0
+}
+
+func (x *CardinalityFinding) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *CardinalityFinding) GetGrowthShare() float64 {
+	if x != nil {
+		return x.GrowthShare
+	}
+	return 0
+}
+
+func (x *CardinalityFinding) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
 }
 
 type QueryMetricsRequest struct {
@@ -150,14 +977,20 @@ type QueryMetricsRequest struct {
 	End   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`
 	Step  *durationpb.Duration   `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
 	// Refuse an answer in which a host is missing.
-	Complete      bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
+	Complete bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Begin a range at a multiple of its step, so that the same question later has the same times.
+	Align bool `protobuf:"varint,20,opt,name=align,proto3" json:"align,omitempty"`
+	// Tell how the query would be computed, in place of an answer.
+	Explain bool `protobuf:"varint,21,opt,name=explain,proto3" json:"explain,omitempty"`
+	// Tell besides the answer what it took.
+	Analyze       bool `protobuf:"varint,22,opt,name=analyze,proto3" json:"analyze,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueryMetricsRequest) Reset() {
 	*x = QueryMetricsRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	mi := &file_novacron_v1_metric_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -169,7 +1002,7 @@ func (x *QueryMetricsRequest) String() string {
 func (*QueryMetricsRequest) ProtoMessage() {}
 
 func (x *QueryMetricsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[0]
+	mi := &file_novacron_v1_metric_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -182,7 +1015,7 @@ func (x *QueryMetricsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryMetricsRequest.ProtoReflect.Descriptor instead.
 func (*QueryMetricsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{0}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QueryMetricsRequest) GetQuery() string {
@@ -227,6 +1060,27 @@ func (x *QueryMetricsRequest) GetComplete() bool {
 	return false
 }
 
+func (x *QueryMetricsRequest) GetAlign() bool {
+	if x != nil {
+		return x.Align
+	}
+	return false
+}
+
+func (x *QueryMetricsRequest) GetExplain() bool {
+	if x != nil {
+		return x.Explain
+	}
+	return false
+}
+
+func (x *QueryMetricsRequest) GetAnalyze() bool {
+	if x != nil {
+		return x.Analyze
+	}
+	return false
+}
+
 type QueryMetricsResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Series []*QueriedSeries       `protobuf:"bytes,1,rep,name=series,proto3" json:"series,omitempty"`
@@ -238,7 +1092,7 @@ type QueryMetricsResponse struct {
 
 func (x *QueryMetricsResponse) Reset() {
 	*x = QueryMetricsResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	mi := &file_novacron_v1_metric_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -250,7 +1104,7 @@ func (x *QueryMetricsResponse) String() string {
 func (*QueryMetricsResponse) ProtoMessage() {}
 
 func (x *QueryMetricsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[1]
+	mi := &file_novacron_v1_metric_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -263,7 +1117,7 @@ func (x *QueryMetricsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryMetricsResponse.ProtoReflect.Descriptor instead.
 func (*QueryMetricsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{1}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QueryMetricsResponse) GetSeries() []*QueriedSeries {
@@ -287,14 +1141,17 @@ type QueriedSeries struct {
 	Times  []int64   `protobuf:"zigzag64,2,rep,packed,name=times,proto3" json:"times,omitempty"`
 	Values []float64 `protobuf:"fixed64,3,rep,packed,name=values,proto3" json:"values,omitempty"`
 	// Native histograms in the form of JSON; each has a time and a value of 0 above at its place.
-	Histograms    map[uint32]string `protobuf:"bytes,4,rep,name=histograms,proto3" json:"histograms,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Histograms map[uint32]string `protobuf:"bytes,4,rep,name=histograms,proto3" json:"histograms,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Native histograms with NaN or infinities, which JSON does not have: io.prometheus.write.v2.Histogram, with counts as
+	// floats. Each has a time and a value of NaN above at its place.
+	PackedHistograms map[uint32][]byte `protobuf:"bytes,5,rep,name=packed_histograms,json=packedHistograms,proto3" json:"packed_histograms,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *QueriedSeries) Reset() {
 	*x = QueriedSeries{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	mi := &file_novacron_v1_metric_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +1163,7 @@ func (x *QueriedSeries) String() string {
 func (*QueriedSeries) ProtoMessage() {}
 
 func (x *QueriedSeries) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[2]
+	mi := &file_novacron_v1_metric_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +1176,7 @@ func (x *QueriedSeries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueriedSeries.ProtoReflect.Descriptor instead.
 func (*QueriedSeries) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{2}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *QueriedSeries) GetLabels() map[string]string {
@@ -350,18 +1207,28 @@ func (x *QueriedSeries) GetHistograms() map[uint32]string {
 	return nil
 }
 
+func (x *QueriedSeries) GetPackedHistograms() map[uint32][]byte {
+	if x != nil {
+		return x.PackedHistograms
+	}
+	return nil
+}
+
 type QuerySummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why the answer may be wrong, such as hosts that did not answer; and what may be meant otherwise.
-	Warnings      []string `protobuf:"bytes,1,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	Infos         []string `protobuf:"bytes,2,rep,name=infos,proto3" json:"infos,omitempty"`
+	Warnings []string `protobuf:"bytes,1,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Infos    []string `protobuf:"bytes,2,rep,name=infos,proto3" json:"infos,omitempty"`
+	// How the query is computed, where that was asked for; and what it took.
+	Explanation   *QueryExplanation `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	Analysis      *QueryAnalysis    `protobuf:"bytes,21,opt,name=analysis,proto3" json:"analysis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QuerySummary) Reset() {
 	*x = QuerySummary{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	mi := &file_novacron_v1_metric_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -373,7 +1240,7 @@ func (x *QuerySummary) String() string {
 func (*QuerySummary) ProtoMessage() {}
 
 func (x *QuerySummary) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[3]
+	mi := &file_novacron_v1_metric_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -386,7 +1253,7 @@ func (x *QuerySummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySummary.ProtoReflect.Descriptor instead.
 func (*QuerySummary) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{3}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QuerySummary) GetWarnings() []string {
@@ -399,6 +1266,690 @@ func (x *QuerySummary) GetWarnings() []string {
 func (x *QuerySummary) GetInfos() []string {
 	if x != nil {
 		return x.Infos
+	}
+	return nil
+}
+
+func (x *QuerySummary) GetExplanation() *QueryExplanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
+func (x *QuerySummary) GetAnalysis() *QueryAnalysis {
+	if x != nil {
+		return x.Analysis
+	}
+	return nil
+}
+
+// QueryExplanation is how a query is computed.
+type QueryExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The expression in its normal form, and what the controller computes of the parts: {__part__="N"} is the part N.
+	Expression string `protobuf:"bytes,1,opt,name=expression,proto3" json:"expression,omitempty"`
+	Controller string `protobuf:"bytes,2,opt,name=controller,proto3" json:"controller,omitempty"`
+	// How often it is evaluated.
+	Steps uint32       `protobuf:"varint,3,opt,name=steps,proto3" json:"steps,omitempty"`
+	Parts []*QueryPart `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Selectors whose series the controller reads from the hosts.
+	RawSelectors []string `protobuf:"bytes,5,rep,name=raw_selectors,json=rawSelectors,proto3" json:"raw_selectors,omitempty"`
+	// Names of hosts that are asked, and of those that have no series for it.
+	AskedHosts  []string            `protobuf:"bytes,6,rep,name=asked_hosts,json=askedHosts,proto3" json:"asked_hosts,omitempty"`
+	PrunedHosts []string            `protobuf:"bytes,7,rep,name=pruned_hosts,json=prunedHosts,proto3" json:"pruned_hosts,omitempty"`
+	Series      []*SelectorEstimate `protobuf:"bytes,8,rep,name=series,proto3" json:"series,omitempty"`
+	Cache       *QueryCacheUse      `protobuf:"bytes,9,opt,name=cache,proto3" json:"cache,omitempty"`
+	// What evaluates on the controller.
+	Evaluator string `protobuf:"bytes,10,opt,name=evaluator,proto3" json:"evaluator,omitempty"`
+	// How many of the hosts are asked about the others; 0 where each is asked itself.
+	Relays        uint32 `protobuf:"varint,11,opt,name=relays,proto3" json:"relays,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryExplanation) Reset() {
+	*x = QueryExplanation{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryExplanation) ProtoMessage() {}
+
+func (x *QueryExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryExplanation.ProtoReflect.Descriptor instead.
+func (*QueryExplanation) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *QueryExplanation) GetExpression() string {
+	if x != nil {
+		return x.Expression
+	}
+	return ""
+}
+
+func (x *QueryExplanation) GetController() string {
+	if x != nil {
+		return x.Controller
+	}
+	return ""
+}
+
+func (x *QueryExplanation) GetSteps() uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *QueryExplanation) GetParts() []*QueryPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *QueryExplanation) GetRawSelectors() []string {
+	if x != nil {
+		return x.RawSelectors
+	}
+	return nil
+}
+
+func (x *QueryExplanation) GetAskedHosts() []string {
+	if x != nil {
+		return x.AskedHosts
+	}
+	return nil
+}
+
+func (x *QueryExplanation) GetPrunedHosts() []string {
+	if x != nil {
+		return x.PrunedHosts
+	}
+	return nil
+}
+
+func (x *QueryExplanation) GetSeries() []*SelectorEstimate {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *QueryExplanation) GetCache() *QueryCacheUse {
+	if x != nil {
+		return x.Cache
+	}
+	return nil
+}
+
+func (x *QueryExplanation) GetEvaluator() string {
+	if x != nil {
+		return x.Evaluator
+	}
+	return ""
+}
+
+func (x *QueryExplanation) GetRelays() uint32 {
+	if x != nil {
+		return x.Relays
+	}
+	return 0
+}
+
+// QueryPart is what the hosts compute.
+type QueryPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Expressions for the hosts, and how their answers are merged: union, sum, min, max, group or average.
+	Expressions []string `protobuf:"bytes,1,rep,name=expressions,proto3" json:"expressions,omitempty"`
+	Merge       string   `protobuf:"bytes,2,opt,name=merge,proto3" json:"merge,omitempty"`
+	// By tier that is read, such as "raw" and "5m:counter": how many hosts do so.
+	Tiers         map[string]uint32 `protobuf:"bytes,3,rep,name=tiers,proto3" json:"tiers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryPart) Reset() {
+	*x = QueryPart{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryPart) ProtoMessage() {}
+
+func (x *QueryPart) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryPart.ProtoReflect.Descriptor instead.
+func (*QueryPart) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *QueryPart) GetExpressions() []string {
+	if x != nil {
+		return x.Expressions
+	}
+	return nil
+}
+
+func (x *QueryPart) GetMerge() string {
+	if x != nil {
+		return x.Merge
+	}
+	return ""
+}
+
+func (x *QueryPart) GetTiers() map[string]uint32 {
+	if x != nil {
+		return x.Tiers
+	}
+	return nil
+}
+
+// SelectorEstimate is how many series a selector has by the indexes of the hosts.
+type SelectorEstimate struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Selector string                 `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
+	// Those that have samples for sure, and those that may have some.
+	Least         int64 `protobuf:"varint,2,opt,name=least,proto3" json:"least,omitempty"`
+	Likely        int64 `protobuf:"varint,3,opt,name=likely,proto3" json:"likely,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SelectorEstimate) Reset() {
+	*x = SelectorEstimate{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelectorEstimate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelectorEstimate) ProtoMessage() {}
+
+func (x *SelectorEstimate) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelectorEstimate.ProtoReflect.Descriptor instead.
+func (*SelectorEstimate) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SelectorEstimate) GetSelector() string {
+	if x != nil {
+		return x.Selector
+	}
+	return ""
+}
+
+func (x *SelectorEstimate) GetLeast() int64 {
+	if x != nil {
+		return x.Least
+	}
+	return 0
+}
+
+func (x *SelectorEstimate) GetLikely() int64 {
+	if x != nil {
+		return x.Likely
+	}
+	return 0
+}
+
+// QueryCacheUse is what the cache of results has for a query.
+type QueryCacheUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Times that are asked for, and those that are known.
+	Steps      uint32 `protobuf:"varint,1,opt,name=steps,proto3" json:"steps,omitempty"`
+	KnownSteps uint32 `protobuf:"varint,2,opt,name=known_steps,json=knownSteps,proto3" json:"known_steps,omitempty"`
+	// Why it is not used; empty where it is.
+	UnusedReason  string `protobuf:"bytes,3,opt,name=unused_reason,json=unusedReason,proto3" json:"unused_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryCacheUse) Reset() {
+	*x = QueryCacheUse{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryCacheUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryCacheUse) ProtoMessage() {}
+
+func (x *QueryCacheUse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryCacheUse.ProtoReflect.Descriptor instead.
+func (*QueryCacheUse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *QueryCacheUse) GetSteps() uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *QueryCacheUse) GetKnownSteps() uint32 {
+	if x != nil {
+		return x.KnownSteps
+	}
+	return 0
+}
+
+func (x *QueryCacheUse) GetUnusedReason() string {
+	if x != nil {
+		return x.UnusedReason
+	}
+	return ""
+}
+
+// QueryAnalysis is what a query took.
+type QueryAnalysis struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Elapsed *durationpb.Duration   `protobuf:"bytes,1,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
+	// Of it, while no host had still to answer: parsing, merging and evaluating.
+	Controller *durationpb.Duration `protobuf:"bytes,2,opt,name=controller,proto3" json:"controller,omitempty"`
+	// The most samples that the controller held at one time, and the series of the answer.
+	PeakSamples int64          `protobuf:"varint,3,opt,name=peak_samples,json=peakSamples,proto3" json:"peak_samples,omitempty"`
+	Series      int64          `protobuf:"varint,4,opt,name=series,proto3" json:"series,omitempty"`
+	Hosts       []*QueriedHost `protobuf:"bytes,5,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Cache       *QueryCacheUse `protobuf:"bytes,6,opt,name=cache,proto3" json:"cache,omitempty"`
+	// Why raw series were read after all; empty where they were not.
+	RawReason     string `protobuf:"bytes,7,opt,name=raw_reason,json=rawReason,proto3" json:"raw_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryAnalysis) Reset() {
+	*x = QueryAnalysis{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryAnalysis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryAnalysis) ProtoMessage() {}
+
+func (x *QueryAnalysis) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryAnalysis.ProtoReflect.Descriptor instead.
+func (*QueryAnalysis) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *QueryAnalysis) GetElapsed() *durationpb.Duration {
+	if x != nil {
+		return x.Elapsed
+	}
+	return nil
+}
+
+func (x *QueryAnalysis) GetController() *durationpb.Duration {
+	if x != nil {
+		return x.Controller
+	}
+	return nil
+}
+
+func (x *QueryAnalysis) GetPeakSamples() int64 {
+	if x != nil {
+		return x.PeakSamples
+	}
+	return 0
+}
+
+func (x *QueryAnalysis) GetSeries() int64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *QueryAnalysis) GetHosts() []*QueriedHost {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *QueryAnalysis) GetCache() *QueryCacheUse {
+	if x != nil {
+		return x.Cache
+	}
+	return nil
+}
+
+func (x *QueryAnalysis) GetRawReason() string {
+	if x != nil {
+		return x.RawReason
+	}
+	return ""
+}
+
+// QueriedHost is what a query took on one host.
+type QueriedHost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The time of all calls, also of those that ran at one time.
+	Elapsed *durationpb.Duration `protobuf:"bytes,2,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
+	// Samples and series that were read there, and bytes that came from it.
+	Samples int64 `protobuf:"varint,3,opt,name=samples,proto3" json:"samples,omitempty"`
+	Series  int64 `protobuf:"varint,4,opt,name=series,proto3" json:"series,omitempty"`
+	Bytes   int64 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// How often it was asked, and how often of it again after an error or beside a silent call.
+	Calls   uint32 `protobuf:"varint,6,opt,name=calls,proto3" json:"calls,omitempty"`
+	Retries uint32 `protobuf:"varint,7,opt,name=retries,proto3" json:"retries,omitempty"`
+	Hedges  uint32 `protobuf:"varint,8,opt,name=hedges,proto3" json:"hedges,omitempty"`
+	// Why the last call failed that did.
+	Error         string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueriedHost) Reset() {
+	*x = QueriedHost{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueriedHost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueriedHost) ProtoMessage() {}
+
+func (x *QueriedHost) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueriedHost.ProtoReflect.Descriptor instead.
+func (*QueriedHost) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *QueriedHost) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *QueriedHost) GetElapsed() *durationpb.Duration {
+	if x != nil {
+		return x.Elapsed
+	}
+	return nil
+}
+
+func (x *QueriedHost) GetSamples() int64 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *QueriedHost) GetSeries() int64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *QueriedHost) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *QueriedHost) GetCalls() uint32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *QueriedHost) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *QueriedHost) GetHedges() uint32 {
+	if x != nil {
+		return x.Hedges
+	}
+	return 0
+}
+
+func (x *QueriedHost) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type RenderMetricsRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Question *QueryMetricsRequest   `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	// prometheus, uplot, echarts, vega-lite, grafana, grafana-multi, csv, csv-wide or parquet.
+	Format string `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
+	// timeseries, gauge, bar, heatmap, histogram, table or state; empty: what fits the answer.
+	View string `protobuf:"bytes,3,opt,name=view,proto3" json:"view,omitempty"`
+	// The most points of a line, such as the width of the chart in pixels; 0 for all, else at least 4.
+	MaxPoints uint32 `protobuf:"varint,4,opt,name=max_points,json=maxPoints,proto3" json:"max_points,omitempty"`
+	// The most bars; 0 for all.
+	Top           uint32 `protobuf:"varint,5,opt,name=top,proto3" json:"top,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenderMetricsRequest) Reset() {
+	*x = RenderMetricsRequest{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenderMetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenderMetricsRequest) ProtoMessage() {}
+
+func (x *RenderMetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenderMetricsRequest.ProtoReflect.Descriptor instead.
+func (*RenderMetricsRequest) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RenderMetricsRequest) GetQuestion() *QueryMetricsRequest {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *RenderMetricsRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *RenderMetricsRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *RenderMetricsRequest) GetMaxPoints() uint32 {
+	if x != nil {
+		return x.MaxPoints
+	}
+	return 0
+}
+
+func (x *RenderMetricsRequest) GetTop() uint32 {
+	if x != nil {
+		return x.Top
+	}
+	return 0
+}
+
+type RenderMetricsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Media type, in the first message.
+	ContentType string `protobuf:"bytes,1,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	Data        []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// In the last message only.
+	Summary       *QuerySummary `protobuf:"bytes,3,opt,name=summary,proto3" json:"summary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenderMetricsResponse) Reset() {
+	*x = RenderMetricsResponse{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenderMetricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenderMetricsResponse) ProtoMessage() {}
+
+func (x *RenderMetricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenderMetricsResponse.ProtoReflect.Descriptor instead.
+func (*RenderMetricsResponse) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RenderMetricsResponse) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *RenderMetricsResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *RenderMetricsResponse) GetSummary() *QuerySummary {
+	if x != nil {
+		return x.Summary
 	}
 	return nil
 }
@@ -435,7 +1986,7 @@ type MetricSourceSpec struct {
 
 func (x *MetricSourceSpec) Reset() {
 	*x = MetricSourceSpec{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[4]
+	mi := &file_novacron_v1_metric_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +1998,7 @@ func (x *MetricSourceSpec) String() string {
 func (*MetricSourceSpec) ProtoMessage() {}
 
 func (x *MetricSourceSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[4]
+	mi := &file_novacron_v1_metric_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +2011,7 @@ func (x *MetricSourceSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSourceSpec.ProtoReflect.Descriptor instead.
 func (*MetricSourceSpec) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{4}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MetricSourceSpec) GetName() string {
@@ -622,7 +2173,7 @@ type AWSMetricSource struct {
 
 func (x *AWSMetricSource) Reset() {
 	*x = AWSMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[5]
+	mi := &file_novacron_v1_metric_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +2185,7 @@ func (x *AWSMetricSource) String() string {
 func (*AWSMetricSource) ProtoMessage() {}
 
 func (x *AWSMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[5]
+	mi := &file_novacron_v1_metric_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +2198,7 @@ func (x *AWSMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AWSMetricSource.ProtoReflect.Descriptor instead.
 func (*AWSMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{5}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AWSMetricSource) GetRegions() []string {
@@ -701,7 +2252,7 @@ type AzureMetricSource struct {
 
 func (x *AzureMetricSource) Reset() {
 	*x = AzureMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[6]
+	mi := &file_novacron_v1_metric_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +2264,7 @@ func (x *AzureMetricSource) String() string {
 func (*AzureMetricSource) ProtoMessage() {}
 
 func (x *AzureMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[6]
+	mi := &file_novacron_v1_metric_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +2277,7 @@ func (x *AzureMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AzureMetricSource.ProtoReflect.Descriptor instead.
 func (*AzureMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{6}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AzureMetricSource) GetSubscriptions() []string {
@@ -770,7 +2321,7 @@ type GCPMetricSource struct {
 
 func (x *GCPMetricSource) Reset() {
 	*x = GCPMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[7]
+	mi := &file_novacron_v1_metric_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +2333,7 @@ func (x *GCPMetricSource) String() string {
 func (*GCPMetricSource) ProtoMessage() {}
 
 func (x *GCPMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[7]
+	mi := &file_novacron_v1_metric_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +2346,7 @@ func (x *GCPMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GCPMetricSource.ProtoReflect.Descriptor instead.
 func (*GCPMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{7}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GCPMetricSource) GetProjects() []string {
@@ -831,7 +2382,7 @@ type ScrapeMetricSource struct {
 
 func (x *ScrapeMetricSource) Reset() {
 	*x = ScrapeMetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[8]
+	mi := &file_novacron_v1_metric_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +2394,7 @@ func (x *ScrapeMetricSource) String() string {
 func (*ScrapeMetricSource) ProtoMessage() {}
 
 func (x *ScrapeMetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[8]
+	mi := &file_novacron_v1_metric_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +2407,7 @@ func (x *ScrapeMetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScrapeMetricSource.ProtoReflect.Descriptor instead.
 func (*ScrapeMetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{8}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ScrapeMetricSource) GetUrl() string {
@@ -909,7 +2460,7 @@ type MetricBudget struct {
 
 func (x *MetricBudget) Reset() {
 	*x = MetricBudget{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[9]
+	mi := &file_novacron_v1_metric_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +2472,7 @@ func (x *MetricBudget) String() string {
 func (*MetricBudget) ProtoMessage() {}
 
 func (x *MetricBudget) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[9]
+	mi := &file_novacron_v1_metric_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +2485,7 @@ func (x *MetricBudget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricBudget.ProtoReflect.Descriptor instead.
 func (*MetricBudget) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{9}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *MetricBudget) GetUnitsPerDay() uint64 {
@@ -974,7 +2525,7 @@ type MetricCredential struct {
 
 func (x *MetricCredential) Reset() {
 	*x = MetricCredential{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[10]
+	mi := &file_novacron_v1_metric_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +2537,7 @@ func (x *MetricCredential) String() string {
 func (*MetricCredential) ProtoMessage() {}
 
 func (x *MetricCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[10]
+	mi := &file_novacron_v1_metric_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +2550,7 @@ func (x *MetricCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricCredential.ProtoReflect.Descriptor instead.
 func (*MetricCredential) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{10}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MetricCredential) GetReference() isMetricCredential_Reference {
@@ -1075,7 +2626,7 @@ type SealedSecret struct {
 
 func (x *SealedSecret) Reset() {
 	*x = SealedSecret{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[11]
+	mi := &file_novacron_v1_metric_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +2638,7 @@ func (x *SealedSecret) String() string {
 func (*SealedSecret) ProtoMessage() {}
 
 func (x *SealedSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[11]
+	mi := &file_novacron_v1_metric_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +2651,7 @@ func (x *SealedSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedSecret.ProtoReflect.Descriptor instead.
 func (*SealedSecret) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{11}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SealedSecret) GetFingerprint() string {
@@ -1151,13 +2702,17 @@ type MetricSourceStatus struct {
 	LastHostId string `protobuf:"bytes,16,opt,name=last_host_id,json=lastHostId,proto3" json:"last_host_id,omitempty"`
 	// The epoch before, where it was of the same host; else 0.
 	ContinuedEpoch uint64 `protobuf:"varint,17,opt,name=continued_epoch,json=continuedEpoch,proto3" json:"continued_epoch,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The APIs that must not be called yet, as they asked; the next host holds to it, too.
+	Pauses []*MetricPause `protobuf:"bytes,18,rep,name=pauses,proto3" json:"pauses,omitempty"`
+	// What of the day's budget is used; the next host goes on from there.
+	Spent         *MetricSpending `protobuf:"bytes,19,opt,name=spent,proto3" json:"spent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MetricSourceStatus) Reset() {
 	*x = MetricSourceStatus{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[12]
+	mi := &file_novacron_v1_metric_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +2724,7 @@ func (x *MetricSourceStatus) String() string {
 func (*MetricSourceStatus) ProtoMessage() {}
 
 func (x *MetricSourceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[12]
+	mi := &file_novacron_v1_metric_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +2737,7 @@ func (x *MetricSourceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSourceStatus.ProtoReflect.Descriptor instead.
 func (*MetricSourceStatus) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{12}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *MetricSourceStatus) GetState() MetricSourceState {
@@ -1304,6 +2859,135 @@ func (x *MetricSourceStatus) GetContinuedEpoch() uint64 {
 	return 0
 }
 
+func (x *MetricSourceStatus) GetPauses() []*MetricPause {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
+func (x *MetricSourceStatus) GetSpent() *MetricSpending {
+	if x != nil {
+		return x.Spent
+	}
+	return nil
+}
+
+// MetricSpending is what was used of the billable units of a day.
+type MetricSpending struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In UTC, as 2006-01-02.
+	Day           string `protobuf:"bytes,1,opt,name=day,proto3" json:"day,omitempty"`
+	Units         uint64 `protobuf:"varint,2,opt,name=units,proto3" json:"units,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricSpending) Reset() {
+	*x = MetricSpending{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricSpending) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricSpending) ProtoMessage() {}
+
+func (x *MetricSpending) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricSpending.ProtoReflect.Descriptor instead.
+func (*MetricSpending) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *MetricSpending) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *MetricSpending) GetUnits() uint64 {
+	if x != nil {
+		return x.Units
+	}
+	return 0
+}
+
+// MetricPause says until when an account's API must not be called.
+type MetricPause struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Api           string                 `protobuf:"bytes,2,opt,name=api,proto3" json:"api,omitempty"`
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricPause) Reset() {
+	*x = MetricPause{}
+	mi := &file_novacron_v1_metric_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricPause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricPause) ProtoMessage() {}
+
+func (x *MetricPause) ProtoReflect() protoreflect.Message {
+	mi := &file_novacron_v1_metric_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricPause.ProtoReflect.Descriptor instead.
+func (*MetricPause) Descriptor() ([]byte, []int) {
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *MetricPause) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *MetricPause) GetApi() string {
+	if x != nil {
+		return x.Api
+	}
+	return ""
+}
+
+func (x *MetricPause) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
 type MetricSource struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Spec          *MetricSourceSpec      `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
@@ -1318,7 +3002,7 @@ type MetricSource struct {
 
 func (x *MetricSource) Reset() {
 	*x = MetricSource{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[13]
+	mi := &file_novacron_v1_metric_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +3014,7 @@ func (x *MetricSource) String() string {
 func (*MetricSource) ProtoMessage() {}
 
 func (x *MetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[13]
+	mi := &file_novacron_v1_metric_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +3027,7 @@ func (x *MetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSource.ProtoReflect.Descriptor instead.
 func (*MetricSource) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{13}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *MetricSource) GetSpec() *MetricSourceSpec {
@@ -1399,7 +3083,7 @@ type CreateMetricSourceRequest struct {
 
 func (x *CreateMetricSourceRequest) Reset() {
 	*x = CreateMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[14]
+	mi := &file_novacron_v1_metric_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +3095,7 @@ func (x *CreateMetricSourceRequest) String() string {
 func (*CreateMetricSourceRequest) ProtoMessage() {}
 
 func (x *CreateMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[14]
+	mi := &file_novacron_v1_metric_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +3108,7 @@ func (x *CreateMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*CreateMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{14}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreateMetricSourceRequest) GetSpec() *MetricSourceSpec {
@@ -1450,7 +3134,7 @@ type CreateMetricSourceResponse struct {
 
 func (x *CreateMetricSourceResponse) Reset() {
 	*x = CreateMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[15]
+	mi := &file_novacron_v1_metric_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +3146,7 @@ func (x *CreateMetricSourceResponse) String() string {
 func (*CreateMetricSourceResponse) ProtoMessage() {}
 
 func (x *CreateMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[15]
+	mi := &file_novacron_v1_metric_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +3159,7 @@ func (x *CreateMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*CreateMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{15}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreateMetricSourceResponse) GetSource() *MetricSource {
@@ -1494,7 +3178,7 @@ type GetMetricSourceRequest struct {
 
 func (x *GetMetricSourceRequest) Reset() {
 	*x = GetMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[16]
+	mi := &file_novacron_v1_metric_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1506,7 +3190,7 @@ func (x *GetMetricSourceRequest) String() string {
 func (*GetMetricSourceRequest) ProtoMessage() {}
 
 func (x *GetMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[16]
+	mi := &file_novacron_v1_metric_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1519,7 +3203,7 @@ func (x *GetMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*GetMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{16}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetMetricSourceRequest) GetName() string {
@@ -1538,7 +3222,7 @@ type GetMetricSourceResponse struct {
 
 func (x *GetMetricSourceResponse) Reset() {
 	*x = GetMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[17]
+	mi := &file_novacron_v1_metric_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +3234,7 @@ func (x *GetMetricSourceResponse) String() string {
 func (*GetMetricSourceResponse) ProtoMessage() {}
 
 func (x *GetMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[17]
+	mi := &file_novacron_v1_metric_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +3247,7 @@ func (x *GetMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*GetMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{17}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetMetricSourceResponse) GetSource() *MetricSource {
@@ -1583,7 +3267,7 @@ type ListMetricSourcesRequest struct {
 
 func (x *ListMetricSourcesRequest) Reset() {
 	*x = ListMetricSourcesRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[18]
+	mi := &file_novacron_v1_metric_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +3279,7 @@ func (x *ListMetricSourcesRequest) String() string {
 func (*ListMetricSourcesRequest) ProtoMessage() {}
 
 func (x *ListMetricSourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[18]
+	mi := &file_novacron_v1_metric_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +3292,7 @@ func (x *ListMetricSourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricSourcesRequest.ProtoReflect.Descriptor instead.
 func (*ListMetricSourcesRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{18}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListMetricSourcesRequest) GetPageSize() uint32 {
@@ -1635,7 +3319,7 @@ type ListMetricSourcesResponse struct {
 
 func (x *ListMetricSourcesResponse) Reset() {
 	*x = ListMetricSourcesResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[19]
+	mi := &file_novacron_v1_metric_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +3331,7 @@ func (x *ListMetricSourcesResponse) String() string {
 func (*ListMetricSourcesResponse) ProtoMessage() {}
 
 func (x *ListMetricSourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[19]
+	mi := &file_novacron_v1_metric_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +3344,7 @@ func (x *ListMetricSourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricSourcesResponse.ProtoReflect.Descriptor instead.
 func (*ListMetricSourcesResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{19}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListMetricSourcesResponse) GetSources() []*MetricSource {
@@ -1689,7 +3373,7 @@ type UpdateMetricSourceRequest struct {
 
 func (x *UpdateMetricSourceRequest) Reset() {
 	*x = UpdateMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[20]
+	mi := &file_novacron_v1_metric_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +3385,7 @@ func (x *UpdateMetricSourceRequest) String() string {
 func (*UpdateMetricSourceRequest) ProtoMessage() {}
 
 func (x *UpdateMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[20]
+	mi := &file_novacron_v1_metric_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +3398,7 @@ func (x *UpdateMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*UpdateMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{20}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *UpdateMetricSourceRequest) GetSpec() *MetricSourceSpec {
@@ -1747,7 +3431,7 @@ type UpdateMetricSourceResponse struct {
 
 func (x *UpdateMetricSourceResponse) Reset() {
 	*x = UpdateMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[21]
+	mi := &file_novacron_v1_metric_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +3443,7 @@ func (x *UpdateMetricSourceResponse) String() string {
 func (*UpdateMetricSourceResponse) ProtoMessage() {}
 
 func (x *UpdateMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[21]
+	mi := &file_novacron_v1_metric_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +3456,7 @@ func (x *UpdateMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*UpdateMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{21}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *UpdateMetricSourceResponse) GetSource() *MetricSource {
@@ -1791,7 +3475,7 @@ type DeleteMetricSourceRequest struct {
 
 func (x *DeleteMetricSourceRequest) Reset() {
 	*x = DeleteMetricSourceRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[22]
+	mi := &file_novacron_v1_metric_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +3487,7 @@ func (x *DeleteMetricSourceRequest) String() string {
 func (*DeleteMetricSourceRequest) ProtoMessage() {}
 
 func (x *DeleteMetricSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[22]
+	mi := &file_novacron_v1_metric_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +3500,7 @@ func (x *DeleteMetricSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricSourceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteMetricSourceRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{22}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeleteMetricSourceRequest) GetName() string {
@@ -1834,7 +3518,7 @@ type DeleteMetricSourceResponse struct {
 
 func (x *DeleteMetricSourceResponse) Reset() {
 	*x = DeleteMetricSourceResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[23]
+	mi := &file_novacron_v1_metric_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +3530,7 @@ func (x *DeleteMetricSourceResponse) String() string {
 func (*DeleteMetricSourceResponse) ProtoMessage() {}
 
 func (x *DeleteMetricSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[23]
+	mi := &file_novacron_v1_metric_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +3543,7 @@ func (x *DeleteMetricSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricSourceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteMetricSourceResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{23}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{43}
 }
 
 // MetricDefinition is a metric of users.
@@ -1881,7 +3565,7 @@ type MetricDefinition struct {
 
 func (x *MetricDefinition) Reset() {
 	*x = MetricDefinition{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[24]
+	mi := &file_novacron_v1_metric_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +3577,7 @@ func (x *MetricDefinition) String() string {
 func (*MetricDefinition) ProtoMessage() {}
 
 func (x *MetricDefinition) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[24]
+	mi := &file_novacron_v1_metric_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +3590,7 @@ func (x *MetricDefinition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricDefinition.ProtoReflect.Descriptor instead.
 func (*MetricDefinition) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{24}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *MetricDefinition) GetName() string {
@@ -1974,7 +3658,7 @@ type DefineMetricRequest struct {
 
 func (x *DefineMetricRequest) Reset() {
 	*x = DefineMetricRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[25]
+	mi := &file_novacron_v1_metric_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +3670,7 @@ func (x *DefineMetricRequest) String() string {
 func (*DefineMetricRequest) ProtoMessage() {}
 
 func (x *DefineMetricRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[25]
+	mi := &file_novacron_v1_metric_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +3683,7 @@ func (x *DefineMetricRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineMetricRequest.ProtoReflect.Descriptor instead.
 func (*DefineMetricRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{25}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DefineMetricRequest) GetDefinition() *MetricDefinition {
@@ -2018,7 +3702,7 @@ type DefineMetricResponse struct {
 
 func (x *DefineMetricResponse) Reset() {
 	*x = DefineMetricResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[26]
+	mi := &file_novacron_v1_metric_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +3714,7 @@ func (x *DefineMetricResponse) String() string {
 func (*DefineMetricResponse) ProtoMessage() {}
 
 func (x *DefineMetricResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[26]
+	mi := &file_novacron_v1_metric_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +3727,7 @@ func (x *DefineMetricResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineMetricResponse.ProtoReflect.Descriptor instead.
 func (*DefineMetricResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{26}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DefineMetricResponse) GetDefinition() *MetricDefinition {
@@ -2063,7 +3747,7 @@ type ListMetricDefinitionsRequest struct {
 
 func (x *ListMetricDefinitionsRequest) Reset() {
 	*x = ListMetricDefinitionsRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[27]
+	mi := &file_novacron_v1_metric_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +3759,7 @@ func (x *ListMetricDefinitionsRequest) String() string {
 func (*ListMetricDefinitionsRequest) ProtoMessage() {}
 
 func (x *ListMetricDefinitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[27]
+	mi := &file_novacron_v1_metric_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +3772,7 @@ func (x *ListMetricDefinitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricDefinitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListMetricDefinitionsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{27}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListMetricDefinitionsRequest) GetPageSize() uint32 {
@@ -2115,7 +3799,7 @@ type ListMetricDefinitionsResponse struct {
 
 func (x *ListMetricDefinitionsResponse) Reset() {
 	*x = ListMetricDefinitionsResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[28]
+	mi := &file_novacron_v1_metric_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +3811,7 @@ func (x *ListMetricDefinitionsResponse) String() string {
 func (*ListMetricDefinitionsResponse) ProtoMessage() {}
 
 func (x *ListMetricDefinitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[28]
+	mi := &file_novacron_v1_metric_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +3824,7 @@ func (x *ListMetricDefinitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetricDefinitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListMetricDefinitionsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{28}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListMetricDefinitionsResponse) GetDefinitions() []*MetricDefinition {
@@ -2166,7 +3850,7 @@ type DeleteMetricDefinitionRequest struct {
 
 func (x *DeleteMetricDefinitionRequest) Reset() {
 	*x = DeleteMetricDefinitionRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[29]
+	mi := &file_novacron_v1_metric_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +3862,7 @@ func (x *DeleteMetricDefinitionRequest) String() string {
 func (*DeleteMetricDefinitionRequest) ProtoMessage() {}
 
 func (x *DeleteMetricDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[29]
+	mi := &file_novacron_v1_metric_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +3875,7 @@ func (x *DeleteMetricDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteMetricDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{29}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DeleteMetricDefinitionRequest) GetName() string {
@@ -2209,7 +3893,7 @@ type DeleteMetricDefinitionResponse struct {
 
 func (x *DeleteMetricDefinitionResponse) Reset() {
 	*x = DeleteMetricDefinitionResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[30]
+	mi := &file_novacron_v1_metric_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +3905,7 @@ func (x *DeleteMetricDefinitionResponse) String() string {
 func (*DeleteMetricDefinitionResponse) ProtoMessage() {}
 
 func (x *DeleteMetricDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[30]
+	mi := &file_novacron_v1_metric_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +3918,7 @@ func (x *DeleteMetricDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMetricDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteMetricDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{30}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{50}
 }
 
 // MetricSample is one value of a series.
@@ -2251,7 +3935,7 @@ type MetricSample struct {
 
 func (x *MetricSample) Reset() {
 	*x = MetricSample{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[31]
+	mi := &file_novacron_v1_metric_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +3947,7 @@ func (x *MetricSample) String() string {
 func (*MetricSample) ProtoMessage() {}
 
 func (x *MetricSample) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[31]
+	mi := &file_novacron_v1_metric_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +3960,7 @@ func (x *MetricSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSample.ProtoReflect.Descriptor instead.
 func (*MetricSample) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{31}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *MetricSample) GetName() string {
@@ -2319,7 +4003,7 @@ type PushMetricsRequest struct {
 
 func (x *PushMetricsRequest) Reset() {
 	*x = PushMetricsRequest{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[32]
+	mi := &file_novacron_v1_metric_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +4015,7 @@ func (x *PushMetricsRequest) String() string {
 func (*PushMetricsRequest) ProtoMessage() {}
 
 func (x *PushMetricsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[32]
+	mi := &file_novacron_v1_metric_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +4028,7 @@ func (x *PushMetricsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushMetricsRequest.ProtoReflect.Descriptor instead.
 func (*PushMetricsRequest) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{32}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PushMetricsRequest) GetSamples() []*MetricSample {
@@ -2374,7 +4058,7 @@ type RefusedSample struct {
 
 func (x *RefusedSample) Reset() {
 	*x = RefusedSample{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[33]
+	mi := &file_novacron_v1_metric_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +4070,7 @@ func (x *RefusedSample) String() string {
 func (*RefusedSample) ProtoMessage() {}
 
 func (x *RefusedSample) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[33]
+	mi := &file_novacron_v1_metric_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +4083,7 @@ func (x *RefusedSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedSample.ProtoReflect.Descriptor instead.
 func (*RefusedSample) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{33}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RefusedSample) GetIndex() uint32 {
@@ -2437,7 +4121,7 @@ type PushMetricsResponse struct {
 
 func (x *PushMetricsResponse) Reset() {
 	*x = PushMetricsResponse{}
-	mi := &file_novacron_v1_metric_proto_msgTypes[34]
+	mi := &file_novacron_v1_metric_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +4133,7 @@ func (x *PushMetricsResponse) String() string {
 func (*PushMetricsResponse) ProtoMessage() {}
 
 func (x *PushMetricsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_novacron_v1_metric_proto_msgTypes[34]
+	mi := &file_novacron_v1_metric_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +4146,7 @@ func (x *PushMetricsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushMetricsResponse.ProtoReflect.Descriptor instead.
 func (*PushMetricsResponse) Descriptor() ([]byte, []int) {
-	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{34}
+	return file_novacron_v1_metric_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PushMetricsResponse) GetStored() uint32 {
@@ -2497,33 +4181,175 @@ var File_novacron_v1_metric_proto protoreflect.FileDescriptor
 
 const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\n" +
-	"\x18novacron/v1/metric.proto\x12\vnovacron.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x02\n" +
+	"\x18novacron/v1/metric.proto\x12\vnovacron.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x03\n" +
+	"\fMetricLimits\x12&\n" +
+	"\x0fseries_per_host\x18\x01 \x01(\x04R\rseriesPerHost\x12*\n" +
+	"\x11series_per_metric\x18\x02 \x01(\x04R\x0fseriesPerMetric\x12$\n" +
+	"\x0eseries_per_job\x18\x03 \x01(\x04R\fseriesPerJob\x12%\n" +
+	"\x0ecluster_series\x18\x04 \x01(\x04R\rclusterSeries\x12@\n" +
+	"\ametrics\x18\x05 \x03(\v2&.novacron.v1.MetricLimits.MetricsEntryR\ametrics\x127\n" +
+	"\x04jobs\x18\x06 \x03(\v2#.novacron.v1.MetricLimits.JobsEntryR\x04jobs\x1a:\n" +
+	"\fMetricsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a7\n" +
+	"\tJobsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xb3\x01\n" +
+	"\vMetricShare\x12\x17\n" +
+	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12\x1b\n" +
+	"\thost_name\x18\x02 \x01(\tR\bhostName\x12\x16\n" +
+	"\x06series\x18\x03 \x01(\x04R\x06series\x12\x12\n" +
+	"\x04held\x18\x04 \x01(\x04R\x04held\x12\x1b\n" +
+	"\x06active\x18\x05 \x01(\x04H\x00R\x06active\x88\x01\x01\x12\x1a\n" +
+	"\brevision\x18\x06 \x01(\x04R\brevisionB\t\n" +
+	"\a_active\"\x18\n" +
+	"\x16GetMetricLimitsRequest\"\x9a\x01\n" +
+	"\x17GetMetricLimitsResponse\x121\n" +
+	"\x06limits\x18\x01 \x01(\v2\x19.novacron.v1.MetricLimitsR\x06limits\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x120\n" +
+	"\x06shares\x18\x03 \x03(\v2\x18.novacron.v1.MetricShareR\x06shares\"g\n" +
+	"\x16SetMetricLimitsRequest\x121\n" +
+	"\x06limits\x18\x01 \x01(\v2\x19.novacron.v1.MetricLimitsR\x06limits\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"h\n" +
+	"\x17SetMetricLimitsResponse\x121\n" +
+	"\x06limits\x18\x01 \x01(\v2\x19.novacron.v1.MetricLimitsR\x06limits\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\xd9\x01\n" +
+	"\x19ExploreCardinalityRequest\x12\x1a\n" +
+	"\bselector\x18\x01 \x01(\tR\bselector\x12-\n" +
+	"\x02by\x18\x02 \x01(\x0e2\x1d.novacron.v1.CardinalityGroupR\x02by\x12/\n" +
+	"\x05since\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05since\x12\x10\n" +
+	"\x03top\x18\x04 \x01(\rR\x03top\x12\x12\n" +
+	"\x04drop\x18\x05 \x01(\tR\x04drop\x12\x1a\n" +
+	"\bcomplete\x18\x06 \x01(\bR\bcomplete\"\x8a\x02\n" +
+	"\x1aExploreCardinalityResponse\x12\x16\n" +
+	"\x06series\x18\x01 \x01(\x04R\x06series\x12#\n" +
+	"\rseries_before\x18\x02 \x01(\x04R\fseriesBefore\x125\n" +
+	"\x06groups\x18\x03 \x03(\v2\x1d.novacron.v1.CardinalityCountR\x06groups\x12\x1f\n" +
+	"\vgroup_count\x18\x04 \x01(\x04R\n" +
+	"groupCount\x12;\n" +
+	"\bfindings\x18\x05 \x03(\v2\x1f.novacron.v1.CardinalityFindingR\bfindings\x12\x1a\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"\xf3\x01\n" +
+	"\x10CardinalityCount\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06series\x18\x02 \x01(\x04R\x06series\x12#\n" +
+	"\rseries_before\x18\x03 \x01(\x04R\fseriesBefore\x12\x16\n" +
+	"\x06values\x18\x04 \x01(\x04R\x06values\x12#\n" +
+	"\rvalues_before\x18\x05 \x01(\x04R\fvaluesBefore\x12\x12\n" +
+	"\x04left\x18\x06 \x01(\x04R\x04left\x12\x1f\n" +
+	"\vleft_before\x18\a \x01(\x04R\n" +
+	"leftBefore\x12\x1c\n" +
+	"\testimated\x18\b \x01(\bR\testimated\"\xe2\x01\n" +
+	"\x12CardinalityFinding\x12\x16\n" +
+	"\x06metric\x18\x01 \x01(\tR\x06metric\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12\x16\n" +
+	"\x06values\x18\x03 \x01(\x04R\x06values\x12\x16\n" +
+	"\x06series\x18\x04 \x01(\x04R\x06series\x12#\n" +
+	"\rseries_before\x18\x05 \x01(\x04R\fseriesBefore\x12\x12\n" +
+	"\x04left\x18\x06 \x01(\x04R\x04left\x12!\n" +
+	"\fgrowth_share\x18\a \x01(\x01R\vgrowthShare\x12\x12\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"\xd0\x02\n" +
 	"\x13QueryMetricsRequest\x12\x14\n" +
 	"\x05query\x18\x01 \x01(\tR\x05query\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x120\n" +
 	"\x05start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
 	"\x03end\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12-\n" +
 	"\x04step\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04step\x12\x1a\n" +
-	"\bcomplete\x18\x06 \x01(\bR\bcomplete\"\x7f\n" +
+	"\bcomplete\x18\x06 \x01(\bR\bcomplete\x12\x14\n" +
+	"\x05align\x18\x14 \x01(\bR\x05align\x12\x18\n" +
+	"\aexplain\x18\x15 \x01(\bR\aexplain\x12\x18\n" +
+	"\aanalyze\x18\x16 \x01(\bR\aanalyze\"\x7f\n" +
 	"\x14QueryMetricsResponse\x122\n" +
 	"\x06series\x18\x01 \x03(\v2\x1a.novacron.v1.QueriedSeriesR\x06series\x123\n" +
-	"\asummary\x18\x02 \x01(\v2\x19.novacron.v1.QuerySummaryR\asummary\"\xc3\x02\n" +
+	"\asummary\x18\x02 \x01(\v2\x19.novacron.v1.QuerySummaryR\asummary\"\xe7\x03\n" +
 	"\rQueriedSeries\x12>\n" +
 	"\x06labels\x18\x01 \x03(\v2&.novacron.v1.QueriedSeries.LabelsEntryR\x06labels\x12\x14\n" +
 	"\x05times\x18\x02 \x03(\x12R\x05times\x12\x16\n" +
 	"\x06values\x18\x03 \x03(\x01R\x06values\x12J\n" +
 	"\n" +
 	"histograms\x18\x04 \x03(\v2*.novacron.v1.QueriedSeries.HistogramsEntryR\n" +
-	"histograms\x1a9\n" +
+	"histograms\x12]\n" +
+	"\x11packed_histograms\x18\x05 \x03(\v20.novacron.v1.QueriedSeries.PackedHistogramsEntryR\x10packedHistograms\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
 	"\x0fHistogramsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"@\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aC\n" +
+	"\x15PackedHistogramsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xb9\x01\n" +
 	"\fQuerySummary\x12\x1a\n" +
 	"\bwarnings\x18\x01 \x03(\tR\bwarnings\x12\x14\n" +
-	"\x05infos\x18\x02 \x03(\tR\x05infos\"\xa0\x06\n" +
+	"\x05infos\x18\x02 \x03(\tR\x05infos\x12?\n" +
+	"\vexplanation\x18\x14 \x01(\v2\x1d.novacron.v1.QueryExplanationR\vexplanation\x126\n" +
+	"\banalysis\x18\x15 \x01(\v2\x1a.novacron.v1.QueryAnalysisR\banalysis\"\x9e\x03\n" +
+	"\x10QueryExplanation\x12\x1e\n" +
+	"\n" +
+	"expression\x18\x01 \x01(\tR\n" +
+	"expression\x12\x1e\n" +
+	"\n" +
+	"controller\x18\x02 \x01(\tR\n" +
+	"controller\x12\x14\n" +
+	"\x05steps\x18\x03 \x01(\rR\x05steps\x12,\n" +
+	"\x05parts\x18\x04 \x03(\v2\x16.novacron.v1.QueryPartR\x05parts\x12#\n" +
+	"\rraw_selectors\x18\x05 \x03(\tR\frawSelectors\x12\x1f\n" +
+	"\vasked_hosts\x18\x06 \x03(\tR\n" +
+	"askedHosts\x12!\n" +
+	"\fpruned_hosts\x18\a \x03(\tR\vprunedHosts\x125\n" +
+	"\x06series\x18\b \x03(\v2\x1d.novacron.v1.SelectorEstimateR\x06series\x120\n" +
+	"\x05cache\x18\t \x01(\v2\x1a.novacron.v1.QueryCacheUseR\x05cache\x12\x1c\n" +
+	"\tevaluator\x18\n" +
+	" \x01(\tR\tevaluator\x12\x16\n" +
+	"\x06relays\x18\v \x01(\rR\x06relays\"\xb6\x01\n" +
+	"\tQueryPart\x12 \n" +
+	"\vexpressions\x18\x01 \x03(\tR\vexpressions\x12\x14\n" +
+	"\x05merge\x18\x02 \x01(\tR\x05merge\x127\n" +
+	"\x05tiers\x18\x03 \x03(\v2!.novacron.v1.QueryPart.TiersEntryR\x05tiers\x1a8\n" +
+	"\n" +
+	"TiersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\\\n" +
+	"\x10SelectorEstimate\x12\x1a\n" +
+	"\bselector\x18\x01 \x01(\tR\bselector\x12\x14\n" +
+	"\x05least\x18\x02 \x01(\x03R\x05least\x12\x16\n" +
+	"\x06likely\x18\x03 \x01(\x03R\x06likely\"k\n" +
+	"\rQueryCacheUse\x12\x14\n" +
+	"\x05steps\x18\x01 \x01(\rR\x05steps\x12\x1f\n" +
+	"\vknown_steps\x18\x02 \x01(\rR\n" +
+	"knownSteps\x12#\n" +
+	"\runused_reason\x18\x03 \x01(\tR\funusedReason\"\xbb\x02\n" +
+	"\rQueryAnalysis\x123\n" +
+	"\aelapsed\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x129\n" +
+	"\n" +
+	"controller\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"controller\x12!\n" +
+	"\fpeak_samples\x18\x03 \x01(\x03R\vpeakSamples\x12\x16\n" +
+	"\x06series\x18\x04 \x01(\x03R\x06series\x12.\n" +
+	"\x05hosts\x18\x05 \x03(\v2\x18.novacron.v1.QueriedHostR\x05hosts\x120\n" +
+	"\x05cache\x18\x06 \x01(\v2\x1a.novacron.v1.QueryCacheUseR\x05cache\x12\x1d\n" +
+	"\n" +
+	"raw_reason\x18\a \x01(\tR\trawReason\"\xfc\x01\n" +
+	"\vQueriedHost\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
+	"\aelapsed\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12\x18\n" +
+	"\asamples\x18\x03 \x01(\x03R\asamples\x12\x16\n" +
+	"\x06series\x18\x04 \x01(\x03R\x06series\x12\x14\n" +
+	"\x05bytes\x18\x05 \x01(\x03R\x05bytes\x12\x14\n" +
+	"\x05calls\x18\x06 \x01(\rR\x05calls\x12\x18\n" +
+	"\aretries\x18\a \x01(\rR\aretries\x12\x16\n" +
+	"\x06hedges\x18\b \x01(\rR\x06hedges\x12\x14\n" +
+	"\x05error\x18\t \x01(\tR\x05error\"\xb1\x01\n" +
+	"\x14RenderMetricsRequest\x12<\n" +
+	"\bquestion\x18\x01 \x01(\v2 .novacron.v1.QueryMetricsRequestR\bquestion\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\tR\x06format\x12\x12\n" +
+	"\x04view\x18\x03 \x01(\tR\x04view\x12\x1d\n" +
+	"\n" +
+	"max_points\x18\x04 \x01(\rR\tmaxPoints\x12\x10\n" +
+	"\x03top\x18\x05 \x01(\rR\x03top\"\x83\x01\n" +
+	"\x15RenderMetricsResponse\x12!\n" +
+	"\fcontent_type\x18\x01 \x01(\tR\vcontentType\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x123\n" +
+	"\asummary\x18\x03 \x01(\v2\x19.novacron.v1.QuerySummaryR\asummary\"\xa0\x06\n" +
 	"\x10MetricSourceSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\x03aws\x18\x02 \x01(\v2\x1c.novacron.v1.AWSMetricSourceH\x00R\x03aws\x126\n" +
@@ -2588,7 +4414,7 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\fSealedSecret\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x125\n" +
 	"\bset_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\asetTime\x12\x15\n" +
-	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"\xed\x05\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"\xd2\x06\n" +
 	"\x12MetricSourceStatus\x124\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1e.novacron.v1.MetricSourceStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x17\n" +
@@ -2611,7 +4437,17 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"updateTime\x12 \n" +
 	"\flast_host_id\x18\x10 \x01(\tR\n" +
 	"lastHostId\x12'\n" +
-	"\x0fcontinued_epoch\x18\x11 \x01(\x04R\x0econtinuedEpoch\"\xb0\x02\n" +
+	"\x0fcontinued_epoch\x18\x11 \x01(\x04R\x0econtinuedEpoch\x120\n" +
+	"\x06pauses\x18\x12 \x03(\v2\x18.novacron.v1.MetricPauseR\x06pauses\x121\n" +
+	"\x05spent\x18\x13 \x01(\v2\x1b.novacron.v1.MetricSpendingR\x05spent\"8\n" +
+	"\x0eMetricSpending\x12\x10\n" +
+	"\x03day\x18\x01 \x01(\tR\x03day\x12\x14\n" +
+	"\x05units\x18\x02 \x01(\x04R\x05units\"t\n" +
+	"\vMetricPause\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x10\n" +
+	"\x03api\x18\x02 \x01(\tR\x03api\x129\n" +
+	"\n" +
+	"until_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\xb0\x02\n" +
 	"\fMetricSource\x121\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1d.novacron.v1.MetricSourceSpecR\x04spec\x12\x1e\n" +
 	"\n" +
@@ -2697,7 +4533,14 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\x06stored\x18\x01 \x01(\rR\x06stored\x124\n" +
 	"\arefused\x18\x02 \x03(\v2\x1a.novacron.v1.RefusedSampleR\arefused\x12#\n" +
 	"\rrefused_count\x18\x03 \x01(\rR\frefusedCount\x12\x14\n" +
-	"\x05hosts\x18\x04 \x03(\tR\x05hosts*\xfd\x01\n" +
+	"\x05hosts\x18\x04 \x03(\tR\x05hosts*\xc3\x01\n" +
+	"\x10CardinalityGroup\x12!\n" +
+	"\x1dCARDINALITY_GROUP_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18CARDINALITY_GROUP_METRIC\x10\x01\x12\x1b\n" +
+	"\x17CARDINALITY_GROUP_LABEL\x10\x02\x12\x1a\n" +
+	"\x16CARDINALITY_GROUP_PAIR\x10\x03\x12\x1a\n" +
+	"\x16CARDINALITY_GROUP_HOST\x10\x04\x12\x19\n" +
+	"\x15CARDINALITY_GROUP_JOB\x10\x05*\xfd\x01\n" +
 	"\x11MetricSourceState\x12#\n" +
 	"\x1fMETRIC_SOURCE_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bMETRIC_SOURCE_STATE_WAITING\x10\x01\x12 \n" +
@@ -2711,7 +4554,7 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\x17METRIC_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11METRIC_TYPE_GAUGE\x10\x01\x12\x17\n" +
 	"\x13METRIC_TYPE_COUNTER\x10\x02\x12\x19\n" +
-	"\x15METRIC_TYPE_HISTOGRAM\x10\x032\xfb\a\n" +
+	"\x15METRIC_TYPE_HISTOGRAM\x10\x032\x87\v\n" +
 	"\rMetricService\x12e\n" +
 	"\x12CreateMetricSource\x12&.novacron.v1.CreateMetricSourceRequest\x1a'.novacron.v1.CreateMetricSourceResponse\x12a\n" +
 	"\x0fGetMetricSource\x12#.novacron.v1.GetMetricSourceRequest\x1a$.novacron.v1.GetMetricSourceResponse\"\x03\x90\x02\x01\x12g\n" +
@@ -2722,7 +4565,11 @@ const file_novacron_v1_metric_proto_rawDesc = "" +
 	"\x15ListMetricDefinitions\x12).novacron.v1.ListMetricDefinitionsRequest\x1a*.novacron.v1.ListMetricDefinitionsResponse\"\x03\x90\x02\x01\x12q\n" +
 	"\x16DeleteMetricDefinition\x12*.novacron.v1.DeleteMetricDefinitionRequest\x1a+.novacron.v1.DeleteMetricDefinitionResponse\x12P\n" +
 	"\vPushMetrics\x12\x1f.novacron.v1.PushMetricsRequest\x1a .novacron.v1.PushMetricsResponse\x12Z\n" +
-	"\fQueryMetrics\x12 .novacron.v1.QueryMetricsRequest\x1a!.novacron.v1.QueryMetricsResponse\"\x03\x90\x02\x010\x01B;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
+	"\fQueryMetrics\x12 .novacron.v1.QueryMetricsRequest\x1a!.novacron.v1.QueryMetricsResponse\"\x03\x90\x02\x010\x01\x12]\n" +
+	"\rRenderMetrics\x12!.novacron.v1.RenderMetricsRequest\x1a\".novacron.v1.RenderMetricsResponse\"\x03\x90\x02\x010\x01\x12a\n" +
+	"\x0fGetMetricLimits\x12#.novacron.v1.GetMetricLimitsRequest\x1a$.novacron.v1.GetMetricLimitsResponse\"\x03\x90\x02\x01\x12\\\n" +
+	"\x0fSetMetricLimits\x12#.novacron.v1.SetMetricLimitsRequest\x1a$.novacron.v1.SetMetricLimitsResponse\x12j\n" +
+	"\x12ExploreCardinality\x12&.novacron.v1.ExploreCardinalityRequest\x1a'.novacron.v1.ExploreCardinalityResponse\"\x03\x90\x02\x01B;Z9github.com/novacron/novacron/proto/novacron/v1;novacronv1b\x06proto3"
 
 var (
 	file_novacron_v1_metric_proto_rawDescOnce sync.Once
@@ -2736,125 +4583,185 @@ func file_novacron_v1_metric_proto_rawDescGZIP() []byte {
 	return file_novacron_v1_metric_proto_rawDescData
 }
 
-var file_novacron_v1_metric_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_novacron_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_novacron_v1_metric_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_novacron_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_novacron_v1_metric_proto_goTypes = []any{
-	(MetricSourceState)(0),                 // 0: novacron.v1.MetricSourceState
-	(MetricType)(0),                        // 1: novacron.v1.MetricType
-	(*QueryMetricsRequest)(nil),            // 2: novacron.v1.QueryMetricsRequest
-	(*QueryMetricsResponse)(nil),           // 3: novacron.v1.QueryMetricsResponse
-	(*QueriedSeries)(nil),                  // 4: novacron.v1.QueriedSeries
-	(*QuerySummary)(nil),                   // 5: novacron.v1.QuerySummary
-	(*MetricSourceSpec)(nil),               // 6: novacron.v1.MetricSourceSpec
-	(*AWSMetricSource)(nil),                // 7: novacron.v1.AWSMetricSource
-	(*AzureMetricSource)(nil),              // 8: novacron.v1.AzureMetricSource
-	(*GCPMetricSource)(nil),                // 9: novacron.v1.GCPMetricSource
-	(*ScrapeMetricSource)(nil),             // 10: novacron.v1.ScrapeMetricSource
-	(*MetricBudget)(nil),                   // 11: novacron.v1.MetricBudget
-	(*MetricCredential)(nil),               // 12: novacron.v1.MetricCredential
-	(*SealedSecret)(nil),                   // 13: novacron.v1.SealedSecret
-	(*MetricSourceStatus)(nil),             // 14: novacron.v1.MetricSourceStatus
-	(*MetricSource)(nil),                   // 15: novacron.v1.MetricSource
-	(*CreateMetricSourceRequest)(nil),      // 16: novacron.v1.CreateMetricSourceRequest
-	(*CreateMetricSourceResponse)(nil),     // 17: novacron.v1.CreateMetricSourceResponse
-	(*GetMetricSourceRequest)(nil),         // 18: novacron.v1.GetMetricSourceRequest
-	(*GetMetricSourceResponse)(nil),        // 19: novacron.v1.GetMetricSourceResponse
-	(*ListMetricSourcesRequest)(nil),       // 20: novacron.v1.ListMetricSourcesRequest
-	(*ListMetricSourcesResponse)(nil),      // 21: novacron.v1.ListMetricSourcesResponse
-	(*UpdateMetricSourceRequest)(nil),      // 22: novacron.v1.UpdateMetricSourceRequest
-	(*UpdateMetricSourceResponse)(nil),     // 23: novacron.v1.UpdateMetricSourceResponse
-	(*DeleteMetricSourceRequest)(nil),      // 24: novacron.v1.DeleteMetricSourceRequest
-	(*DeleteMetricSourceResponse)(nil),     // 25: novacron.v1.DeleteMetricSourceResponse
-	(*MetricDefinition)(nil),               // 26: novacron.v1.MetricDefinition
-	(*DefineMetricRequest)(nil),            // 27: novacron.v1.DefineMetricRequest
-	(*DefineMetricResponse)(nil),           // 28: novacron.v1.DefineMetricResponse
-	(*ListMetricDefinitionsRequest)(nil),   // 29: novacron.v1.ListMetricDefinitionsRequest
-	(*ListMetricDefinitionsResponse)(nil),  // 30: novacron.v1.ListMetricDefinitionsResponse
-	(*DeleteMetricDefinitionRequest)(nil),  // 31: novacron.v1.DeleteMetricDefinitionRequest
-	(*DeleteMetricDefinitionResponse)(nil), // 32: novacron.v1.DeleteMetricDefinitionResponse
-	(*MetricSample)(nil),                   // 33: novacron.v1.MetricSample
-	(*PushMetricsRequest)(nil),             // 34: novacron.v1.PushMetricsRequest
-	(*RefusedSample)(nil),                  // 35: novacron.v1.RefusedSample
-	(*PushMetricsResponse)(nil),            // 36: novacron.v1.PushMetricsResponse
-	nil,                                    // 37: novacron.v1.QueriedSeries.LabelsEntry
-	nil,                                    // 38: novacron.v1.QueriedSeries.HistogramsEntry
-	nil,                                    // 39: novacron.v1.MetricSourceSpec.LabelsEntry
-	nil,                                    // 40: novacron.v1.MetricSourceSpec.HostLabelsEntry
-	nil,                                    // 41: novacron.v1.MetricSample.LabelsEntry
-	(*timestamppb.Timestamp)(nil),          // 42: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),            // 43: google.protobuf.Duration
+	(CardinalityGroup)(0),                  // 0: novacron.v1.CardinalityGroup
+	(MetricSourceState)(0),                 // 1: novacron.v1.MetricSourceState
+	(MetricType)(0),                        // 2: novacron.v1.MetricType
+	(*MetricLimits)(nil),                   // 3: novacron.v1.MetricLimits
+	(*MetricShare)(nil),                    // 4: novacron.v1.MetricShare
+	(*GetMetricLimitsRequest)(nil),         // 5: novacron.v1.GetMetricLimitsRequest
+	(*GetMetricLimitsResponse)(nil),        // 6: novacron.v1.GetMetricLimitsResponse
+	(*SetMetricLimitsRequest)(nil),         // 7: novacron.v1.SetMetricLimitsRequest
+	(*SetMetricLimitsResponse)(nil),        // 8: novacron.v1.SetMetricLimitsResponse
+	(*ExploreCardinalityRequest)(nil),      // 9: novacron.v1.ExploreCardinalityRequest
+	(*ExploreCardinalityResponse)(nil),     // 10: novacron.v1.ExploreCardinalityResponse
+	(*CardinalityCount)(nil),               // 11: novacron.v1.CardinalityCount
+	(*CardinalityFinding)(nil),             // 12: novacron.v1.CardinalityFinding
+	(*QueryMetricsRequest)(nil),            // 13: novacron.v1.QueryMetricsRequest
+	(*QueryMetricsResponse)(nil),           // 14: novacron.v1.QueryMetricsResponse
+	(*QueriedSeries)(nil),                  // 15: novacron.v1.QueriedSeries
+	(*QuerySummary)(nil),                   // 16: novacron.v1.QuerySummary
+	(*QueryExplanation)(nil),               // 17: novacron.v1.QueryExplanation
+	(*QueryPart)(nil),                      // 18: novacron.v1.QueryPart
+	(*SelectorEstimate)(nil),               // 19: novacron.v1.SelectorEstimate
+	(*QueryCacheUse)(nil),                  // 20: novacron.v1.QueryCacheUse
+	(*QueryAnalysis)(nil),                  // 21: novacron.v1.QueryAnalysis
+	(*QueriedHost)(nil),                    // 22: novacron.v1.QueriedHost
+	(*RenderMetricsRequest)(nil),           // 23: novacron.v1.RenderMetricsRequest
+	(*RenderMetricsResponse)(nil),          // 24: novacron.v1.RenderMetricsResponse
+	(*MetricSourceSpec)(nil),               // 25: novacron.v1.MetricSourceSpec
+	(*AWSMetricSource)(nil),                // 26: novacron.v1.AWSMetricSource
+	(*AzureMetricSource)(nil),              // 27: novacron.v1.AzureMetricSource
+	(*GCPMetricSource)(nil),                // 28: novacron.v1.GCPMetricSource
+	(*ScrapeMetricSource)(nil),             // 29: novacron.v1.ScrapeMetricSource
+	(*MetricBudget)(nil),                   // 30: novacron.v1.MetricBudget
+	(*MetricCredential)(nil),               // 31: novacron.v1.MetricCredential
+	(*SealedSecret)(nil),                   // 32: novacron.v1.SealedSecret
+	(*MetricSourceStatus)(nil),             // 33: novacron.v1.MetricSourceStatus
+	(*MetricSpending)(nil),                 // 34: novacron.v1.MetricSpending
+	(*MetricPause)(nil),                    // 35: novacron.v1.MetricPause
+	(*MetricSource)(nil),                   // 36: novacron.v1.MetricSource
+	(*CreateMetricSourceRequest)(nil),      // 37: novacron.v1.CreateMetricSourceRequest
+	(*CreateMetricSourceResponse)(nil),     // 38: novacron.v1.CreateMetricSourceResponse
+	(*GetMetricSourceRequest)(nil),         // 39: novacron.v1.GetMetricSourceRequest
+	(*GetMetricSourceResponse)(nil),        // 40: novacron.v1.GetMetricSourceResponse
+	(*ListMetricSourcesRequest)(nil),       // 41: novacron.v1.ListMetricSourcesRequest
+	(*ListMetricSourcesResponse)(nil),      // 42: novacron.v1.ListMetricSourcesResponse
+	(*UpdateMetricSourceRequest)(nil),      // 43: novacron.v1.UpdateMetricSourceRequest
+	(*UpdateMetricSourceResponse)(nil),     // 44: novacron.v1.UpdateMetricSourceResponse
+	(*DeleteMetricSourceRequest)(nil),      // 45: novacron.v1.DeleteMetricSourceRequest
+	(*DeleteMetricSourceResponse)(nil),     // 46: novacron.v1.DeleteMetricSourceResponse
+	(*MetricDefinition)(nil),               // 47: novacron.v1.MetricDefinition
+	(*DefineMetricRequest)(nil),            // 48: novacron.v1.DefineMetricRequest
+	(*DefineMetricResponse)(nil),           // 49: novacron.v1.DefineMetricResponse
+	(*ListMetricDefinitionsRequest)(nil),   // 50: novacron.v1.ListMetricDefinitionsRequest
+	(*ListMetricDefinitionsResponse)(nil),  // 51: novacron.v1.ListMetricDefinitionsResponse
+	(*DeleteMetricDefinitionRequest)(nil),  // 52: novacron.v1.DeleteMetricDefinitionRequest
+	(*DeleteMetricDefinitionResponse)(nil), // 53: novacron.v1.DeleteMetricDefinitionResponse
+	(*MetricSample)(nil),                   // 54: novacron.v1.MetricSample
+	(*PushMetricsRequest)(nil),             // 55: novacron.v1.PushMetricsRequest
+	(*RefusedSample)(nil),                  // 56: novacron.v1.RefusedSample
+	(*PushMetricsResponse)(nil),            // 57: novacron.v1.PushMetricsResponse
+	nil,                                    // 58: novacron.v1.MetricLimits.MetricsEntry
+	nil,                                    // 59: novacron.v1.MetricLimits.JobsEntry
+	nil,                                    // 60: novacron.v1.QueriedSeries.LabelsEntry
+	nil,                                    // 61: novacron.v1.QueriedSeries.HistogramsEntry
+	nil,                                    // 62: novacron.v1.QueriedSeries.PackedHistogramsEntry
+	nil,                                    // 63: novacron.v1.QueryPart.TiersEntry
+	nil,                                    // 64: novacron.v1.MetricSourceSpec.LabelsEntry
+	nil,                                    // 65: novacron.v1.MetricSourceSpec.HostLabelsEntry
+	nil,                                    // 66: novacron.v1.MetricSample.LabelsEntry
+	(*durationpb.Duration)(nil),            // 67: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),          // 68: google.protobuf.Timestamp
 }
 var file_novacron_v1_metric_proto_depIdxs = []int32{
-	42, // 0: novacron.v1.QueryMetricsRequest.time:type_name -> google.protobuf.Timestamp
-	42, // 1: novacron.v1.QueryMetricsRequest.start:type_name -> google.protobuf.Timestamp
-	42, // 2: novacron.v1.QueryMetricsRequest.end:type_name -> google.protobuf.Timestamp
-	43, // 3: novacron.v1.QueryMetricsRequest.step:type_name -> google.protobuf.Duration
-	4,  // 4: novacron.v1.QueryMetricsResponse.series:type_name -> novacron.v1.QueriedSeries
-	5,  // 5: novacron.v1.QueryMetricsResponse.summary:type_name -> novacron.v1.QuerySummary
-	37, // 6: novacron.v1.QueriedSeries.labels:type_name -> novacron.v1.QueriedSeries.LabelsEntry
-	38, // 7: novacron.v1.QueriedSeries.histograms:type_name -> novacron.v1.QueriedSeries.HistogramsEntry
-	7,  // 8: novacron.v1.MetricSourceSpec.aws:type_name -> novacron.v1.AWSMetricSource
-	8,  // 9: novacron.v1.MetricSourceSpec.azure:type_name -> novacron.v1.AzureMetricSource
-	9,  // 10: novacron.v1.MetricSourceSpec.gcp:type_name -> novacron.v1.GCPMetricSource
-	10, // 11: novacron.v1.MetricSourceSpec.scrape:type_name -> novacron.v1.ScrapeMetricSource
-	43, // 12: novacron.v1.MetricSourceSpec.interval:type_name -> google.protobuf.Duration
-	39, // 13: novacron.v1.MetricSourceSpec.labels:type_name -> novacron.v1.MetricSourceSpec.LabelsEntry
-	11, // 14: novacron.v1.MetricSourceSpec.budget:type_name -> novacron.v1.MetricBudget
-	12, // 15: novacron.v1.MetricSourceSpec.credential:type_name -> novacron.v1.MetricCredential
-	40, // 16: novacron.v1.MetricSourceSpec.host_labels:type_name -> novacron.v1.MetricSourceSpec.HostLabelsEntry
-	43, // 17: novacron.v1.ScrapeMetricSource.timeout:type_name -> google.protobuf.Duration
-	13, // 18: novacron.v1.MetricCredential.sealed:type_name -> novacron.v1.SealedSecret
-	42, // 19: novacron.v1.SealedSecret.set_time:type_name -> google.protobuf.Timestamp
-	0,  // 20: novacron.v1.MetricSourceStatus.state:type_name -> novacron.v1.MetricSourceState
-	42, // 21: novacron.v1.MetricSourceStatus.since_time:type_name -> google.protobuf.Timestamp
-	42, // 22: novacron.v1.MetricSourceStatus.last_success_time:type_name -> google.protobuf.Timestamp
-	42, // 23: novacron.v1.MetricSourceStatus.last_error_time:type_name -> google.protobuf.Timestamp
-	42, // 24: novacron.v1.MetricSourceStatus.watermark:type_name -> google.protobuf.Timestamp
-	42, // 25: novacron.v1.MetricSourceStatus.update_time:type_name -> google.protobuf.Timestamp
-	6,  // 26: novacron.v1.MetricSource.spec:type_name -> novacron.v1.MetricSourceSpec
-	14, // 27: novacron.v1.MetricSource.status:type_name -> novacron.v1.MetricSourceStatus
-	42, // 28: novacron.v1.MetricSource.create_time:type_name -> google.protobuf.Timestamp
-	42, // 29: novacron.v1.MetricSource.delete_time:type_name -> google.protobuf.Timestamp
-	6,  // 30: novacron.v1.CreateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
-	15, // 31: novacron.v1.CreateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
-	15, // 32: novacron.v1.GetMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
-	15, // 33: novacron.v1.ListMetricSourcesResponse.sources:type_name -> novacron.v1.MetricSource
-	6,  // 34: novacron.v1.UpdateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
-	15, // 35: novacron.v1.UpdateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
-	1,  // 36: novacron.v1.MetricDefinition.type:type_name -> novacron.v1.MetricType
-	42, // 37: novacron.v1.MetricDefinition.create_time:type_name -> google.protobuf.Timestamp
-	26, // 38: novacron.v1.DefineMetricRequest.definition:type_name -> novacron.v1.MetricDefinition
-	26, // 39: novacron.v1.DefineMetricResponse.definition:type_name -> novacron.v1.MetricDefinition
-	26, // 40: novacron.v1.ListMetricDefinitionsResponse.definitions:type_name -> novacron.v1.MetricDefinition
-	41, // 41: novacron.v1.MetricSample.labels:type_name -> novacron.v1.MetricSample.LabelsEntry
-	42, // 42: novacron.v1.MetricSample.time:type_name -> google.protobuf.Timestamp
-	33, // 43: novacron.v1.PushMetricsRequest.samples:type_name -> novacron.v1.MetricSample
-	35, // 44: novacron.v1.PushMetricsResponse.refused:type_name -> novacron.v1.RefusedSample
-	16, // 45: novacron.v1.MetricService.CreateMetricSource:input_type -> novacron.v1.CreateMetricSourceRequest
-	18, // 46: novacron.v1.MetricService.GetMetricSource:input_type -> novacron.v1.GetMetricSourceRequest
-	20, // 47: novacron.v1.MetricService.ListMetricSources:input_type -> novacron.v1.ListMetricSourcesRequest
-	22, // 48: novacron.v1.MetricService.UpdateMetricSource:input_type -> novacron.v1.UpdateMetricSourceRequest
-	24, // 49: novacron.v1.MetricService.DeleteMetricSource:input_type -> novacron.v1.DeleteMetricSourceRequest
-	27, // 50: novacron.v1.MetricService.DefineMetric:input_type -> novacron.v1.DefineMetricRequest
-	29, // 51: novacron.v1.MetricService.ListMetricDefinitions:input_type -> novacron.v1.ListMetricDefinitionsRequest
-	31, // 52: novacron.v1.MetricService.DeleteMetricDefinition:input_type -> novacron.v1.DeleteMetricDefinitionRequest
-	34, // 53: novacron.v1.MetricService.PushMetrics:input_type -> novacron.v1.PushMetricsRequest
-	2,  // 54: novacron.v1.MetricService.QueryMetrics:input_type -> novacron.v1.QueryMetricsRequest
-	17, // 55: novacron.v1.MetricService.CreateMetricSource:output_type -> novacron.v1.CreateMetricSourceResponse
-	19, // 56: novacron.v1.MetricService.GetMetricSource:output_type -> novacron.v1.GetMetricSourceResponse
-	21, // 57: novacron.v1.MetricService.ListMetricSources:output_type -> novacron.v1.ListMetricSourcesResponse
-	23, // 58: novacron.v1.MetricService.UpdateMetricSource:output_type -> novacron.v1.UpdateMetricSourceResponse
-	25, // 59: novacron.v1.MetricService.DeleteMetricSource:output_type -> novacron.v1.DeleteMetricSourceResponse
-	28, // 60: novacron.v1.MetricService.DefineMetric:output_type -> novacron.v1.DefineMetricResponse
-	30, // 61: novacron.v1.MetricService.ListMetricDefinitions:output_type -> novacron.v1.ListMetricDefinitionsResponse
-	32, // 62: novacron.v1.MetricService.DeleteMetricDefinition:output_type -> novacron.v1.DeleteMetricDefinitionResponse
-	36, // 63: novacron.v1.MetricService.PushMetrics:output_type -> novacron.v1.PushMetricsResponse
-	3,  // 64: novacron.v1.MetricService.QueryMetrics:output_type -> novacron.v1.QueryMetricsResponse
-	55, // [55:65] is the sub-list for method output_type
-	45, // [45:55] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	58, // 0: novacron.v1.MetricLimits.metrics:type_name -> novacron.v1.MetricLimits.MetricsEntry
+	59, // 1: novacron.v1.MetricLimits.jobs:type_name -> novacron.v1.MetricLimits.JobsEntry
+	3,  // 2: novacron.v1.GetMetricLimitsResponse.limits:type_name -> novacron.v1.MetricLimits
+	4,  // 3: novacron.v1.GetMetricLimitsResponse.shares:type_name -> novacron.v1.MetricShare
+	3,  // 4: novacron.v1.SetMetricLimitsRequest.limits:type_name -> novacron.v1.MetricLimits
+	3,  // 5: novacron.v1.SetMetricLimitsResponse.limits:type_name -> novacron.v1.MetricLimits
+	0,  // 6: novacron.v1.ExploreCardinalityRequest.by:type_name -> novacron.v1.CardinalityGroup
+	67, // 7: novacron.v1.ExploreCardinalityRequest.since:type_name -> google.protobuf.Duration
+	11, // 8: novacron.v1.ExploreCardinalityResponse.groups:type_name -> novacron.v1.CardinalityCount
+	12, // 9: novacron.v1.ExploreCardinalityResponse.findings:type_name -> novacron.v1.CardinalityFinding
+	68, // 10: novacron.v1.QueryMetricsRequest.time:type_name -> google.protobuf.Timestamp
+	68, // 11: novacron.v1.QueryMetricsRequest.start:type_name -> google.protobuf.Timestamp
+	68, // 12: novacron.v1.QueryMetricsRequest.end:type_name -> google.protobuf.Timestamp
+	67, // 13: novacron.v1.QueryMetricsRequest.step:type_name -> google.protobuf.Duration
+	15, // 14: novacron.v1.QueryMetricsResponse.series:type_name -> novacron.v1.QueriedSeries
+	16, // 15: novacron.v1.QueryMetricsResponse.summary:type_name -> novacron.v1.QuerySummary
+	60, // 16: novacron.v1.QueriedSeries.labels:type_name -> novacron.v1.QueriedSeries.LabelsEntry
+	61, // 17: novacron.v1.QueriedSeries.histograms:type_name -> novacron.v1.QueriedSeries.HistogramsEntry
+	62, // 18: novacron.v1.QueriedSeries.packed_histograms:type_name -> novacron.v1.QueriedSeries.PackedHistogramsEntry
+	17, // 19: novacron.v1.QuerySummary.explanation:type_name -> novacron.v1.QueryExplanation
+	21, // 20: novacron.v1.QuerySummary.analysis:type_name -> novacron.v1.QueryAnalysis
+	18, // 21: novacron.v1.QueryExplanation.parts:type_name -> novacron.v1.QueryPart
+	19, // 22: novacron.v1.QueryExplanation.series:type_name -> novacron.v1.SelectorEstimate
+	20, // 23: novacron.v1.QueryExplanation.cache:type_name -> novacron.v1.QueryCacheUse
+	63, // 24: novacron.v1.QueryPart.tiers:type_name -> novacron.v1.QueryPart.TiersEntry
+	67, // 25: novacron.v1.QueryAnalysis.elapsed:type_name -> google.protobuf.Duration
+	67, // 26: novacron.v1.QueryAnalysis.controller:type_name -> google.protobuf.Duration
+	22, // 27: novacron.v1.QueryAnalysis.hosts:type_name -> novacron.v1.QueriedHost
+	20, // 28: novacron.v1.QueryAnalysis.cache:type_name -> novacron.v1.QueryCacheUse
+	67, // 29: novacron.v1.QueriedHost.elapsed:type_name -> google.protobuf.Duration
+	13, // 30: novacron.v1.RenderMetricsRequest.question:type_name -> novacron.v1.QueryMetricsRequest
+	16, // 31: novacron.v1.RenderMetricsResponse.summary:type_name -> novacron.v1.QuerySummary
+	26, // 32: novacron.v1.MetricSourceSpec.aws:type_name -> novacron.v1.AWSMetricSource
+	27, // 33: novacron.v1.MetricSourceSpec.azure:type_name -> novacron.v1.AzureMetricSource
+	28, // 34: novacron.v1.MetricSourceSpec.gcp:type_name -> novacron.v1.GCPMetricSource
+	29, // 35: novacron.v1.MetricSourceSpec.scrape:type_name -> novacron.v1.ScrapeMetricSource
+	67, // 36: novacron.v1.MetricSourceSpec.interval:type_name -> google.protobuf.Duration
+	64, // 37: novacron.v1.MetricSourceSpec.labels:type_name -> novacron.v1.MetricSourceSpec.LabelsEntry
+	30, // 38: novacron.v1.MetricSourceSpec.budget:type_name -> novacron.v1.MetricBudget
+	31, // 39: novacron.v1.MetricSourceSpec.credential:type_name -> novacron.v1.MetricCredential
+	65, // 40: novacron.v1.MetricSourceSpec.host_labels:type_name -> novacron.v1.MetricSourceSpec.HostLabelsEntry
+	67, // 41: novacron.v1.ScrapeMetricSource.timeout:type_name -> google.protobuf.Duration
+	32, // 42: novacron.v1.MetricCredential.sealed:type_name -> novacron.v1.SealedSecret
+	68, // 43: novacron.v1.SealedSecret.set_time:type_name -> google.protobuf.Timestamp
+	1,  // 44: novacron.v1.MetricSourceStatus.state:type_name -> novacron.v1.MetricSourceState
+	68, // 45: novacron.v1.MetricSourceStatus.since_time:type_name -> google.protobuf.Timestamp
+	68, // 46: novacron.v1.MetricSourceStatus.last_success_time:type_name -> google.protobuf.Timestamp
+	68, // 47: novacron.v1.MetricSourceStatus.last_error_time:type_name -> google.protobuf.Timestamp
+	68, // 48: novacron.v1.MetricSourceStatus.watermark:type_name -> google.protobuf.Timestamp
+	68, // 49: novacron.v1.MetricSourceStatus.update_time:type_name -> google.protobuf.Timestamp
+	35, // 50: novacron.v1.MetricSourceStatus.pauses:type_name -> novacron.v1.MetricPause
+	34, // 51: novacron.v1.MetricSourceStatus.spent:type_name -> novacron.v1.MetricSpending
+	68, // 52: novacron.v1.MetricPause.until_time:type_name -> google.protobuf.Timestamp
+	25, // 53: novacron.v1.MetricSource.spec:type_name -> novacron.v1.MetricSourceSpec
+	33, // 54: novacron.v1.MetricSource.status:type_name -> novacron.v1.MetricSourceStatus
+	68, // 55: novacron.v1.MetricSource.create_time:type_name -> google.protobuf.Timestamp
+	68, // 56: novacron.v1.MetricSource.delete_time:type_name -> google.protobuf.Timestamp
+	25, // 57: novacron.v1.CreateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
+	36, // 58: novacron.v1.CreateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
+	36, // 59: novacron.v1.GetMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
+	36, // 60: novacron.v1.ListMetricSourcesResponse.sources:type_name -> novacron.v1.MetricSource
+	25, // 61: novacron.v1.UpdateMetricSourceRequest.spec:type_name -> novacron.v1.MetricSourceSpec
+	36, // 62: novacron.v1.UpdateMetricSourceResponse.source:type_name -> novacron.v1.MetricSource
+	2,  // 63: novacron.v1.MetricDefinition.type:type_name -> novacron.v1.MetricType
+	68, // 64: novacron.v1.MetricDefinition.create_time:type_name -> google.protobuf.Timestamp
+	47, // 65: novacron.v1.DefineMetricRequest.definition:type_name -> novacron.v1.MetricDefinition
+	47, // 66: novacron.v1.DefineMetricResponse.definition:type_name -> novacron.v1.MetricDefinition
+	47, // 67: novacron.v1.ListMetricDefinitionsResponse.definitions:type_name -> novacron.v1.MetricDefinition
+	66, // 68: novacron.v1.MetricSample.labels:type_name -> novacron.v1.MetricSample.LabelsEntry
+	68, // 69: novacron.v1.MetricSample.time:type_name -> google.protobuf.Timestamp
+	54, // 70: novacron.v1.PushMetricsRequest.samples:type_name -> novacron.v1.MetricSample
+	56, // 71: novacron.v1.PushMetricsResponse.refused:type_name -> novacron.v1.RefusedSample
+	37, // 72: novacron.v1.MetricService.CreateMetricSource:input_type -> novacron.v1.CreateMetricSourceRequest
+	39, // 73: novacron.v1.MetricService.GetMetricSource:input_type -> novacron.v1.GetMetricSourceRequest
+	41, // 74: novacron.v1.MetricService.ListMetricSources:input_type -> novacron.v1.ListMetricSourcesRequest
+	43, // 75: novacron.v1.MetricService.UpdateMetricSource:input_type -> novacron.v1.UpdateMetricSourceRequest
+	45, // 76: novacron.v1.MetricService.DeleteMetricSource:input_type -> novacron.v1.DeleteMetricSourceRequest
+	48, // 77: novacron.v1.MetricService.DefineMetric:input_type -> novacron.v1.DefineMetricRequest
+	50, // 78: novacron.v1.MetricService.ListMetricDefinitions:input_type -> novacron.v1.ListMetricDefinitionsRequest
+	52, // 79: novacron.v1.MetricService.DeleteMetricDefinition:input_type -> novacron.v1.DeleteMetricDefinitionRequest
+	55, // 80: novacron.v1.MetricService.PushMetrics:input_type -> novacron.v1.PushMetricsRequest
+	13, // 81: novacron.v1.MetricService.QueryMetrics:input_type -> novacron.v1.QueryMetricsRequest
+	23, // 82: novacron.v1.MetricService.RenderMetrics:input_type -> novacron.v1.RenderMetricsRequest
+	5,  // 83: novacron.v1.MetricService.GetMetricLimits:input_type -> novacron.v1.GetMetricLimitsRequest
+	7,  // 84: novacron.v1.MetricService.SetMetricLimits:input_type -> novacron.v1.SetMetricLimitsRequest
+	9,  // 85: novacron.v1.MetricService.ExploreCardinality:input_type -> novacron.v1.ExploreCardinalityRequest
+	38, // 86: novacron.v1.MetricService.CreateMetricSource:output_type -> novacron.v1.CreateMetricSourceResponse
+	40, // 87: novacron.v1.MetricService.GetMetricSource:output_type -> novacron.v1.GetMetricSourceResponse
+	42, // 88: novacron.v1.MetricService.ListMetricSources:output_type -> novacron.v1.ListMetricSourcesResponse
+	44, // 89: novacron.v1.MetricService.UpdateMetricSource:output_type -> novacron.v1.UpdateMetricSourceResponse
+	46, // 90: novacron.v1.MetricService.DeleteMetricSource:output_type -> novacron.v1.DeleteMetricSourceResponse
+	49, // 91: novacron.v1.MetricService.DefineMetric:output_type -> novacron.v1.DefineMetricResponse
+	51, // 92: novacron.v1.MetricService.ListMetricDefinitions:output_type -> novacron.v1.ListMetricDefinitionsResponse
+	53, // 93: novacron.v1.MetricService.DeleteMetricDefinition:output_type -> novacron.v1.DeleteMetricDefinitionResponse
+	57, // 94: novacron.v1.MetricService.PushMetrics:output_type -> novacron.v1.PushMetricsResponse
+	14, // 95: novacron.v1.MetricService.QueryMetrics:output_type -> novacron.v1.QueryMetricsResponse
+	24, // 96: novacron.v1.MetricService.RenderMetrics:output_type -> novacron.v1.RenderMetricsResponse
+	6,  // 97: novacron.v1.MetricService.GetMetricLimits:output_type -> novacron.v1.GetMetricLimitsResponse
+	8,  // 98: novacron.v1.MetricService.SetMetricLimits:output_type -> novacron.v1.SetMetricLimitsResponse
+	10, // 99: novacron.v1.MetricService.ExploreCardinality:output_type -> novacron.v1.ExploreCardinalityResponse
+	86, // [86:100] is the sub-list for method output_type
+	72, // [72:86] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_novacron_v1_metric_proto_init() }
@@ -2862,13 +4769,14 @@ func file_novacron_v1_metric_proto_init() {
 	if File_novacron_v1_metric_proto != nil {
 		return
 	}
-	file_novacron_v1_metric_proto_msgTypes[4].OneofWrappers = []any{
+	file_novacron_v1_metric_proto_msgTypes[1].OneofWrappers = []any{}
+	file_novacron_v1_metric_proto_msgTypes[22].OneofWrappers = []any{
 		(*MetricSourceSpec_Aws)(nil),
 		(*MetricSourceSpec_Azure)(nil),
 		(*MetricSourceSpec_Gcp)(nil),
 		(*MetricSourceSpec_Scrape)(nil),
 	}
-	file_novacron_v1_metric_proto_msgTypes[10].OneofWrappers = []any{
+	file_novacron_v1_metric_proto_msgTypes[28].OneofWrappers = []any{
 		(*MetricCredential_File)(nil),
 		(*MetricCredential_Environment)(nil),
 		(*MetricCredential_Sealed)(nil),
@@ -2878,8 +4786,8 @@ func file_novacron_v1_metric_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_novacron_v1_metric_proto_rawDesc), len(file_novacron_v1_metric_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   40,
+			NumEnums:      3,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

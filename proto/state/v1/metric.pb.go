@@ -694,6 +694,8 @@ type MetricSourceObservation struct {
 	ForecastUnits      float64                `protobuf:"fixed64,9,opt,name=forecast_units,json=forecastUnits,proto3" json:"forecast_units,omitempty"`
 	ForecastCost       float64                `protobuf:"fixed64,10,opt,name=forecast_cost,json=forecastCost,proto3" json:"forecast_cost,omitempty"`
 	Watermark          *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	Pauses             []*v1.MetricPause      `protobuf:"bytes,12,rep,name=pauses,proto3" json:"pauses,omitempty"`
+	Spent              *v1.MetricSpending     `protobuf:"bytes,13,opt,name=spent,proto3" json:"spent,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -805,6 +807,20 @@ func (x *MetricSourceObservation) GetWatermark() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *MetricSourceObservation) GetPauses() []*v1.MetricPause {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
+func (x *MetricSourceObservation) GetSpent() *v1.MetricSpending {
+	if x != nil {
+		return x.Spent
+	}
+	return nil
+}
+
 type PutMetricDefinition struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Definition    *v1.MetricDefinition   `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
@@ -893,6 +909,175 @@ func (x *DeleteMetricDefinition) GetName() string {
 	return ""
 }
 
+// MetricLimitsRecord is how many series there may be, and what each host may have of them.
+type MetricLimitsRecord struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Limits   *v1.MetricLimits       `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	Revision uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// By id of the host; none where the cluster has no limit.
+	Shares        []*v1.MetricShare `protobuf:"bytes,3,rep,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricLimitsRecord) Reset() {
+	*x = MetricLimitsRecord{}
+	mi := &file_state_v1_metric_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricLimitsRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricLimitsRecord) ProtoMessage() {}
+
+func (x *MetricLimitsRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_metric_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricLimitsRecord.ProtoReflect.Descriptor instead.
+func (*MetricLimitsRecord) Descriptor() ([]byte, []int) {
+	return file_state_v1_metric_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MetricLimitsRecord) GetLimits() *v1.MetricLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *MetricLimitsRecord) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *MetricLimitsRecord) GetShares() []*v1.MetricShare {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+type PutMetricLimits struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Limits *v1.MetricLimits       `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	// Revision that the change was made from; 0 means any.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutMetricLimits) Reset() {
+	*x = PutMetricLimits{}
+	mi := &file_state_v1_metric_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutMetricLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutMetricLimits) ProtoMessage() {}
+
+func (x *PutMetricLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_metric_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutMetricLimits.ProtoReflect.Descriptor instead.
+func (*PutMetricLimits) Descriptor() ([]byte, []int) {
+	return file_state_v1_metric_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PutMetricLimits) GetLimits() *v1.MetricLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *PutMetricLimits) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// ShareMetricSeries replaces the shares of all hosts. It is an optimistic plan: it is checked again when it is applied.
+type ShareMetricSeries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Revision of the limits that the plan was made from.
+	Revision      uint64            `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Shares        []*v1.MetricShare `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareMetricSeries) Reset() {
+	*x = ShareMetricSeries{}
+	mi := &file_state_v1_metric_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareMetricSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareMetricSeries) ProtoMessage() {}
+
+func (x *ShareMetricSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_state_v1_metric_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareMetricSeries.ProtoReflect.Descriptor instead.
+func (*ShareMetricSeries) Descriptor() ([]byte, []int) {
+	return file_state_v1_metric_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ShareMetricSeries) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ShareMetricSeries) GetShares() []*v1.MetricShare {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
 var File_state_v1_metric_proto protoreflect.FileDescriptor
 
 const file_state_v1_metric_proto_rawDesc = "" +
@@ -940,7 +1125,7 @@ const file_state_v1_metric_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"l\n" +
 	"\x14ObserveMetricSources\x12\x17\n" +
 	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12;\n" +
-	"\asources\x18\x02 \x03(\v2!.state.v1.MetricSourceObservationR\asources\"\xdb\x03\n" +
+	"\asources\x18\x02 \x03(\v2!.state.v1.MetricSourceObservationR\asources\"\xc0\x04\n" +
 	"\x17MetricSourceObservation\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12/\n" +
@@ -954,13 +1139,25 @@ const file_state_v1_metric_proto_rawDesc = "" +
 	"\x0eforecast_units\x18\t \x01(\x01R\rforecastUnits\x12#\n" +
 	"\rforecast_cost\x18\n" +
 	" \x01(\x01R\fforecastCost\x128\n" +
-	"\twatermark\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\"T\n" +
+	"\twatermark\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x120\n" +
+	"\x06pauses\x18\f \x03(\v2\x18.novacron.v1.MetricPauseR\x06pauses\x121\n" +
+	"\x05spent\x18\r \x01(\v2\x1b.novacron.v1.MetricSpendingR\x05spent\"T\n" +
 	"\x13PutMetricDefinition\x12=\n" +
 	"\n" +
 	"definition\x18\x01 \x01(\v2\x1d.novacron.v1.MetricDefinitionR\n" +
 	"definition\",\n" +
 	"\x16DeleteMetricDefinition\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04nameB5Z3github.com/novacron/novacron/proto/state/v1;statev1b\x06proto3"
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x95\x01\n" +
+	"\x12MetricLimitsRecord\x121\n" +
+	"\x06limits\x18\x01 \x01(\v2\x19.novacron.v1.MetricLimitsR\x06limits\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x120\n" +
+	"\x06shares\x18\x03 \x03(\v2\x18.novacron.v1.MetricShareR\x06shares\"`\n" +
+	"\x0fPutMetricLimits\x121\n" +
+	"\x06limits\x18\x01 \x01(\v2\x19.novacron.v1.MetricLimitsR\x06limits\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"a\n" +
+	"\x11ShareMetricSeries\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x120\n" +
+	"\x06shares\x18\x02 \x03(\v2\x18.novacron.v1.MetricShareR\x06sharesB5Z3github.com/novacron/novacron/proto/state/v1;statev1b\x06proto3"
 
 var (
 	file_state_v1_metric_proto_rawDescOnce sync.Once
@@ -974,7 +1171,7 @@ func file_state_v1_metric_proto_rawDescGZIP() []byte {
 	return file_state_v1_metric_proto_rawDescData
 }
 
-var file_state_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_state_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_state_v1_metric_proto_goTypes = []any{
 	(*MetricSourceRecord)(nil),      // 0: state.v1.MetricSourceRecord
 	(*SealedMetricSecret)(nil),      // 1: state.v1.SealedMetricSecret
@@ -991,30 +1188,43 @@ var file_state_v1_metric_proto_goTypes = []any{
 	(*MetricSourceObservation)(nil), // 12: state.v1.MetricSourceObservation
 	(*PutMetricDefinition)(nil),     // 13: state.v1.PutMetricDefinition
 	(*DeleteMetricDefinition)(nil),  // 14: state.v1.DeleteMetricDefinition
-	(*v1.MetricSource)(nil),         // 15: novacron.v1.MetricSource
-	(*v1.MetricSourceSpec)(nil),     // 16: novacron.v1.MetricSourceSpec
-	(*timestamppb.Timestamp)(nil),   // 17: google.protobuf.Timestamp
-	(*v1.MetricDefinition)(nil),     // 18: novacron.v1.MetricDefinition
+	(*MetricLimitsRecord)(nil),      // 15: state.v1.MetricLimitsRecord
+	(*PutMetricLimits)(nil),         // 16: state.v1.PutMetricLimits
+	(*ShareMetricSeries)(nil),       // 17: state.v1.ShareMetricSeries
+	(*v1.MetricSource)(nil),         // 18: novacron.v1.MetricSource
+	(*v1.MetricSourceSpec)(nil),     // 19: novacron.v1.MetricSourceSpec
+	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
+	(*v1.MetricPause)(nil),          // 21: novacron.v1.MetricPause
+	(*v1.MetricSpending)(nil),       // 22: novacron.v1.MetricSpending
+	(*v1.MetricDefinition)(nil),     // 23: novacron.v1.MetricDefinition
+	(*v1.MetricLimits)(nil),         // 24: novacron.v1.MetricLimits
+	(*v1.MetricShare)(nil),          // 25: novacron.v1.MetricShare
 }
 var file_state_v1_metric_proto_depIdxs = []int32{
-	15, // 0: state.v1.MetricSourceRecord.source:type_name -> novacron.v1.MetricSource
+	18, // 0: state.v1.MetricSourceRecord.source:type_name -> novacron.v1.MetricSource
 	1,  // 1: state.v1.MetricSourceRecord.secret:type_name -> state.v1.SealedMetricSecret
-	16, // 2: state.v1.PutMetricSource.spec:type_name -> novacron.v1.MetricSourceSpec
+	19, // 2: state.v1.PutMetricSource.spec:type_name -> novacron.v1.MetricSourceSpec
 	1,  // 3: state.v1.PutMetricSource.secret:type_name -> state.v1.SealedMetricSecret
 	5,  // 4: state.v1.AssignMetricSources.assignments:type_name -> state.v1.MetricAssignment
 	6,  // 5: state.v1.AssignMetricSources.refusals:type_name -> state.v1.MetricRefusal
 	8,  // 6: state.v1.EndMetricAssignments.endings:type_name -> state.v1.MetricEnding
 	10, // 7: state.v1.ReleaseMetricSources.releases:type_name -> state.v1.MetricRelease
 	12, // 8: state.v1.ObserveMetricSources.sources:type_name -> state.v1.MetricSourceObservation
-	17, // 9: state.v1.MetricSourceObservation.last_success_time:type_name -> google.protobuf.Timestamp
-	17, // 10: state.v1.MetricSourceObservation.last_error_time:type_name -> google.protobuf.Timestamp
-	17, // 11: state.v1.MetricSourceObservation.watermark:type_name -> google.protobuf.Timestamp
-	18, // 12: state.v1.PutMetricDefinition.definition:type_name -> novacron.v1.MetricDefinition
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	20, // 9: state.v1.MetricSourceObservation.last_success_time:type_name -> google.protobuf.Timestamp
+	20, // 10: state.v1.MetricSourceObservation.last_error_time:type_name -> google.protobuf.Timestamp
+	20, // 11: state.v1.MetricSourceObservation.watermark:type_name -> google.protobuf.Timestamp
+	21, // 12: state.v1.MetricSourceObservation.pauses:type_name -> novacron.v1.MetricPause
+	22, // 13: state.v1.MetricSourceObservation.spent:type_name -> novacron.v1.MetricSpending
+	23, // 14: state.v1.PutMetricDefinition.definition:type_name -> novacron.v1.MetricDefinition
+	24, // 15: state.v1.MetricLimitsRecord.limits:type_name -> novacron.v1.MetricLimits
+	25, // 16: state.v1.MetricLimitsRecord.shares:type_name -> novacron.v1.MetricShare
+	24, // 17: state.v1.PutMetricLimits.limits:type_name -> novacron.v1.MetricLimits
+	25, // 18: state.v1.ShareMetricSeries.shares:type_name -> novacron.v1.MetricShare
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_metric_proto_init() }
@@ -1028,7 +1238,7 @@ func file_state_v1_metric_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_v1_metric_proto_rawDesc), len(file_state_v1_metric_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -76,6 +76,10 @@ type Command struct {
 	//	*Command_ObserveMetricSources
 	//	*Command_PutMetricDefinition
 	//	*Command_DeleteMetricDefinition
+	//	*Command_PutMetricForward
+	//	*Command_DeleteMetricForward
+	//	*Command_PutMetricLimits
+	//	*Command_ShareMetricSeries
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -508,6 +512,42 @@ func (x *Command) GetDeleteMetricDefinition() *DeleteMetricDefinition {
 	return nil
 }
 
+func (x *Command) GetPutMetricForward() *PutMetricForward {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutMetricForward); ok {
+			return x.PutMetricForward
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteMetricForward() *DeleteMetricForward {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteMetricForward); ok {
+			return x.DeleteMetricForward
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutMetricLimits() *PutMetricLimits {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutMetricLimits); ok {
+			return x.PutMetricLimits
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetShareMetricSeries() *ShareMetricSeries {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ShareMetricSeries); ok {
+			return x.ShareMetricSeries
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -676,6 +716,22 @@ type Command_DeleteMetricDefinition struct {
 	DeleteMetricDefinition *DeleteMetricDefinition `protobuf:"bytes,107,opt,name=delete_metric_definition,json=deleteMetricDefinition,proto3,oneof"`
 }
 
+type Command_PutMetricForward struct {
+	PutMetricForward *PutMetricForward `protobuf:"bytes,110,opt,name=put_metric_forward,json=putMetricForward,proto3,oneof"`
+}
+
+type Command_DeleteMetricForward struct {
+	DeleteMetricForward *DeleteMetricForward `protobuf:"bytes,111,opt,name=delete_metric_forward,json=deleteMetricForward,proto3,oneof"`
+}
+
+type Command_PutMetricLimits struct {
+	PutMetricLimits *PutMetricLimits `protobuf:"bytes,116,opt,name=put_metric_limits,json=putMetricLimits,proto3,oneof"`
+}
+
+type Command_ShareMetricSeries struct {
+	ShareMetricSeries *ShareMetricSeries `protobuf:"bytes,117,opt,name=share_metric_series,json=shareMetricSeries,proto3,oneof"`
+}
+
 func (*Command_PutMember) isCommand_Op() {}
 
 func (*Command_RemoveMember) isCommand_Op() {}
@@ -757,6 +813,14 @@ func (*Command_ObserveMetricSources) isCommand_Op() {}
 func (*Command_PutMetricDefinition) isCommand_Op() {}
 
 func (*Command_DeleteMetricDefinition) isCommand_Op() {}
+
+func (*Command_PutMetricForward) isCommand_Op() {}
+
+func (*Command_DeleteMetricForward) isCommand_Op() {}
+
+func (*Command_PutMetricLimits) isCommand_Op() {}
+
+func (*Command_ShareMetricSeries) isCommand_Op() {}
 
 // InitCluster is the first command of a cluster.
 type InitCluster struct {
@@ -2766,6 +2830,8 @@ type SnapshotRecord struct {
 	//	*SnapshotRecord_Volume
 	//	*SnapshotRecord_MetricSource
 	//	*SnapshotRecord_MetricDefinition
+	//	*SnapshotRecord_MetricForward
+	//	*SnapshotRecord_MetricLimits
 	Record        isSnapshotRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2952,6 +3018,24 @@ func (x *SnapshotRecord) GetMetricDefinition() *v1.MetricDefinition {
 	return nil
 }
 
+func (x *SnapshotRecord) GetMetricForward() *MetricForwardRecord {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_MetricForward); ok {
+			return x.MetricForward
+		}
+	}
+	return nil
+}
+
+func (x *SnapshotRecord) GetMetricLimits() *MetricLimitsRecord {
+	if x != nil {
+		if x, ok := x.Record.(*SnapshotRecord_MetricLimits); ok {
+			return x.MetricLimits
+		}
+	}
+	return nil
+}
+
 type isSnapshotRecord_Record interface {
 	isSnapshotRecord_Record()
 }
@@ -3020,6 +3104,14 @@ type SnapshotRecord_MetricDefinition struct {
 	MetricDefinition *v1.MetricDefinition `protobuf:"bytes,101,opt,name=metric_definition,json=metricDefinition,proto3,oneof"`
 }
 
+type SnapshotRecord_MetricForward struct {
+	MetricForward *MetricForwardRecord `protobuf:"bytes,110,opt,name=metric_forward,json=metricForward,proto3,oneof"`
+}
+
+type SnapshotRecord_MetricLimits struct {
+	MetricLimits *MetricLimitsRecord `protobuf:"bytes,116,opt,name=metric_limits,json=metricLimits,proto3,oneof"`
+}
+
 func (*SnapshotRecord_Header) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Member) isSnapshotRecord_Record() {}
@@ -3051,6 +3143,10 @@ func (*SnapshotRecord_Volume) isSnapshotRecord_Record() {}
 func (*SnapshotRecord_MetricSource) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_MetricDefinition) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_MetricForward) isSnapshotRecord_Record() {}
+
+func (*SnapshotRecord_MetricLimits) isSnapshotRecord_Record() {}
 
 type SnapshotHeader struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -3637,7 +3733,7 @@ var File_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x18novacron/v1/metric.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x15state/v1/metric.proto\x1a\x16state/v1/network.proto\"\xdc\x15\n" +
+	"\x14state/v1/state.proto\x12\bstate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19novacron/v1/cluster.proto\x1a\x17novacron/v1/event.proto\x1a\x16novacron/v1/host.proto\x1a\x17novacron/v1/image.proto\x1a\x18novacron/v1/metric.proto\x1a\x19novacron/v1/network.proto\x1a\x1fnovacron/v1/securitygroup.proto\x1a\x19novacron/v1/storage.proto\x1a\x14novacron/v1/vm.proto\x1a\x15state/v1/metric.proto\x1a\x1cstate/v1/metricforward.proto\x1a\x16state/v1/network.proto\"\x95\x18\n" +
 	"\aCommand\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
@@ -3689,7 +3785,11 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x16release_metric_sources\x18h \x01(\v2\x1e.state.v1.ReleaseMetricSourcesH\x00R\x14releaseMetricSources\x12V\n" +
 	"\x16observe_metric_sources\x18i \x01(\v2\x1e.state.v1.ObserveMetricSourcesH\x00R\x14observeMetricSources\x12S\n" +
 	"\x15put_metric_definition\x18j \x01(\v2\x1d.state.v1.PutMetricDefinitionH\x00R\x13putMetricDefinition\x12\\\n" +
-	"\x18delete_metric_definition\x18k \x01(\v2 .state.v1.DeleteMetricDefinitionH\x00R\x16deleteMetricDefinitionB\x04\n" +
+	"\x18delete_metric_definition\x18k \x01(\v2 .state.v1.DeleteMetricDefinitionH\x00R\x16deleteMetricDefinition\x12J\n" +
+	"\x12put_metric_forward\x18n \x01(\v2\x1a.state.v1.PutMetricForwardH\x00R\x10putMetricForward\x12S\n" +
+	"\x15delete_metric_forward\x18o \x01(\v2\x1d.state.v1.DeleteMetricForwardH\x00R\x13deleteMetricForward\x12G\n" +
+	"\x11put_metric_limits\x18t \x01(\v2\x19.state.v1.PutMetricLimitsH\x00R\x0fputMetricLimits\x12M\n" +
+	"\x13share_metric_series\x18u \x01(\v2\x1b.state.v1.ShareMetricSeriesH\x00R\x11shareMetricSeriesB\x04\n" +
 	"\x02op\"Y\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -3848,7 +3948,7 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x12\n" +
 	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
 	"\x04gone\x18\a \x01(\bR\x04gone\x12,\n" +
-	"\x05guest\x18\b \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xd7\x06\n" +
+	"\x05guest\x18\b \x01(\v2\x16.novacron.v1.GuestInfoR\x05guest\"\xe4\a\n" +
 	"\x0eSnapshotRecord\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x18.state.v1.SnapshotHeaderH\x00R\x06header\x12-\n" +
 	"\x06member\x18\x02 \x01(\v2\x13.novacron.v1.MemberH\x00R\x06member\x12-\n" +
@@ -3866,7 +3966,9 @@ const file_state_v1_state_proto_rawDesc = "" +
 	"\x0esecurity_group\x18\x15 \x01(\v2\x1a.novacron.v1.SecurityGroupH\x00R\rsecurityGroup\x12-\n" +
 	"\x06volume\x18\x16 \x01(\v2\x13.novacron.v1.VolumeH\x00R\x06volume\x12C\n" +
 	"\rmetric_source\x18d \x01(\v2\x1c.state.v1.MetricSourceRecordH\x00R\fmetricSource\x12L\n" +
-	"\x11metric_definition\x18e \x01(\v2\x1d.novacron.v1.MetricDefinitionH\x00R\x10metricDefinitionB\b\n" +
+	"\x11metric_definition\x18e \x01(\v2\x1d.novacron.v1.MetricDefinitionH\x00R\x10metricDefinition\x12F\n" +
+	"\x0emetric_forward\x18n \x01(\v2\x1d.state.v1.MetricForwardRecordH\x00R\rmetricForward\x12C\n" +
+	"\rmetric_limits\x18t \x01(\v2\x1c.state.v1.MetricLimitsRecordH\x00R\fmetricLimitsB\b\n" +
 	"\x06record\"\x88\x01\n" +
 	"\x0eSnapshotHeader\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
@@ -3982,126 +4084,138 @@ var file_state_v1_state_proto_goTypes = []any{
 	(*ObserveMetricSources)(nil),   // 55: state.v1.ObserveMetricSources
 	(*PutMetricDefinition)(nil),    // 56: state.v1.PutMetricDefinition
 	(*DeleteMetricDefinition)(nil), // 57: state.v1.DeleteMetricDefinition
-	(*v1.Member)(nil),              // 58: novacron.v1.Member
-	(v1.Role)(0),                   // 59: novacron.v1.Role
-	(*v1.Image)(nil),               // 60: novacron.v1.Image
-	(v1.HostState)(0),              // 61: novacron.v1.HostState
-	(*v1.HostInfo)(nil),            // 62: novacron.v1.HostInfo
-	(*v1.VMSpec)(nil),              // 63: novacron.v1.VMSpec
-	(v1.PowerState)(0),             // 64: novacron.v1.PowerState
-	(*v1.ImageRef)(nil),            // 65: novacron.v1.ImageRef
-	(*v1.HostCPUs)(nil),            // 66: novacron.v1.HostCPUs
-	(v1.VMPhase)(0),                // 67: novacron.v1.VMPhase
-	(*v1.GuestInfo)(nil),           // 68: novacron.v1.GuestInfo
-	(*v1.VM)(nil),                  // 69: novacron.v1.VM
-	(*v1.Event)(nil),               // 70: novacron.v1.Event
-	(*v1.Network)(nil),             // 71: novacron.v1.Network
-	(*v1.SecurityGroup)(nil),       // 72: novacron.v1.SecurityGroup
-	(*v1.Volume)(nil),              // 73: novacron.v1.Volume
-	(*MetricSourceRecord)(nil),     // 74: state.v1.MetricSourceRecord
-	(*v1.MetricDefinition)(nil),    // 75: novacron.v1.MetricDefinition
-	(*v1.VolumeStatus)(nil),        // 76: novacron.v1.VolumeStatus
+	(*PutMetricForward)(nil),       // 58: state.v1.PutMetricForward
+	(*DeleteMetricForward)(nil),    // 59: state.v1.DeleteMetricForward
+	(*PutMetricLimits)(nil),        // 60: state.v1.PutMetricLimits
+	(*ShareMetricSeries)(nil),      // 61: state.v1.ShareMetricSeries
+	(*v1.Member)(nil),              // 62: novacron.v1.Member
+	(v1.Role)(0),                   // 63: novacron.v1.Role
+	(*v1.Image)(nil),               // 64: novacron.v1.Image
+	(v1.HostState)(0),              // 65: novacron.v1.HostState
+	(*v1.HostInfo)(nil),            // 66: novacron.v1.HostInfo
+	(*v1.VMSpec)(nil),              // 67: novacron.v1.VMSpec
+	(v1.PowerState)(0),             // 68: novacron.v1.PowerState
+	(*v1.ImageRef)(nil),            // 69: novacron.v1.ImageRef
+	(*v1.HostCPUs)(nil),            // 70: novacron.v1.HostCPUs
+	(v1.VMPhase)(0),                // 71: novacron.v1.VMPhase
+	(*v1.GuestInfo)(nil),           // 72: novacron.v1.GuestInfo
+	(*v1.VM)(nil),                  // 73: novacron.v1.VM
+	(*v1.Event)(nil),               // 74: novacron.v1.Event
+	(*v1.Network)(nil),             // 75: novacron.v1.Network
+	(*v1.SecurityGroup)(nil),       // 76: novacron.v1.SecurityGroup
+	(*v1.Volume)(nil),              // 77: novacron.v1.Volume
+	(*MetricSourceRecord)(nil),     // 78: state.v1.MetricSourceRecord
+	(*v1.MetricDefinition)(nil),    // 79: novacron.v1.MetricDefinition
+	(*MetricForwardRecord)(nil),    // 80: state.v1.MetricForwardRecord
+	(*MetricLimitsRecord)(nil),     // 81: state.v1.MetricLimitsRecord
+	(*v1.VolumeStatus)(nil),        // 82: novacron.v1.VolumeStatus
 }
 var file_state_v1_state_proto_depIdxs = []int32{
-	45, // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
-	2,  // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
-	3,  // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
-	4,  // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
-	6,  // 4: state.v1.Command.put_token:type_name -> state.v1.PutToken
-	7,  // 5: state.v1.Command.redeem_token:type_name -> state.v1.RedeemToken
-	8,  // 6: state.v1.Command.delete_token:type_name -> state.v1.DeleteToken
-	9,  // 7: state.v1.Command.put_image:type_name -> state.v1.PutImage
-	10, // 8: state.v1.Command.delete_image:type_name -> state.v1.DeleteImage
-	12, // 9: state.v1.Command.put_template:type_name -> state.v1.PutTemplate
-	13, // 10: state.v1.Command.delete_template:type_name -> state.v1.DeleteTemplate
-	14, // 11: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
-	15, // 12: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
-	16, // 13: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
-	22, // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
-	23, // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
-	28, // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
-	29, // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
-	21, // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
-	18, // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
-	17, // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
-	1,  // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
-	19, // 22: state.v1.Command.change_vm_media:type_name -> state.v1.ChangeVMMedia
-	20, // 23: state.v1.Command.reshape_vm:type_name -> state.v1.ReshapeVM
-	25, // 24: state.v1.Command.set_host_draining:type_name -> state.v1.SetHostDraining
-	26, // 25: state.v1.Command.evacuate_vms:type_name -> state.v1.EvacuateVMs
-	46, // 26: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
-	47, // 27: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
-	48, // 28: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
-	49, // 29: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
-	38, // 30: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
-	39, // 31: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
-	40, // 32: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
-	41, // 33: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
-	50, // 34: state.v1.Command.put_metric_source:type_name -> state.v1.PutMetricSource
-	51, // 35: state.v1.Command.delete_metric_source:type_name -> state.v1.DeleteMetricSource
-	52, // 36: state.v1.Command.assign_metric_sources:type_name -> state.v1.AssignMetricSources
-	53, // 37: state.v1.Command.end_metric_assignments:type_name -> state.v1.EndMetricAssignments
-	54, // 38: state.v1.Command.release_metric_sources:type_name -> state.v1.ReleaseMetricSources
-	55, // 39: state.v1.Command.observe_metric_sources:type_name -> state.v1.ObserveMetricSources
-	56, // 40: state.v1.Command.put_metric_definition:type_name -> state.v1.PutMetricDefinition
-	57, // 41: state.v1.Command.delete_metric_definition:type_name -> state.v1.DeleteMetricDefinition
-	58, // 42: state.v1.InitCluster.member:type_name -> novacron.v1.Member
-	58, // 43: state.v1.PutMember.member:type_name -> novacron.v1.Member
-	59, // 44: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
-	45, // 45: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 46: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
-	58, // 47: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
-	60, // 48: state.v1.PutImage.image:type_name -> novacron.v1.Image
-	61, // 49: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
-	62, // 50: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
-	63, // 51: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
-	64, // 52: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
-	65, // 53: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
-	64, // 54: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
-	63, // 55: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
-	64, // 56: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
-	43, // 57: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
-	44, // 58: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
-	63, // 59: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
-	65, // 60: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
-	63, // 61: state.v1.ReshapeVM.spec:type_name -> novacron.v1.VMSpec
-	24, // 62: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
-	66, // 63: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
-	27, // 64: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
-	31, // 65: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
-	30, // 66: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
-	45, // 67: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
-	67, // 68: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
-	68, // 69: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
-	33, // 70: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
-	58, // 71: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
-	5,  // 72: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
-	60, // 73: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
-	35, // 74: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
-	69, // 75: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
-	36, // 76: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
-	37, // 77: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
-	34, // 78: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
-	70, // 79: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
-	11, // 80: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
-	71, // 81: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
-	72, // 82: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
-	73, // 83: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
-	74, // 84: state.v1.SnapshotRecord.metric_source:type_name -> state.v1.MetricSourceRecord
-	75, // 85: state.v1.SnapshotRecord.metric_definition:type_name -> novacron.v1.MetricDefinition
-	61, // 86: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
-	62, // 87: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
-	45, // 88: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
-	45, // 89: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
-	45, // 90: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
-	73, // 91: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
-	42, // 92: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
-	76, // 93: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
-	94, // [94:94] is the sub-list for method output_type
-	94, // [94:94] is the sub-list for method input_type
-	94, // [94:94] is the sub-list for extension type_name
-	94, // [94:94] is the sub-list for extension extendee
-	0,  // [0:94] is the sub-list for field type_name
+	45,  // 0: state.v1.Command.time:type_name -> google.protobuf.Timestamp
+	2,   // 1: state.v1.Command.put_member:type_name -> state.v1.PutMember
+	3,   // 2: state.v1.Command.remove_member:type_name -> state.v1.RemoveMember
+	4,   // 3: state.v1.Command.set_member_voting:type_name -> state.v1.SetMemberVoting
+	6,   // 4: state.v1.Command.put_token:type_name -> state.v1.PutToken
+	7,   // 5: state.v1.Command.redeem_token:type_name -> state.v1.RedeemToken
+	8,   // 6: state.v1.Command.delete_token:type_name -> state.v1.DeleteToken
+	9,   // 7: state.v1.Command.put_image:type_name -> state.v1.PutImage
+	10,  // 8: state.v1.Command.delete_image:type_name -> state.v1.DeleteImage
+	12,  // 9: state.v1.Command.put_template:type_name -> state.v1.PutTemplate
+	13,  // 10: state.v1.Command.delete_template:type_name -> state.v1.DeleteTemplate
+	14,  // 11: state.v1.Command.observe_host:type_name -> state.v1.ObserveHost
+	15,  // 12: state.v1.Command.create_vm:type_name -> state.v1.CreateVM
+	16,  // 13: state.v1.Command.set_vm_power:type_name -> state.v1.SetVMPower
+	22,  // 14: state.v1.Command.delete_vm:type_name -> state.v1.DeleteVM
+	23,  // 15: state.v1.Command.bind_vms:type_name -> state.v1.BindVMs
+	28,  // 16: state.v1.Command.refuse_vm:type_name -> state.v1.RefuseVM
+	29,  // 17: state.v1.Command.observe_vms:type_name -> state.v1.ObserveVMs
+	21,  // 18: state.v1.Command.restart_vm:type_name -> state.v1.RestartVM
+	18,  // 19: state.v1.Command.update_vm:type_name -> state.v1.UpdateVM
+	17,  // 20: state.v1.Command.adopt_vm:type_name -> state.v1.AdoptVM
+	1,   // 21: state.v1.Command.init_cluster:type_name -> state.v1.InitCluster
+	19,  // 22: state.v1.Command.change_vm_media:type_name -> state.v1.ChangeVMMedia
+	20,  // 23: state.v1.Command.reshape_vm:type_name -> state.v1.ReshapeVM
+	25,  // 24: state.v1.Command.set_host_draining:type_name -> state.v1.SetHostDraining
+	26,  // 25: state.v1.Command.evacuate_vms:type_name -> state.v1.EvacuateVMs
+	46,  // 26: state.v1.Command.put_network:type_name -> state.v1.PutNetwork
+	47,  // 27: state.v1.Command.delete_network:type_name -> state.v1.DeleteNetwork
+	48,  // 28: state.v1.Command.put_security_group:type_name -> state.v1.PutSecurityGroup
+	49,  // 29: state.v1.Command.delete_security_group:type_name -> state.v1.DeleteSecurityGroup
+	38,  // 30: state.v1.Command.create_volume:type_name -> state.v1.CreateVolume
+	39,  // 31: state.v1.Command.resize_volume:type_name -> state.v1.ResizeVolume
+	40,  // 32: state.v1.Command.delete_volume:type_name -> state.v1.DeleteVolume
+	41,  // 33: state.v1.Command.observe_volumes:type_name -> state.v1.ObserveVolumes
+	50,  // 34: state.v1.Command.put_metric_source:type_name -> state.v1.PutMetricSource
+	51,  // 35: state.v1.Command.delete_metric_source:type_name -> state.v1.DeleteMetricSource
+	52,  // 36: state.v1.Command.assign_metric_sources:type_name -> state.v1.AssignMetricSources
+	53,  // 37: state.v1.Command.end_metric_assignments:type_name -> state.v1.EndMetricAssignments
+	54,  // 38: state.v1.Command.release_metric_sources:type_name -> state.v1.ReleaseMetricSources
+	55,  // 39: state.v1.Command.observe_metric_sources:type_name -> state.v1.ObserveMetricSources
+	56,  // 40: state.v1.Command.put_metric_definition:type_name -> state.v1.PutMetricDefinition
+	57,  // 41: state.v1.Command.delete_metric_definition:type_name -> state.v1.DeleteMetricDefinition
+	58,  // 42: state.v1.Command.put_metric_forward:type_name -> state.v1.PutMetricForward
+	59,  // 43: state.v1.Command.delete_metric_forward:type_name -> state.v1.DeleteMetricForward
+	60,  // 44: state.v1.Command.put_metric_limits:type_name -> state.v1.PutMetricLimits
+	61,  // 45: state.v1.Command.share_metric_series:type_name -> state.v1.ShareMetricSeries
+	62,  // 46: state.v1.InitCluster.member:type_name -> novacron.v1.Member
+	62,  // 47: state.v1.PutMember.member:type_name -> novacron.v1.Member
+	63,  // 48: state.v1.TokenRecord.role:type_name -> novacron.v1.Role
+	45,  // 49: state.v1.TokenRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,   // 50: state.v1.PutToken.token:type_name -> state.v1.TokenRecord
+	62,  // 51: state.v1.RedeemToken.member:type_name -> novacron.v1.Member
+	64,  // 52: state.v1.PutImage.image:type_name -> novacron.v1.Image
+	65,  // 53: state.v1.ObserveHost.state:type_name -> novacron.v1.HostState
+	66,  // 54: state.v1.ObserveHost.info:type_name -> novacron.v1.HostInfo
+	67,  // 55: state.v1.CreateVM.spec:type_name -> novacron.v1.VMSpec
+	68,  // 56: state.v1.CreateVM.power:type_name -> novacron.v1.PowerState
+	69,  // 57: state.v1.CreateVM.images:type_name -> novacron.v1.ImageRef
+	68,  // 58: state.v1.SetVMPower.power:type_name -> novacron.v1.PowerState
+	67,  // 59: state.v1.AdoptVM.spec:type_name -> novacron.v1.VMSpec
+	68,  // 60: state.v1.AdoptVM.power:type_name -> novacron.v1.PowerState
+	43,  // 61: state.v1.UpdateVM.set_labels:type_name -> state.v1.UpdateVM.SetLabelsEntry
+	44,  // 62: state.v1.UpdateVM.set_annotations:type_name -> state.v1.UpdateVM.SetAnnotationsEntry
+	67,  // 63: state.v1.ChangeVMMedia.spec:type_name -> novacron.v1.VMSpec
+	69,  // 64: state.v1.ChangeVMMedia.images:type_name -> novacron.v1.ImageRef
+	67,  // 65: state.v1.ReshapeVM.spec:type_name -> novacron.v1.VMSpec
+	24,  // 66: state.v1.BindVMs.bindings:type_name -> state.v1.Binding
+	70,  // 67: state.v1.Binding.host_cpus:type_name -> novacron.v1.HostCPUs
+	27,  // 68: state.v1.EvacuateVMs.evacuations:type_name -> state.v1.Evacuation
+	31,  // 69: state.v1.ObserveVMs.vms:type_name -> state.v1.VMObservation
+	30,  // 70: state.v1.ObserveVMs.events:type_name -> state.v1.HypervisorEvent
+	45,  // 71: state.v1.HypervisorEvent.time:type_name -> google.protobuf.Timestamp
+	71,  // 72: state.v1.VMObservation.phase:type_name -> novacron.v1.VMPhase
+	72,  // 73: state.v1.VMObservation.guest:type_name -> novacron.v1.GuestInfo
+	33,  // 74: state.v1.SnapshotRecord.header:type_name -> state.v1.SnapshotHeader
+	62,  // 75: state.v1.SnapshotRecord.member:type_name -> novacron.v1.Member
+	5,   // 76: state.v1.SnapshotRecord.token:type_name -> state.v1.TokenRecord
+	64,  // 77: state.v1.SnapshotRecord.image:type_name -> novacron.v1.Image
+	35,  // 78: state.v1.SnapshotRecord.host:type_name -> state.v1.HostRecord
+	73,  // 79: state.v1.SnapshotRecord.vm:type_name -> novacron.v1.VM
+	36,  // 80: state.v1.SnapshotRecord.revoked:type_name -> state.v1.RevokedNode
+	37,  // 81: state.v1.SnapshotRecord.request:type_name -> state.v1.RequestRecord
+	34,  // 82: state.v1.SnapshotRecord.end:type_name -> state.v1.SnapshotEnd
+	74,  // 83: state.v1.SnapshotRecord.event:type_name -> novacron.v1.Event
+	11,  // 84: state.v1.SnapshotRecord.template:type_name -> state.v1.TemplateRecord
+	75,  // 85: state.v1.SnapshotRecord.network:type_name -> novacron.v1.Network
+	76,  // 86: state.v1.SnapshotRecord.security_group:type_name -> novacron.v1.SecurityGroup
+	77,  // 87: state.v1.SnapshotRecord.volume:type_name -> novacron.v1.Volume
+	78,  // 88: state.v1.SnapshotRecord.metric_source:type_name -> state.v1.MetricSourceRecord
+	79,  // 89: state.v1.SnapshotRecord.metric_definition:type_name -> novacron.v1.MetricDefinition
+	80,  // 90: state.v1.SnapshotRecord.metric_forward:type_name -> state.v1.MetricForwardRecord
+	81,  // 91: state.v1.SnapshotRecord.metric_limits:type_name -> state.v1.MetricLimitsRecord
+	65,  // 92: state.v1.HostRecord.state:type_name -> novacron.v1.HostState
+	66,  // 93: state.v1.HostRecord.info:type_name -> novacron.v1.HostInfo
+	45,  // 94: state.v1.HostRecord.last_change_time:type_name -> google.protobuf.Timestamp
+	45,  // 95: state.v1.RevokedNode.time:type_name -> google.protobuf.Timestamp
+	45,  // 96: state.v1.RequestRecord.time:type_name -> google.protobuf.Timestamp
+	77,  // 97: state.v1.CreateVolume.volume:type_name -> novacron.v1.Volume
+	42,  // 98: state.v1.ObserveVolumes.volumes:type_name -> state.v1.VolumeObservation
+	82,  // 99: state.v1.VolumeObservation.status:type_name -> novacron.v1.VolumeStatus
+	100, // [100:100] is the sub-list for method output_type
+	100, // [100:100] is the sub-list for method input_type
+	100, // [100:100] is the sub-list for extension type_name
+	100, // [100:100] is the sub-list for extension extendee
+	0,   // [0:100] is the sub-list for field type_name
 }
 
 func init() { file_state_v1_state_proto_init() }
@@ -4110,6 +4224,7 @@ func file_state_v1_state_proto_init() {
 		return
 	}
 	file_state_v1_metric_proto_init()
+	file_state_v1_metricforward_proto_init()
 	file_state_v1_network_proto_init()
 	file_state_v1_state_proto_msgTypes[0].OneofWrappers = []any{
 		(*Command_PutMember)(nil),
@@ -4153,6 +4268,10 @@ func file_state_v1_state_proto_init() {
 		(*Command_ObserveMetricSources)(nil),
 		(*Command_PutMetricDefinition)(nil),
 		(*Command_DeleteMetricDefinition)(nil),
+		(*Command_PutMetricForward)(nil),
+		(*Command_DeleteMetricForward)(nil),
+		(*Command_PutMetricLimits)(nil),
+		(*Command_ShareMetricSeries)(nil),
 	}
 	file_state_v1_state_proto_msgTypes[32].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
@@ -4171,6 +4290,8 @@ func file_state_v1_state_proto_init() {
 		(*SnapshotRecord_Volume)(nil),
 		(*SnapshotRecord_MetricSource)(nil),
 		(*SnapshotRecord_MetricDefinition)(nil),
+		(*SnapshotRecord_MetricForward)(nil),
+		(*SnapshotRecord_MetricLimits)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -35,6 +35,11 @@ const (
 const (
 	// ShardServiceEvaluateProcedure is the fully-qualified name of the ShardService's Evaluate RPC.
 	ShardServiceEvaluateProcedure = "/agent.v1.ShardService/Evaluate"
+	// ShardServiceEvaluateSealedProcedure is the fully-qualified name of the ShardService's
+	// EvaluateSealed RPC.
+	ShardServiceEvaluateSealedProcedure = "/agent.v1.ShardService/EvaluateSealed"
+	// ShardServiceRelayProcedure is the fully-qualified name of the ShardService's Relay RPC.
+	ShardServiceRelayProcedure = "/agent.v1.ShardService/Relay"
 	// ShardServiceSelectProcedure is the fully-qualified name of the ShardService's Select RPC.
 	ShardServiceSelectProcedure = "/agent.v1.ShardService/Select"
 	// ShardServiceListLabelsProcedure is the fully-qualified name of the ShardService's ListLabels RPC.
@@ -44,12 +49,22 @@ const (
 	ShardServiceListExemplarsProcedure = "/agent.v1.ShardService/ListExemplars"
 	// ShardServiceSummarizeProcedure is the fully-qualified name of the ShardService's Summarize RPC.
 	ShardServiceSummarizeProcedure = "/agent.v1.ShardService/Summarize"
+	// ShardServiceExploreProcedure is the fully-qualified name of the ShardService's Explore RPC.
+	ShardServiceExploreProcedure = "/agent.v1.ShardService/Explore"
+	// ShardServiceDescribeProcedure is the fully-qualified name of the ShardService's Describe RPC.
+	ShardServiceDescribeProcedure = "/agent.v1.ShardService/Describe"
+	// ShardServiceEstimateProcedure is the fully-qualified name of the ShardService's Estimate RPC.
+	ShardServiceEstimateProcedure = "/agent.v1.ShardService/Estimate"
 )
 
 // ShardServiceClient is a client for the agent.v1.ShardService service.
 type ShardServiceClient interface {
 	// Evaluate computes PromQL expressions over the shard's series, all at the same times.
 	Evaluate(context.Context, *connect.Request[v1.EvaluateRequest]) (*connect.ServerStreamForClient[v1.EvaluateResponse], error)
+	// EvaluateSealed is Evaluate for a controller that asks by way of another agent, which can neither read nor forge the answer.
+	EvaluateSealed(context.Context, *connect.Request[v1.EvaluateSealedRequest]) (*connect.ServerStreamForClient[v1.EvaluateSealedResponse], error)
+	// Relay has EvaluateSealed asked of several shards, this one among them, and passes their answers on as they come.
+	Relay(context.Context, *connect.Request[v1.RelayRequest]) (*connect.ServerStreamForClient[v1.RelayResponse], error)
 	// Select reads raw series, in the order of their labels.
 	Select(context.Context, *connect.Request[v1.SelectRequest]) (*connect.ServerStreamForClient[v1.SelectResponse], error)
 	// ListLabels lists names of labels, or values of one.
@@ -58,6 +73,12 @@ type ShardServiceClient interface {
 	ListExemplars(context.Context, *connect.Request[v1.ListExemplarsRequest]) (*connect.Response[v1.ListExemplarsResponse], error)
 	// Summarize tells which labels the shard's series have, so that it is not asked for others.
 	Summarize(context.Context, *connect.Request[v1.SummarizeRequest]) (*connect.Response[v1.SummarizeResponse], error)
+	// Explore counts series by what they have in common.
+	Explore(context.Context, *connect.Request[v1.ExploreRequest]) (*connect.ServerStreamForClient[v1.ExploreResponse], error)
+	// Describe tells type, unit and help of metrics.
+	Describe(context.Context, *connect.Request[v1.DescribeRequest]) (*connect.Response[v1.DescribeResponse], error)
+	// Estimate counts the series that match selectors by the shard's index, without reading samples.
+	Estimate(context.Context, *connect.Request[v1.EstimateRequest]) (*connect.Response[v1.EstimateResponse], error)
 }
 
 // NewShardServiceClient constructs a client for the agent.v1.ShardService service. By default, it
@@ -75,6 +96,20 @@ func NewShardServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+ShardServiceEvaluateProcedure,
 			connect.WithSchema(shardServiceMethods.ByName("Evaluate")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		evaluateSealed: connect.NewClient[v1.EvaluateSealedRequest, v1.EvaluateSealedResponse](
+			httpClient,
+			baseURL+ShardServiceEvaluateSealedProcedure,
+			connect.WithSchema(shardServiceMethods.ByName("EvaluateSealed")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		relay: connect.NewClient[v1.RelayRequest, v1.RelayResponse](
+			httpClient,
+			baseURL+ShardServiceRelayProcedure,
+			connect.WithSchema(shardServiceMethods.ByName("Relay")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -106,21 +141,57 @@ func NewShardServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		explore: connect.NewClient[v1.ExploreRequest, v1.ExploreResponse](
+			httpClient,
+			baseURL+ShardServiceExploreProcedure,
+			connect.WithSchema(shardServiceMethods.ByName("Explore")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		describe: connect.NewClient[v1.DescribeRequest, v1.DescribeResponse](
+			httpClient,
+			baseURL+ShardServiceDescribeProcedure,
+			connect.WithSchema(shardServiceMethods.ByName("Describe")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		estimate: connect.NewClient[v1.EstimateRequest, v1.EstimateResponse](
+			httpClient,
+			baseURL+ShardServiceEstimateProcedure,
+			connect.WithSchema(shardServiceMethods.ByName("Estimate")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // shardServiceClient implements ShardServiceClient.
 type shardServiceClient struct {
-	evaluate      *connect.Client[v1.EvaluateRequest, v1.EvaluateResponse]
-	_select       *connect.Client[v1.SelectRequest, v1.SelectResponse]
-	listLabels    *connect.Client[v1.ListLabelsRequest, v1.ListLabelsResponse]
-	listExemplars *connect.Client[v1.ListExemplarsRequest, v1.ListExemplarsResponse]
-	summarize     *connect.Client[v1.SummarizeRequest, v1.SummarizeResponse]
+	evaluate       *connect.Client[v1.EvaluateRequest, v1.EvaluateResponse]
+	evaluateSealed *connect.Client[v1.EvaluateSealedRequest, v1.EvaluateSealedResponse]
+	relay          *connect.Client[v1.RelayRequest, v1.RelayResponse]
+	_select        *connect.Client[v1.SelectRequest, v1.SelectResponse]
+	listLabels     *connect.Client[v1.ListLabelsRequest, v1.ListLabelsResponse]
+	listExemplars  *connect.Client[v1.ListExemplarsRequest, v1.ListExemplarsResponse]
+	summarize      *connect.Client[v1.SummarizeRequest, v1.SummarizeResponse]
+	explore        *connect.Client[v1.ExploreRequest, v1.ExploreResponse]
+	describe       *connect.Client[v1.DescribeRequest, v1.DescribeResponse]
+	estimate       *connect.Client[v1.EstimateRequest, v1.EstimateResponse]
 }
 
 // Evaluate calls agent.v1.ShardService.Evaluate.
 func (c *shardServiceClient) Evaluate(ctx context.Context, req *connect.Request[v1.EvaluateRequest]) (*connect.ServerStreamForClient[v1.EvaluateResponse], error) {
 	return c.evaluate.CallServerStream(ctx, req)
+}
+
+// EvaluateSealed calls agent.v1.ShardService.EvaluateSealed.
+func (c *shardServiceClient) EvaluateSealed(ctx context.Context, req *connect.Request[v1.EvaluateSealedRequest]) (*connect.ServerStreamForClient[v1.EvaluateSealedResponse], error) {
+	return c.evaluateSealed.CallServerStream(ctx, req)
+}
+
+// Relay calls agent.v1.ShardService.Relay.
+func (c *shardServiceClient) Relay(ctx context.Context, req *connect.Request[v1.RelayRequest]) (*connect.ServerStreamForClient[v1.RelayResponse], error) {
+	return c.relay.CallServerStream(ctx, req)
 }
 
 // Select calls agent.v1.ShardService.Select.
@@ -143,10 +214,29 @@ func (c *shardServiceClient) Summarize(ctx context.Context, req *connect.Request
 	return c.summarize.CallUnary(ctx, req)
 }
 
+// Explore calls agent.v1.ShardService.Explore.
+func (c *shardServiceClient) Explore(ctx context.Context, req *connect.Request[v1.ExploreRequest]) (*connect.ServerStreamForClient[v1.ExploreResponse], error) {
+	return c.explore.CallServerStream(ctx, req)
+}
+
+// Describe calls agent.v1.ShardService.Describe.
+func (c *shardServiceClient) Describe(ctx context.Context, req *connect.Request[v1.DescribeRequest]) (*connect.Response[v1.DescribeResponse], error) {
+	return c.describe.CallUnary(ctx, req)
+}
+
+// Estimate calls agent.v1.ShardService.Estimate.
+func (c *shardServiceClient) Estimate(ctx context.Context, req *connect.Request[v1.EstimateRequest]) (*connect.Response[v1.EstimateResponse], error) {
+	return c.estimate.CallUnary(ctx, req)
+}
+
 // ShardServiceHandler is an implementation of the agent.v1.ShardService service.
 type ShardServiceHandler interface {
 	// Evaluate computes PromQL expressions over the shard's series, all at the same times.
 	Evaluate(context.Context, *connect.Request[v1.EvaluateRequest], *connect.ServerStream[v1.EvaluateResponse]) error
+	// EvaluateSealed is Evaluate for a controller that asks by way of another agent, which can neither read nor forge the answer.
+	EvaluateSealed(context.Context, *connect.Request[v1.EvaluateSealedRequest], *connect.ServerStream[v1.EvaluateSealedResponse]) error
+	// Relay has EvaluateSealed asked of several shards, this one among them, and passes their answers on as they come.
+	Relay(context.Context, *connect.Request[v1.RelayRequest], *connect.ServerStream[v1.RelayResponse]) error
 	// Select reads raw series, in the order of their labels.
 	Select(context.Context, *connect.Request[v1.SelectRequest], *connect.ServerStream[v1.SelectResponse]) error
 	// ListLabels lists names of labels, or values of one.
@@ -155,6 +245,12 @@ type ShardServiceHandler interface {
 	ListExemplars(context.Context, *connect.Request[v1.ListExemplarsRequest]) (*connect.Response[v1.ListExemplarsResponse], error)
 	// Summarize tells which labels the shard's series have, so that it is not asked for others.
 	Summarize(context.Context, *connect.Request[v1.SummarizeRequest]) (*connect.Response[v1.SummarizeResponse], error)
+	// Explore counts series by what they have in common.
+	Explore(context.Context, *connect.Request[v1.ExploreRequest], *connect.ServerStream[v1.ExploreResponse]) error
+	// Describe tells type, unit and help of metrics.
+	Describe(context.Context, *connect.Request[v1.DescribeRequest]) (*connect.Response[v1.DescribeResponse], error)
+	// Estimate counts the series that match selectors by the shard's index, without reading samples.
+	Estimate(context.Context, *connect.Request[v1.EstimateRequest]) (*connect.Response[v1.EstimateResponse], error)
 }
 
 // NewShardServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -168,6 +264,20 @@ func NewShardServiceHandler(svc ShardServiceHandler, opts ...connect.HandlerOpti
 		ShardServiceEvaluateProcedure,
 		svc.Evaluate,
 		connect.WithSchema(shardServiceMethods.ByName("Evaluate")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	shardServiceEvaluateSealedHandler := connect.NewServerStreamHandler(
+		ShardServiceEvaluateSealedProcedure,
+		svc.EvaluateSealed,
+		connect.WithSchema(shardServiceMethods.ByName("EvaluateSealed")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	shardServiceRelayHandler := connect.NewServerStreamHandler(
+		ShardServiceRelayProcedure,
+		svc.Relay,
+		connect.WithSchema(shardServiceMethods.ByName("Relay")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -199,10 +309,35 @@ func NewShardServiceHandler(svc ShardServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	shardServiceExploreHandler := connect.NewServerStreamHandler(
+		ShardServiceExploreProcedure,
+		svc.Explore,
+		connect.WithSchema(shardServiceMethods.ByName("Explore")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	shardServiceDescribeHandler := connect.NewUnaryHandler(
+		ShardServiceDescribeProcedure,
+		svc.Describe,
+		connect.WithSchema(shardServiceMethods.ByName("Describe")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	shardServiceEstimateHandler := connect.NewUnaryHandler(
+		ShardServiceEstimateProcedure,
+		svc.Estimate,
+		connect.WithSchema(shardServiceMethods.ByName("Estimate")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/agent.v1.ShardService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ShardServiceEvaluateProcedure:
 			shardServiceEvaluateHandler.ServeHTTP(w, r)
+		case ShardServiceEvaluateSealedProcedure:
+			shardServiceEvaluateSealedHandler.ServeHTTP(w, r)
+		case ShardServiceRelayProcedure:
+			shardServiceRelayHandler.ServeHTTP(w, r)
 		case ShardServiceSelectProcedure:
 			shardServiceSelectHandler.ServeHTTP(w, r)
 		case ShardServiceListLabelsProcedure:
@@ -211,6 +346,12 @@ func NewShardServiceHandler(svc ShardServiceHandler, opts ...connect.HandlerOpti
 			shardServiceListExemplarsHandler.ServeHTTP(w, r)
 		case ShardServiceSummarizeProcedure:
 			shardServiceSummarizeHandler.ServeHTTP(w, r)
+		case ShardServiceExploreProcedure:
+			shardServiceExploreHandler.ServeHTTP(w, r)
+		case ShardServiceDescribeProcedure:
+			shardServiceDescribeHandler.ServeHTTP(w, r)
+		case ShardServiceEstimateProcedure:
+			shardServiceEstimateHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -222,6 +363,14 @@ type UnimplementedShardServiceHandler struct{}
 
 func (UnimplementedShardServiceHandler) Evaluate(context.Context, *connect.Request[v1.EvaluateRequest], *connect.ServerStream[v1.EvaluateResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.ShardService.Evaluate is not implemented"))
+}
+
+func (UnimplementedShardServiceHandler) EvaluateSealed(context.Context, *connect.Request[v1.EvaluateSealedRequest], *connect.ServerStream[v1.EvaluateSealedResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.ShardService.EvaluateSealed is not implemented"))
+}
+
+func (UnimplementedShardServiceHandler) Relay(context.Context, *connect.Request[v1.RelayRequest], *connect.ServerStream[v1.RelayResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.ShardService.Relay is not implemented"))
 }
 
 func (UnimplementedShardServiceHandler) Select(context.Context, *connect.Request[v1.SelectRequest], *connect.ServerStream[v1.SelectResponse]) error {
@@ -238,4 +387,16 @@ func (UnimplementedShardServiceHandler) ListExemplars(context.Context, *connect.
 
 func (UnimplementedShardServiceHandler) Summarize(context.Context, *connect.Request[v1.SummarizeRequest]) (*connect.Response[v1.SummarizeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.ShardService.Summarize is not implemented"))
+}
+
+func (UnimplementedShardServiceHandler) Explore(context.Context, *connect.Request[v1.ExploreRequest], *connect.ServerStream[v1.ExploreResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.ShardService.Explore is not implemented"))
+}
+
+func (UnimplementedShardServiceHandler) Describe(context.Context, *connect.Request[v1.DescribeRequest]) (*connect.Response[v1.DescribeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.ShardService.Describe is not implemented"))
+}
+
+func (UnimplementedShardServiceHandler) Estimate(context.Context, *connect.Request[v1.EstimateRequest]) (*connect.Response[v1.EstimateResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("agent.v1.ShardService.Estimate is not implemented"))
 }

@@ -63,6 +63,18 @@ const (
 	// MetricServiceQueryMetricsProcedure is the fully-qualified name of the MetricService's
 	// QueryMetrics RPC.
 	MetricServiceQueryMetricsProcedure = "/novacron.v1.MetricService/QueryMetrics"
+	// MetricServiceRenderMetricsProcedure is the fully-qualified name of the MetricService's
+	// RenderMetrics RPC.
+	MetricServiceRenderMetricsProcedure = "/novacron.v1.MetricService/RenderMetrics"
+	// MetricServiceGetMetricLimitsProcedure is the fully-qualified name of the MetricService's
+	// GetMetricLimits RPC.
+	MetricServiceGetMetricLimitsProcedure = "/novacron.v1.MetricService/GetMetricLimits"
+	// MetricServiceSetMetricLimitsProcedure is the fully-qualified name of the MetricService's
+	// SetMetricLimits RPC.
+	MetricServiceSetMetricLimitsProcedure = "/novacron.v1.MetricService/SetMetricLimits"
+	// MetricServiceExploreCardinalityProcedure is the fully-qualified name of the MetricService's
+	// ExploreCardinality RPC.
+	MetricServiceExploreCardinalityProcedure = "/novacron.v1.MetricService/ExploreCardinality"
 )
 
 // MetricServiceClient is a client for the novacron.v1.MetricService service.
@@ -85,6 +97,15 @@ type MetricServiceClient interface {
 	// QueryMetrics evaluates PromQL over the shards of all hosts. Series come in batches, in the order of their labels for
 	// a range; the last message tells of hosts that did not answer.
 	QueryMetrics(context.Context, *connect.Request[v1.QueryMetricsRequest]) (*connect.ServerStreamForClient[v1.QueryMetricsResponse], error)
+	// RenderMetrics evaluates PromQL as QueryMetrics does, and writes the answer for a chart, a dashboard or a file. The first message
+	// has its type; its bytes are those of all messages, one after the other.
+	RenderMetrics(context.Context, *connect.Request[v1.RenderMetricsRequest]) (*connect.ServerStreamForClient[v1.RenderMetricsResponse], error)
+	// GetMetricLimits tells how many series there may be, and what each host has of them.
+	GetMetricLimits(context.Context, *connect.Request[v1.GetMetricLimitsRequest]) (*connect.Response[v1.GetMetricLimitsResponse], error)
+	// SetMetricLimits replaces the limits. Series that are there go on: limits keep out new ones.
+	SetMetricLimits(context.Context, *connect.Request[v1.SetMetricLimitsRequest]) (*connect.Response[v1.SetMetricLimitsResponse], error)
+	// ExploreCardinality counts the series of all hosts by what they have in common, now and before.
+	ExploreCardinality(context.Context, *connect.Request[v1.ExploreCardinalityRequest]) (*connect.Response[v1.ExploreCardinalityResponse], error)
 }
 
 // NewMetricServiceClient constructs a client for the novacron.v1.MetricService service. By default,
@@ -162,6 +183,33 @@ func NewMetricServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		renderMetrics: connect.NewClient[v1.RenderMetricsRequest, v1.RenderMetricsResponse](
+			httpClient,
+			baseURL+MetricServiceRenderMetricsProcedure,
+			connect.WithSchema(metricServiceMethods.ByName("RenderMetrics")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getMetricLimits: connect.NewClient[v1.GetMetricLimitsRequest, v1.GetMetricLimitsResponse](
+			httpClient,
+			baseURL+MetricServiceGetMetricLimitsProcedure,
+			connect.WithSchema(metricServiceMethods.ByName("GetMetricLimits")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		setMetricLimits: connect.NewClient[v1.SetMetricLimitsRequest, v1.SetMetricLimitsResponse](
+			httpClient,
+			baseURL+MetricServiceSetMetricLimitsProcedure,
+			connect.WithSchema(metricServiceMethods.ByName("SetMetricLimits")),
+			connect.WithClientOptions(opts...),
+		),
+		exploreCardinality: connect.NewClient[v1.ExploreCardinalityRequest, v1.ExploreCardinalityResponse](
+			httpClient,
+			baseURL+MetricServiceExploreCardinalityProcedure,
+			connect.WithSchema(metricServiceMethods.ByName("ExploreCardinality")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -177,6 +225,10 @@ type metricServiceClient struct {
 	deleteMetricDefinition *connect.Client[v1.DeleteMetricDefinitionRequest, v1.DeleteMetricDefinitionResponse]
 	pushMetrics            *connect.Client[v1.PushMetricsRequest, v1.PushMetricsResponse]
 	queryMetrics           *connect.Client[v1.QueryMetricsRequest, v1.QueryMetricsResponse]
+	renderMetrics          *connect.Client[v1.RenderMetricsRequest, v1.RenderMetricsResponse]
+	getMetricLimits        *connect.Client[v1.GetMetricLimitsRequest, v1.GetMetricLimitsResponse]
+	setMetricLimits        *connect.Client[v1.SetMetricLimitsRequest, v1.SetMetricLimitsResponse]
+	exploreCardinality     *connect.Client[v1.ExploreCardinalityRequest, v1.ExploreCardinalityResponse]
 }
 
 // CreateMetricSource calls novacron.v1.MetricService.CreateMetricSource.
@@ -229,6 +281,26 @@ func (c *metricServiceClient) QueryMetrics(ctx context.Context, req *connect.Req
 	return c.queryMetrics.CallServerStream(ctx, req)
 }
 
+// RenderMetrics calls novacron.v1.MetricService.RenderMetrics.
+func (c *metricServiceClient) RenderMetrics(ctx context.Context, req *connect.Request[v1.RenderMetricsRequest]) (*connect.ServerStreamForClient[v1.RenderMetricsResponse], error) {
+	return c.renderMetrics.CallServerStream(ctx, req)
+}
+
+// GetMetricLimits calls novacron.v1.MetricService.GetMetricLimits.
+func (c *metricServiceClient) GetMetricLimits(ctx context.Context, req *connect.Request[v1.GetMetricLimitsRequest]) (*connect.Response[v1.GetMetricLimitsResponse], error) {
+	return c.getMetricLimits.CallUnary(ctx, req)
+}
+
+// SetMetricLimits calls novacron.v1.MetricService.SetMetricLimits.
+func (c *metricServiceClient) SetMetricLimits(ctx context.Context, req *connect.Request[v1.SetMetricLimitsRequest]) (*connect.Response[v1.SetMetricLimitsResponse], error) {
+	return c.setMetricLimits.CallUnary(ctx, req)
+}
+
+// ExploreCardinality calls novacron.v1.MetricService.ExploreCardinality.
+func (c *metricServiceClient) ExploreCardinality(ctx context.Context, req *connect.Request[v1.ExploreCardinalityRequest]) (*connect.Response[v1.ExploreCardinalityResponse], error) {
+	return c.exploreCardinality.CallUnary(ctx, req)
+}
+
 // MetricServiceHandler is an implementation of the novacron.v1.MetricService service.
 type MetricServiceHandler interface {
 	// CreateMetricSource has one host of the cluster collect from a source. The same definition again answers the first one.
@@ -249,6 +321,15 @@ type MetricServiceHandler interface {
 	// QueryMetrics evaluates PromQL over the shards of all hosts. Series come in batches, in the order of their labels for
 	// a range; the last message tells of hosts that did not answer.
 	QueryMetrics(context.Context, *connect.Request[v1.QueryMetricsRequest], *connect.ServerStream[v1.QueryMetricsResponse]) error
+	// RenderMetrics evaluates PromQL as QueryMetrics does, and writes the answer for a chart, a dashboard or a file. The first message
+	// has its type; its bytes are those of all messages, one after the other.
+	RenderMetrics(context.Context, *connect.Request[v1.RenderMetricsRequest], *connect.ServerStream[v1.RenderMetricsResponse]) error
+	// GetMetricLimits tells how many series there may be, and what each host has of them.
+	GetMetricLimits(context.Context, *connect.Request[v1.GetMetricLimitsRequest]) (*connect.Response[v1.GetMetricLimitsResponse], error)
+	// SetMetricLimits replaces the limits. Series that are there go on: limits keep out new ones.
+	SetMetricLimits(context.Context, *connect.Request[v1.SetMetricLimitsRequest]) (*connect.Response[v1.SetMetricLimitsResponse], error)
+	// ExploreCardinality counts the series of all hosts by what they have in common, now and before.
+	ExploreCardinality(context.Context, *connect.Request[v1.ExploreCardinalityRequest]) (*connect.Response[v1.ExploreCardinalityResponse], error)
 }
 
 // NewMetricServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -322,6 +403,33 @@ func NewMetricServiceHandler(svc MetricServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	metricServiceRenderMetricsHandler := connect.NewServerStreamHandler(
+		MetricServiceRenderMetricsProcedure,
+		svc.RenderMetrics,
+		connect.WithSchema(metricServiceMethods.ByName("RenderMetrics")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	metricServiceGetMetricLimitsHandler := connect.NewUnaryHandler(
+		MetricServiceGetMetricLimitsProcedure,
+		svc.GetMetricLimits,
+		connect.WithSchema(metricServiceMethods.ByName("GetMetricLimits")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	metricServiceSetMetricLimitsHandler := connect.NewUnaryHandler(
+		MetricServiceSetMetricLimitsProcedure,
+		svc.SetMetricLimits,
+		connect.WithSchema(metricServiceMethods.ByName("SetMetricLimits")),
+		connect.WithHandlerOptions(opts...),
+	)
+	metricServiceExploreCardinalityHandler := connect.NewUnaryHandler(
+		MetricServiceExploreCardinalityProcedure,
+		svc.ExploreCardinality,
+		connect.WithSchema(metricServiceMethods.ByName("ExploreCardinality")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/novacron.v1.MetricService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case MetricServiceCreateMetricSourceProcedure:
@@ -344,6 +452,14 @@ func NewMetricServiceHandler(svc MetricServiceHandler, opts ...connect.HandlerOp
 			metricServicePushMetricsHandler.ServeHTTP(w, r)
 		case MetricServiceQueryMetricsProcedure:
 			metricServiceQueryMetricsHandler.ServeHTTP(w, r)
+		case MetricServiceRenderMetricsProcedure:
+			metricServiceRenderMetricsHandler.ServeHTTP(w, r)
+		case MetricServiceGetMetricLimitsProcedure:
+			metricServiceGetMetricLimitsHandler.ServeHTTP(w, r)
+		case MetricServiceSetMetricLimitsProcedure:
+			metricServiceSetMetricLimitsHandler.ServeHTTP(w, r)
+		case MetricServiceExploreCardinalityProcedure:
+			metricServiceExploreCardinalityHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -391,4 +507,20 @@ func (UnimplementedMetricServiceHandler) PushMetrics(context.Context, *connect.R
 
 func (UnimplementedMetricServiceHandler) QueryMetrics(context.Context, *connect.Request[v1.QueryMetricsRequest], *connect.ServerStream[v1.QueryMetricsResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.MetricService.QueryMetrics is not implemented"))
+}
+
+func (UnimplementedMetricServiceHandler) RenderMetrics(context.Context, *connect.Request[v1.RenderMetricsRequest], *connect.ServerStream[v1.RenderMetricsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.MetricService.RenderMetrics is not implemented"))
+}
+
+func (UnimplementedMetricServiceHandler) GetMetricLimits(context.Context, *connect.Request[v1.GetMetricLimitsRequest]) (*connect.Response[v1.GetMetricLimitsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.MetricService.GetMetricLimits is not implemented"))
+}
+
+func (UnimplementedMetricServiceHandler) SetMetricLimits(context.Context, *connect.Request[v1.SetMetricLimitsRequest]) (*connect.Response[v1.SetMetricLimitsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.MetricService.SetMetricLimits is not implemented"))
+}
+
+func (UnimplementedMetricServiceHandler) ExploreCardinality(context.Context, *connect.Request[v1.ExploreCardinalityRequest]) (*connect.Response[v1.ExploreCardinalityResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("novacron.v1.MetricService.ExploreCardinality is not implemented"))
 }
