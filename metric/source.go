@@ -112,7 +112,7 @@ func (c *checker) interval(spec *novacronv1.MetricSourceSpec) {
 	}
 	if every := spec.GetInterval(); every != nil {
 		d := every.AsDuration()
-		c.check(every.IsValid() && d >= least && d <= maxInterval, "interval", d.String(), fmt.Sprintf("%s to %s", least, maxInterval), "choose one of these")
+		c.check(every.IsValid() && d >= least && d <= maxInterval, "interval", span(d), span(least)+" to "+span(maxInterval), "choose one of these")
 	}
 }
 
@@ -150,7 +150,7 @@ func (c *checker) scrape(spec *novacronv1.MetricSourceSpec) {
 		if every := spec.GetInterval(); every != nil {
 			most = every.AsDuration()
 		}
-		c.check(timeout.IsValid() && d >= time.Second && d <= most, "scrape.timeout", d.String(), fmt.Sprintf("1s to the interval, %s", most), "choose one of these")
+		c.check(timeout.IsValid() && d >= time.Second && d <= most, "scrape.timeout", span(d), "1s to the interval, "+span(most), "choose one of these")
 	}
 	c.check(len(s.GetCaPem()) <= maxPEMBytes, "scrape.caPem", fmt.Sprint(len(s.GetCaPem()))+" bytes", fmt.Sprintf("at most %d bytes", maxPEMBytes), "give the certificates of the target's authority alone")
 	c.check(s.GetCaPem() == "" || strings.HasPrefix(s.GetUrl(), "https://"), "scrape.caPem", "given", "empty without https", "leave it out, or use https")
@@ -177,15 +177,19 @@ func (c *checker) common(spec *novacronv1.MetricSourceSpec) {
 	for i, name := range spec.GetMetrics() {
 		c.check(IsName(name) && len(name) <= maxNameBytes, fmt.Sprintf("metrics[%d]", i), quoted(name), "letters, digits, _ and :, with no digit in front", "see `novacron metric definition list` and the documentation")
 	}
-	c.check(len(spec.GetLabels()) <= MaxLabels, "labels", fmt.Sprint(len(spec.GetLabels())), fmt.Sprintf("at most %d", MaxLabels), "leave some out")
-	for name, value := range spec.GetLabels() {
-		c.check(IsLabel(name) && len(name) <= maxShortBytes, "labels."+clip(name), quoted(name), "letters, digits and _, with no digit and no __ in front", "choose another name")
-		c.check(len(value) <= maxItemBytes, "labels."+clip(name), fmt.Sprint(len(value))+" bytes", fmt.Sprintf("at most %d bytes", maxItemBytes), "shorten it")
-	}
+	c.labels(spec.GetLabels())
 	budget := spec.GetBudget()
 	c.check(budget.GetPricePerUnit() >= 0 && budget.GetPricePerUnit() < 1e6, "budget.pricePerUnit", fmt.Sprint(budget.GetPricePerUnit()), "0 or more", "give what one unit costs")
 	c.check(len(budget.GetCurrency()) <= 3, "budget.currency", quoted(budget.GetCurrency()), "three letters, such as USD", "give the code of the currency")
 	c.credential(spec.GetCredential())
+}
+
+func (c *checker) labels(labels map[string]string) {
+	c.check(len(labels) <= MaxLabels, "labels", fmt.Sprint(len(labels)), fmt.Sprintf("at most %d", MaxLabels), "leave some out")
+	for name, value := range labels {
+		c.check(IsLabel(name) && len(name) <= maxShortBytes, "labels."+clip(name), quoted(name), "letters, digits and _, with no digit and no __ in front", "choose another name")
+		c.check(len(value) <= maxItemBytes, "labels."+clip(name), fmt.Sprint(len(value))+" bytes", fmt.Sprintf("at most %d bytes", maxItemBytes), "shorten it")
+	}
 }
 
 func (c *checker) credential(credential *novacronv1.MetricCredential) {
@@ -235,4 +239,15 @@ func Wants(spec *novacronv1.MetricSourceSpec, labels map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// span writes a length of time as flags take it: 24h and not 24h0m0s.
+func span(d time.Duration) string {
+	text := d.String()
+	for _, empty := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, empty) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
