@@ -1,6 +1,7 @@
 package block
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/novacron/novacron/tsdb/chunk"
@@ -11,6 +12,7 @@ import (
 type TimesCache struct {
 	slots  []atomic.Pointer[column]
 	blocks atomic.Uint64
+	heads  sync.Pool // of *headsMemo
 }
 
 // NewTimesCache makes a cache for at least so many columns, each of some KiB at most.
@@ -19,7 +21,7 @@ func NewTimesCache(columns int) *TimesCache {
 	for n < columns {
 		n *= 2
 	}
-	return &TimesCache{slots: make([]atomic.Pointer[column], n)}
+	return &TimesCache{slots: make([]atomic.Pointer[column], n), heads: sync.Pool{New: func() any { return new(headsMemo) }}}
 }
 
 // column is a time column of a block, checked.

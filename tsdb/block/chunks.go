@@ -68,36 +68,31 @@ func (b *Block) chunkAt(series uint32, i item) (merge.Chunk, error) {
 	return c, err
 }
 
-// AppendChunks appends the chunks of a series that overlap a span of time. A damaged entry is a *DamageError, and
-// chunks whose time columns are damaged are told to skip: nil goes on without such a chunk, and so does no skip with
-// the error at the end. The block must be kept open meanwhile, and while the chunks are used.
-func (b *Block) AppendChunks(dst []Chunk, series uint32, span merge.Interval, skip merge.Skip) ([]Chunk, error) {
-	entry, err := b.index.Entry(series, nil)
+func (b *Block) appendChunks(dst []Chunk, series uint32, entry []byte, span merge.Interval, skip merge.Skip) ([]Chunk, error) {
+	m, err := b.mark(series, entry)
 	if err != nil {
-		return dst, b.damagedEntry(series, err)
+		return dst, err
 	}
-	return b.appendChunks(dst, series, entry, span, skip)
+	return b.AppendFrom(dst, series, m, span, skip)
 }
 
-func (b *Block) appendChunks(dst []Chunk, series uint32, entry []byte, span merge.Interval, skip merge.Skip) ([]Chunk, error) {
+// mark is the beginning of an entry's list of chunks.
+func (b *Block) mark(series uint32, entry []byte) (Mark, error) {
 	in, n, err := openEntry(entry)
 	if err != nil {
-		return dst, b.damagedEntry(series, err)
+		return Mark{}, b.damagedEntry(series, err)
 	}
-	var state entryState
-	for range n {
-		i := state.next(&in)
-		if in.bad {
-			return dst, b.damagedEntry(series, errEntryShort)
-		}
-		if err := b.bounds(&i, &state); err != nil {
-			if err = b.skipOr(skip, b.damaged(series, i.column, err)); err != nil {
-				return dst, err
-			}
-			continue
-		}
-		if i.max < span.Min || i.min > span.Max {
-			continue
+	return Mark{in: in, left: n}, nil
+}
+
+// AppendFrom appends the chunks of a series that overlap a span of time, from a mark on that a Set has told. A damaged
+// entry is a *DamageError, and chunks whose time columns are damaged are told to skip: nil goes on without such a chunk,
+// and so does no skip with the error at the end. The block must be kept open meanwhile, and while the chunks are used.
+func (b *Block) AppendFrom(dst []Chunk, series uint32, m Mark, span merge.Interval, skip merge.Skip) ([]Chunk, error) {
+	for {
+		i, found, err := b.nextChunk(&m, nil, series, span, skip, nil)
+		if err != nil || !found {
+			return dst, err
 		}
 		c, err := b.chunkAt(series, i)
 		if err != nil {
@@ -108,7 +103,34 @@ func (b *Block) appendChunks(dst []Chunk, series uint32, entry []byte, span merg
 		}
 		dst = append(dst, c)
 	}
-	return dst, nil
+}
+
+// nextChunk goes behind the next chunk that overlaps a span, false where there is none, and leaves a mark before it.
+// Chunks are in order of time, so what comes behind the span is not looked at. Mark and memo may be nil.
+func (b *Block) nextChunk(m, before *Mark, series uint32, span merge.Interval, skip merge.Skip, heads *headsMemo) (item, bool, error) {
+	for ; m.left > 0; m.left-- {
+		if before != nil {
+			*before = *m
+		}
+		i := m.state.next(&m.in)
+		if m.in.bad {
+			return i, false, b.damagedEntry(series, errEntryShort)
+		}
+		if err := b.bounds(&i, &m.state, heads); err != nil {
+			if err = b.skipOr(skip, b.damaged(series, i.column, err)); err != nil {
+				return i, false, err
+			}
+			continue
+		}
+		if i.min > span.Max {
+			break
+		}
+		if i.max >= span.Min {
+			m.left--
+			return i, true, nil
+		}
+	}
+	return item{}, false, nil
 }
 
 func (b *Block) skipOr(skip merge.Skip, damage error) error {
@@ -118,17 +140,22 @@ func (b *Block) skipOr(skip merge.Skip, damage error) error {
 	return skip(damage)
 }
 
-// bounds completes a dense chunk with what its time column says.
-func (b *Block) bounds(i *item, state *entryState) error {
+// bounds completes a dense chunk with what its time column says, which the memo may know.
+func (b *Block) bounds(i *item, state *entryState, heads *headsMemo) error {
 	if !i.kind.IsDense() {
 		return nil
 	}
-	column, err := b.column(i.column)
-	if err != nil {
-		return err
+	head, known := heads.find(b.serial, i.column)
+	if !known {
+		column, err := b.column(i.column)
+		if err != nil {
+			return err
+		}
+		head = column.columnHead
+		heads.keep(b.serial, i.column, head)
 	}
-	i.min, i.max, i.count = column.min, column.max, column.count
-	state.max = column.max
+	i.min, i.max, i.count = head.min, head.max, head.count
+	state.max = head.max
 	return nil
 }
 

@@ -103,36 +103,64 @@ type item struct {
 
 // next reads one chunk of an entry.
 func (s *entryState) next(in *reader) item {
-	c := item{kind: chunk.Kind(in.byte())}
+	var c item
+	var x, y uint64
+	b := in.b
+	if len(b) == 0 {
+		in.bad = true
+		return c
+	}
+	c.kind, b = chunk.Kind(b[0]), b[1:]
+	x, b = take(b)
 	if c.kind.IsDense() {
-		s.column += uint64(in.varint())
+		s.column += uint64(unzigzag(x))
 		c.column = s.column
 	} else {
-		c.min = s.max + in.varint()
-		c.max = c.min + int64(in.uvarint())
-		c.count = in.count()
+		c.min = s.max + unzigzag(x)
+		x, b = take(b)
+		c.max = c.min + int64(x)
 		s.max = c.max
+		x, b = take(b)
+		c.count = int(x)
+		in.bad = in.bad || x == 0 || x > chunk.MaxSamples
 	}
-	c.values = s.values + uint64(in.varint())
-	c.size = in.uvarint()
+	x, b = take(b)
+	y, b = take(b)
+	c.values, c.size = s.values+uint64(unzigzag(x)), y
 	s.values = c.values + c.size + sumSize
+	in.b, in.bad = b, in.bad || b == nil
 	return c
+}
+
+// take takes a uvarint off the front of bytes; nothing is left, not even an empty slice, where there is none.
+func take(b []byte) (uint64, []byte) {
+	if len(b) > 0 && b[0] < 0x80 { // most are as short
+		return uint64(b[0]), b[1:]
+	}
+	return takeLong(b)
+}
+
+func takeLong(b []byte) (uint64, []byte) {
+	x, n := binary.Uvarint(b)
+	if n <= 0 {
+		return 0, nil
+	}
+	return x, b[n:]
+}
+
+func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
+
+// Mark is a place in the list of chunks of a series, from which on it is read while its block is held.
+type Mark struct {
+	in    reader
+	left  int
+	state entryState
 }
 
 // reader takes numbers off the front of bytes. Once something is missing, bad stays set.
 type reader struct {
 	b   []byte
 	bad bool
-}
-
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
-		r.bad = true
-		return 0
-	}
-	b := r.b[0]
-	r.b = r.b[1:]
-	return b
 }
 
 func (r *reader) uvarint() uint64 {

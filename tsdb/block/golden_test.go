@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,12 +123,16 @@ func TestGoldenWindows(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, report.Damage)
 	require.Equal(t, versionRelative, report.Meta.Version)
-	chunks, err := open(t, dir).AppendChunks(nil, 0, merge.All, nil)
-	require.NoError(t, err)
+	chunks := chunksOf(t, open(t, dir))[0]
 	var got chunk.Windows
 	var it merge.Iterator
 	require.NoError(t, merge.Windows(&got, &it, merge.All.Min, merge.All.Max, chunk.AllColumns, merge.Source{Chunks: chunks}))
 	require.Equal(t, want, got)
+	writesAgain(t, dir, meta, list)
+}
+
+// writesAgain holds that a block is written as it was.
+func writesAgain(t *testing.T, dir string, meta Meta, list []rows) {
 	parent := t.TempDir()
 	write(t, parent, meta, list, maxSegment)
 	for _, name := range []string{metaName, segmentName(0), indexName} {
@@ -137,6 +142,40 @@ func TestGoldenWindows(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, was, is, "%s is written as it was", name)
 	}
+}
+
+// TestGoldenSparse reads columns as the fourth version has them, and writes them as they were.
+func TestGoldenSparse(t *testing.T) {
+	meta := Meta{ID: goldenID, Level: 2, Sequence: 3}
+	var times []int64
+	var values []float64
+	for i := range int64(200) {
+		times, values = append(times, start+15_000*i), append(values, float64(i/7*(i/7)%90+i/100*5000))
+	}
+	dense := merge.NewDense(nil, nil, times, values)
+	require.True(t, chunk.Sparse(dense.Kind, dense.Values))
+	since := merge.WithStarts(merge.NewDense(nil, nil, times, values), slices.Repeat([]int64{start}, len(times)))
+	require.True(t, chunk.Sparse(since.Kind, since.Values))
+	list := []rows{{labels.FromStrings("__name__", "a"), []Chunk{dense}}, {labels.FromStrings("__name__", "b"), []Chunk{since}}}
+	dir := goldenDir("v4")
+	if *update {
+		require.NoError(t, os.RemoveAll(dir))
+		require.NoError(t, os.MkdirAll(filepath.Dir(dir), 0o750))
+		write(t, filepath.Dir(dir), meta, list, maxSegment)
+	}
+	report, err := Verify(t.Context(), dir)
+	require.NoError(t, err)
+	require.Empty(t, report.Damage)
+	require.Equal(t, versionSparse, report.Meta.Version)
+	for _, chunks := range chunksOf(t, open(t, dir)) {
+		var it merge.Iterator
+		it.Reset(merge.All.Min, merge.All.Max, merge.Source{Chunks: chunks})
+		run, ok := it.NextRun()
+		require.True(t, ok)
+		require.Equal(t, times, run.Times)
+		require.Equal(t, values, run.Values)
+	}
+	writesAgain(t, dir, meta, list)
 }
 
 // TestDump holds that everything in a block can be seen.

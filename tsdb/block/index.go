@@ -131,16 +131,15 @@ func (b *Block) live(ctx context.Context, of *roaring.Bitmap, span merge.Interva
 
 // seriesReader is memory for reading series from the index.
 type seriesReader struct {
-	builder     labels.ScratchBuilder
-	entry, text []byte
+	builder labels.ScratchBuilder
+	text    []byte
 }
 
-// read returns the labels of a series, which hold for ever, and its entry, which holds until the next call. Damage is a
-// *DamageError.
+// read returns the labels of a series, which hold for ever, and its entry, which holds as long as the block is held.
+// Damage is a *DamageError.
 func (r *seriesReader) read(b *Block, ordinal uint32) (labels.Labels, []byte, error) {
-	lset, entry, err := b.index.Series(&r.builder, ordinal, r.entry[:0])
+	lset, entry, err := b.index.View(&r.builder, ordinal)
 	if err == nil {
-		r.entry = entry
 		r.text, err = checkLabels(entry, lset, r.text)
 	}
 	if err != nil {

@@ -24,11 +24,15 @@ const (
 	versionFirst    = 1
 	versionStarts   = 2 // chunks with start times
 	versionRelative = 3 // windows in their second form
+	versionSparse   = 4 // columns of the second version
+	versionLast     = versionSparse
 )
 
 // versionOf is the version that a chunk needs.
 func versionOf(c *Chunk) int {
 	switch {
+	case chunk.Sparse(c.Kind, c.Values):
+		return versionSparse
 	case c.Kind == chunk.KindWindows && chunk.Relative(c.Values):
 		return versionRelative
 	case c.Kind.HasStarts():
@@ -125,8 +129,8 @@ func decodeMeta(text []byte) (Meta, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return Meta{}, err
 	}
-	if file.Version < versionFirst || file.Version > versionRelative {
-		return Meta{}, fmt.Errorf("version %d: this program reads the versions %d to %d; read it with the program that wrote it", file.Version, versionFirst, versionRelative)
+	if file.Version < versionFirst || file.Version > versionLast {
+		return Meta{}, fmt.Errorf("version %d: this program reads the versions %d to %d; read it with the program that wrote it", file.Version, versionFirst, versionLast)
 	}
 	if sum, err := file.sum(); err != nil || sum != file.Checksum {
 		return Meta{}, fmt.Errorf("checksum %s, computed %s: the file was damaged or changed by hand", file.Checksum, sum)

@@ -18,7 +18,9 @@ import (
 // chunksOf lists the chunks of each series of a block.
 func chunksOf(t require.TestingT, b *Block) (all [][]Chunk) {
 	for series := range uint32(b.Meta().Series) {
-		chunks, err := b.AppendChunks(nil, series, merge.All, nil)
+		entry, err := b.index.Entry(series, nil)
+		require.NoError(t, err)
+		chunks, err := b.appendChunks(nil, series, entry, merge.All, nil)
 		require.NoError(t, err)
 		all = append(all, chunks)
 	}

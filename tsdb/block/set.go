@@ -21,8 +21,12 @@ type Set struct {
 	damage   []error // met while the series were found, and not told yet
 
 	reader  seriesReader
+	heads   *headsMemo
 	ordinal uint32
 	lset    labels.Labels
+	// marked says that Next goes no further than to the first chunk, which stands behind mark.
+	marked  bool
+	mark    Mark
 	chunks  []Chunk
 	deleted []merge.Interval
 	err     error
@@ -42,7 +46,7 @@ func (b *Block) Select(ctx context.Context, matchers []*labels.Matcher, minT, ma
 			return nil, errors.Join(err, b.Release())
 		}
 	}
-	return &Set{b: b, ctx: ctx, span: merge.Interval{Min: minT, Max: maxT}, ordinals: found.Iterator(), damage: damage, stones: b.tombstones.Load()}, nil
+	return &Set{b: b, ctx: ctx, span: merge.Interval{Min: minT, Max: maxT}, ordinals: found.Iterator(), damage: damage, heads: b.times.heads.Get().(*headsMemo), stones: b.tombstones.Load()}, nil
 }
 
 // OnDamage sets what happens when something of a series cannot be read: when skip returns nil, the walk goes on without
@@ -75,26 +79,47 @@ func (s *Set) Next() bool {
 // read reads the current series; false when it has nothing in the bounds or cannot be read.
 func (s *Set) read() bool {
 	lset, entry, err := s.reader.read(s.b, s.ordinal)
+	found := false
 	if err == nil {
 		s.lset = lset
-		s.chunks, err = s.b.appendChunks(s.chunks[:0], s.ordinal, entry, s.span, s.skip)
+		found, err = s.readEntry(entry)
 	}
 	if err != nil {
 		s.err = s.b.skipOr(s.skip, err)
 		return false
 	}
-	if len(s.chunks) == 0 {
-		return false
+	if found {
+		s.deleted = s.stones.of(s.deleted, s.ordinal)
 	}
-	s.deleted = s.stones.of(s.deleted, s.ordinal)
-	return true
+	return found
+}
+
+// readEntry reads the list of chunks as far as it is asked for, and tells whether there are any.
+func (s *Set) readEntry(entry []byte) (found bool, err error) {
+	m, err := s.b.mark(s.ordinal, entry)
+	if err != nil {
+		return false, err
+	}
+	if s.marked {
+		_, found, err = s.b.nextChunk(&m, &s.mark, s.ordinal, s.span, s.skip, s.heads)
+		return found, err
+	}
+	s.chunks, err = s.b.AppendFrom(s.chunks[:0], s.ordinal, m, s.span, s.skip)
+	return len(s.chunks) > 0, err
 }
 
 // Labels are those of the current series. They hold for ever.
 func (s *Set) Labels() labels.Labels { return s.lset }
 
-// Ordinal is the place of the current series in the block, for AppendChunks.
+// Ordinal is the place of the current series in the block, for AppendFrom.
 func (s *Set) Ordinal() uint32 { return s.ordinal }
+
+// MarkOnly has Next look for the first chunk of each series and no further: Mark tells where that stands, and the series
+// has no Chunks here.
+func (s *Set) MarkOnly() { s.marked = true }
+
+// Mark is where the chunks of the current series that overlap the bounds begin, for AppendFrom. It holds until Close.
+func (s *Set) Mark() Mark { return s.mark }
 
 // Chunks are those of the current series that overlap the bounds. The slice holds until the next series, what is in it
 // until Close.
@@ -117,5 +142,7 @@ func (s *Set) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.b.times.heads.Put(s.heads)
+	s.heads = nil
 	return s.b.Release()
 }

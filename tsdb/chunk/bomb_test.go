@@ -46,7 +46,7 @@ func TestBombs(t *testing.T) {
 		"spans":             {decodesHistograms, column([]byte{lead(0), 1}, layout, many(1<<30)), "1073741824 spans, at most "},
 		"buckets":           {decodesHistograms, column([]byte{lead(0), 1}, layout, []byte{0, 0}, many(1<<30)), "1073741824 positive buckets, at most "},
 		"bounds":            {decodesHistograms, column([]byte{lead(0), 1}, layout, []byte{0, 0, 0, 0}, many(1<<30)), "1073741824 custom bounds, at most "},
-		"version":           {decodesValues, []byte{0x20}, "values at byte 1 of 1: version 2, known is 1"},
+		"version":           {decodesValues, []byte{0x30}, "values at byte 1 of 1: version 3, known are 1 to 2"},
 		"form":              {decodesValues, []byte{0x1f}, "form 15, known are 0 to 5"},
 		"nothing":           {decodesValues, nil, "values at byte 0 of 0: a byte is missing"},
 	} {

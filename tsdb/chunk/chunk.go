@@ -4,7 +4,10 @@
 // series of one scrape share one column of times. FORMAT.md describes every byte.
 package chunk
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 // Kind names what a chunk holds. It is stored beside the chunk, by whoever keeps it.
 type Kind byte
@@ -61,8 +64,12 @@ var plainOf = [...]Kind{KindDense, KindHistogram, KindFloatHistogram}
 // MaxSamples is the most samples that one chunk holds. It bounds what a decoder allocates, whatever it is given.
 const MaxSamples = 1<<16 - 1
 
-// version is the high half of the first byte of each column.
-const version = 1
+// The version is the high half of the first byte of each column.
+const (
+	version = 1
+	// versionSparse is that of a column with sparse blocks anywhere in it.
+	versionSparse = 2
+)
 
 // ErrCorrupt is wrapped by every error of a decoder: the bytes are not what an encoder wrote.
 var ErrCorrupt = errors.New("corrupt chunk")
@@ -76,3 +83,23 @@ func checkCount(n int) {
 
 // lead is the first byte of a column: the version of the format and the form of what follows.
 func lead(form byte) byte { return version<<4 | form }
+
+// markSparse gives a column the version that says that there are sparse blocks in it.
+func markSparse(column []byte) { column[0] = versionSparse<<4 | column[0]&15 }
+
+func isSparse(column []byte) bool { return len(column) > 0 && column[0]>>4 == versionSparse }
+
+// Sparse tells whether a chunk of a kind has columns of the second version.
+func Sparse(kind Kind, src []byte) bool {
+	if kind == KindXOR {
+		return false
+	}
+	if kind.HasStarts() {
+		size, n := binary.Uvarint(src)
+		if n <= 0 || size > uint64(len(src)-n) {
+			return false
+		}
+		src = src[uint64(n)+size:]
+	}
+	return isSparse(src)
+}

@@ -9,7 +9,7 @@ import (
 
 // floatCodec has columns of values.
 var floatCodec = codec[float64]{
-	append: func(dst []byte, vs []float64, _ *scratch) []byte { return AppendValues(dst, vs) },
+	append: func(dst []byte, vs []float64, s *scratch) []byte { return s.appendValues(dst, vs) },
 	decode: decodeValues,
 }
 

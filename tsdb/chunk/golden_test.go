@@ -28,8 +28,11 @@ type goldenCase struct {
 	check  func(t *testing.T, src []byte)
 }
 
+// old are the columns that the second version packs into fewer bytes.
+var old = map[string]bool{"values aside": true, "values near": true}
+
 func goldenValues(name string, vs []float64, form func([]byte, []float64, *scratch) []byte) goldenCase {
-	return goldenCase{name, strings.Contains(name, "zstd"), func() []byte { return form(nil, vs, new(scratch)) }, func(t *testing.T, src []byte) {
+	return goldenCase{name, strings.Contains(name, "zstd") || old[name], func() []byte { return form(nil, vs, new(scratch)) }, func(t *testing.T, src []byte) {
 		got, err := DecodeValues(nil, src, len(vs))
 		require.NoError(t, err)
 		require.Equal(t, bitsOfAll(vs), bitsOfAll(got))
@@ -92,6 +95,9 @@ func goldenCases() []goldenCase {
 		goldenValues("values xor", []float64{math.Pi, math.Pi, math.E, 1, 0, math.E}, appendXOR),
 		goldenValues("values bits", []float64{math.Pi, math.Pi, math.E, odd}, appendBits),
 		goldenValues("values zstd", []float64{math.Pi, math.Pi, math.E, odd}, appendZstd),
+		goldenValues("values aside 2", []float64{1, 2.5, stale, stale, 3, odd, odd, math.Float64frombits(value.NormalNaN), math.Inf(1), 9, math.Copysign(0, -1), 4, 4, 4, 4, 4}, plain),
+		goldenValues("values sparse", sequence(150, func(i int) float64 { return float64(i / 3 * (i / 3) % 1000) }), plain),
+		goldenValues("values sparse exceptions", sequence(150, func(i int) float64 { return float64(i/3 + i/60*100_000) }), plain),
 		goldenValues("values near", sequence(70, func(i int) float64 { return 0.1*float64(i) + 0.7 }), appendNear),
 		{"histograms", false, func() []byte { return AppendHistograms(nil, hs) }, func(t *testing.T, src []byte) {
 			got, err := DecodeHistograms(nil, src, len(hs))
@@ -184,7 +190,7 @@ func TestFormsAreChosen(t *testing.T) {
 		formZstd: sequence(200, func(i int) float64 { return []float64{math.Pi, math.E, 1 / 3.0, 1 / 7.0}[r.IntN(4)] }),
 		formNear: walk(r, 200, 0, func(v float64) float64 { return v + float64(r.IntN(300))/100 }),
 	} {
-		require.Equal(t, lead(form), AppendValues(nil, vs)[0], "form %d", form)
+		require.Equal(t, form, AppendValues(nil, vs)[0]&15, "form %d", form)
 	}
 	src := AppendValues(nil, sequence(480, func(i int) float64 { return float64(i % 12 * (i % 12) * 31) }))
 	require.Equal(t, byte(flagZstd), src[2]&flagZstd, "integers in a zstd frame")

@@ -41,8 +41,8 @@ func (in *input) close() error {
 // form reads the first byte of a column.
 func (in *input) form(most byte) byte {
 	b := in.byte()
-	if in.err == nil && b>>4 != version {
-		in.fail("version %d, known is %d", b>>4, version)
+	if v := b >> 4; in.err == nil && (v < version || v > versionSparse) {
+		in.fail("version %d, known are %d to %d", v, version, versionSparse)
 	}
 	if in.err == nil && b&15 > most {
 		in.fail("form %d, known are 0 to %d", b&15, most)

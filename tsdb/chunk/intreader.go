@@ -1,6 +1,9 @@
 package chunk
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // intReader unpacks what appendInts has packed, a block at a time.
 type intReader struct {
@@ -141,8 +144,10 @@ func (r *intReader) nextBlock(dst *block, n int) {
 	in := r.in
 	head := in.byte()
 	width := uint(head &^ flagExceptions)
-	if width > 64 {
-		in.fail("a block of %d bits, at most 64", width)
+	places := uint64(0)
+	if width >= sparseHead {
+		places = r.places(n)
+		n, width = bits.OnesCount64(places), width-sparseHead
 	}
 	r.base += in.varint()
 	rest := in.b
@@ -153,6 +158,9 @@ func (r *intReader) nextBlock(dst *block, n int) {
 	unpack(dst, rest, n, width, uint64(r.base))
 	if head&flagExceptions != 0 {
 		r.exceptions(dst, n)
+	}
+	if places != 0 {
+		spread(dst, places)
 	}
 }
 

@@ -43,14 +43,30 @@ func appendInts(dst []byte, xs []int64, places []uint16, s *scratch, squeeze boo
 		step = xs[1] - xs[0]
 		dst = appendVarint(dst, step)
 	}
-	blocks := len(dst)
-	dst = appendBlocks(dst, xs, m, step)
-	if squeeze && len(dst)-blocks >= fewBytes {
-		if frame := varints(s, xs, m, step); float64(len(frame)) < float64(len(dst)-blocks)*(1-worthwhile) {
-			dst[at] |= flagZstd
-			dst = binary.AppendUvarint(dst[:blocks], uint64(len(frame)))
-			dst = append(dst, frame...)
+	if !squeeze {
+		return appendBlocks(dst, xs, m, step)
+	}
+	blocks, sparse := len(dst), s.sparse
+	dst = appendSqueezed(dst, xs, m, step, s)
+	if size := len(dst) - blocks; size >= fewBytes {
+		if most := int(float64(size) * (1 - worthwhile)); s.promising(xs, m, step, most) {
+			if frame := s.deflateInts(); len(frame) < most {
+				s.sparse = sparse
+				dst[at] |= flagZstd
+				dst = binary.AppendUvarint(dst[:blocks], uint64(len(frame)))
+				dst = append(dst, frame...)
+			}
 		}
+	}
+	return dst
+}
+
+// appendSqueezed is appendBlocks with sparse blocks among them.
+func appendSqueezed(dst []byte, xs []int64, m model, step int64, s *scratch) []byte {
+	var buf [blockLen]int64
+	before := int64(0)
+	for from := 1; from < len(xs); from += blockLen {
+		dst, before = appendFitting(dst, m.rest(&buf, xs, from, step), before, s)
 	}
 	return dst
 }
@@ -68,8 +84,8 @@ func appendBlocks(dst []byte, xs []int64, m model, step int64) []byte {
 	return dst
 }
 
-// varints is a zstd frame of what a model leaves of xs[1:]. It lies in the scratch.
-func varints(s *scratch, xs []int64, m model, step int64) []byte {
+// varints writes what a model leaves of xs[1:] into the scratch.
+func (s *scratch) varints(xs []int64, m model, step int64) {
 	var buf [blockLen]int64
 	plain := s.bytes[:0]
 	for from := 1; from < len(xs); from += blockLen {
@@ -78,7 +94,11 @@ func varints(s *scratch, xs []int64, m model, step int64) []byte {
 		}
 	}
 	s.bytes = plain
-	s.deflated = deflate(s.deflated[:0], plain)
+}
+
+// deflateInts is a zstd frame of the varints in the scratch, in which it lies too.
+func (s *scratch) deflateInts() []byte {
+	s.deflated = deflate(s.deflated[:0], s.bytes)
 	return s.deflated
 }
 

@@ -24,6 +24,9 @@ func measureOf(columns ...[]float64) measure {
 			}
 		}
 	}
+	if e == 0 {
+		return 0
+	}
 	for _, vs := range columns { // those in front may not have the exponent of those behind
 		for _, v := range vs {
 			if !decimal(v, e) {
@@ -39,6 +42,9 @@ func measureOf(columns ...[]float64) measure {
 func decimal(v float64, e int) bool {
 	if !(math.Abs(v)*powers[e] <= 1<<53) {
 		return false
+	}
+	if e == 0 {
+		return math.Float64bits(float64(int64(v))) == math.Float64bits(v)
 	}
 	_, ok := toDecimal(v, powers[e])
 	return ok

@@ -54,51 +54,79 @@ func (e *extent) add(x int64) {
 func (e extent) bits() int { return bits.Len64(uint64(e.high) - uint64(e.low)) }
 
 // choose estimates the cost of each model and returns the cheapest, and the step of its line. It does not look for
-// exceptions, but knows that a few steps between equal numbers are cheap as differences.
+// exceptions, but knows that a few steps between equal numbers are cheap as differences, and a few numbers beside zeros;
+// so it looks for lines only where most numbers differ from those before.
 func choose(ys []int64) (model, int64) {
+	best, cost, moves := chooseNear(ys)
+	switch {
+	case moves == 0:
+		return modelExact, 0
+	case 2*moves < len(ys):
+		return best, 0
+	}
 	step := slope(ys)
-	var cost [modelLine + 1]int
-	exact := true
-	before := ys[1] - ys[0]
+	twice, line, exact := costOfLines(ys, step)
+	switch {
+	case exact:
+		return modelExact, step
+	case line < cost && line <= twice:
+		return modelLine, step
+	case twice < cost:
+		return modelTwice, step
+	}
+	return best, step
+}
+
+// chooseNear returns the cheaper one of the numbers themselves and their differences, its cost, and how many differences
+// are not zero.
+func chooseNear(ys []int64) (best model, cost, moves int) {
+	plain, delta, last := 0, 0, ys[0]
 	for from := 1; from < len(ys); from += blockLen {
 		part := ys[from:min(from+blockLen, len(ys))]
-		last := ys[from-1]
-		first := extent{part[0], part[0]}
-		plain, delta, twice, line := first, extent{part[0] - last, part[0] - last}, extent{}, extent{}
-		line.low = part[0] - step*int64(from)
-		line.high = line.low
-		twice.low = part[0] - last - before
-		twice.high = twice.low
-		moves := 0
-		along := step * int64(from)
+		numbers, steps := extent{part[0], part[0]}, extent{part[0] - last, part[0] - last}
+		others, moved := 0, 0
 		for _, y := range part {
 			d := y - last
-			if d != 0 {
-				moves++
-			}
-			plain.add(y)
-			delta.add(d)
-			twice.add(d - before)
-			line.add(y - along)
+			others += int(uint64(y|-y) >> 63)
+			moved += int(uint64(d|-d) >> 63)
+			numbers.add(y)
+			steps.add(d)
+			last = y
+		}
+		plain += costOf(numbers, len(part), others)
+		delta += min(costOf(steps, len(part), moved), moved*(exceptionBits+8*(steps.bits()/7+1)))
+		moves += moved
+	}
+	if plain < delta {
+		return modelPlain, plain, moves
+	}
+	return modelDelta, delta, moves
+}
+
+// costOf is how many bits n numbers of an extent take, of which some are not zero.
+func costOf(e extent, n, others int) int { return min(n*e.bits(), n+others*e.bits()) }
+
+// costOfLines is the cost of what the other models leave, and whether nothing is left of a line.
+func costOfLines(ys []int64, step int64) (twice, line int, exact bool) {
+	exact = true
+	last, before := ys[0], ys[1]-ys[0]
+	along := step
+	for from := 1; from < len(ys); from += blockLen {
+		part := ys[from:min(from+blockLen, len(ys))]
+		first := part[0] - last - before
+		bends, off := extent{first, first}, extent{part[0] - along, part[0] - along}
+		for _, y := range part {
+			d := y - last
+			bends.add(d - before)
+			off.add(y - along)
 			along += step
 			last, before = y, d
 		}
-		exact = exact && line == extent{}
-		cost[modelPlain] += len(part) * plain.bits()
-		cost[modelDelta] += min(len(part)*delta.bits(), moves*(exceptionBits+8*(delta.bits()/7+1)))
-		cost[modelTwice] += len(part) * twice.bits()
-		cost[modelLine] += len(part) * line.bits()
+		exact = exact && off == extent{}
+		twice += len(part) * bends.bits()
+		line += len(part) * off.bits()
 	}
-	if exact {
-		return modelExact, step
-	}
-	best := modelDelta
-	for _, m := range []model{modelPlain, modelLine, modelTwice} {
-		if cost[m] < cost[best] {
-			best = m
-		}
-	}
-	return best, step
+	return twice, line, exact
 }
 
 // slope is the step of a line through the numbers: the mean of their differences but those far from the usual, so that
@@ -113,13 +141,12 @@ func slope(ys []int64) int64 {
 	slices.Sort(sample[:])
 	usual := sample[len(sample)/2]
 	low, high := usual-abs(usual)/2, usual+abs(usual)/2
-	var sum int64
-	count := int64(0)
+	var sum, count int64
 	for i := 1; i < len(ys); i++ {
-		if d := ys[i] - ys[i-1]; d >= low && d <= high {
-			sum += d
-			count++
-		}
+		d := ys[i] - ys[i-1]
+		out := (d - low | high - d) >> 63 // all bits where d is not between them
+		sum += d &^ out
+		count += 1 + out
 	}
 	if count == 0 {
 		return usual

@@ -1,7 +1,6 @@
 package chunk
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -24,7 +23,7 @@ var relativeTo = map[Columns]Columns{
 }
 
 // Relative tells whether windows are stored in the form that later versions have brought.
-func Relative(src []byte) bool { return len(src) > 0 && src[0] == lead(formRelative) }
+func Relative(src []byte) bool { return len(src) > 0 && src[0]&15 == formRelative }
 
 // relatives is the work on the columns of one chunk.
 type relatives struct {
@@ -32,80 +31,6 @@ type relatives struct {
 	measure measure
 	// last and first are those columns in the measure; room is for one more.
 	last, first, room []int64
-}
-
-func appendRelative(dst []byte, w *Windows, present Columns) []byte {
-	s := borrow()
-	defer s.giveBack()
-	r := relatives{w: w, measure: measureOf(w.Last, w.First, w.Min, w.Max)}
-	r.last, r.first = r.measure.ints(nil, w.Last), r.measure.ints(nil, w.First)
-	var relative Columns
-	var stored [10][]byte
-	for c := ColumnEnd; c < AllColumns; c <<= 1 {
-		if present&c == 0 {
-			continue
-		}
-		i := bits.TrailingZeros16(uint16(c))
-		needs, may := relativeTo[c]
-		if may && present&needs == needs {
-			if column, ok := r.append(c, s); ok {
-				relative |= c
-				stored[i] = column
-				continue
-			}
-		}
-		if c&timeColumns != 0 {
-			stored[i] = AppendTimes(nil, *w.times(c))
-		} else {
-			stored[i] = AppendValues(nil, *w.values(c))
-		}
-	}
-	dst = binary.AppendUvarint(dst, uint64(present))
-	dst = binary.AppendUvarint(dst, uint64(relative))
-	dst = append(dst, byte(r.measure))
-	for i, column := range stored {
-		if present&(1<<i) != 0 {
-			dst = binary.AppendUvarint(dst, uint64(len(column)))
-			dst = append(dst, column...)
-		}
-	}
-	return dst
-}
-
-// append makes a relative column; false where it cannot be one, or gains nothing by it.
-func (r *relatives) append(c Columns, s *scratch) (column []byte, ok bool) {
-	w := r.w
-	switch c {
-	case ColumnIncrease:
-		short, ok := derive(w)
-		if !ok || constant(short) && bitsOf(short[0]) == 0 {
-			return nil, ok
-		}
-		return AppendValues(nil, short), true
-	case ColumnSum:
-		return nil, sumsOfOne(w)
-	case ColumnCount:
-		if measureOf(w.Count) != 0 {
-			return nil, false
-		}
-		r.room = measure(0).ints(r.room[:0], w.Count)
-	case ColumnFirstT, ColumnLastT:
-		r.room = append(r.room[:0], *w.times(c)...)
-		for i, end := range w.End {
-			r.room[i] -= end
-		}
-	default:
-		r.room = r.measure.ints(r.room[:0], *w.values(c))
-		r.expect(c, r.room, -1)
-	}
-	if !slices.ContainsFunc(r.room, func(x int64) bool { return x != 0 }) {
-		return nil, true
-	}
-	column = appendInts(nil, r.room, nil, s, c&timeColumns == 0)
-	if c&(ColumnFirst|ColumnMin|ColumnMax) != 0 && r.measure == inBits {
-		return column, len(column) < len(AppendValues(nil, *w.values(c)))
-	}
-	return column, true
 }
 
 // expect adds to the integers of a column what is expected of it, times a sign; those of First follow one another.
@@ -126,16 +51,6 @@ func (r *relatives) expect(c Columns, xs []int64, sign int64) {
 			xs[i] += sign * max(r.first[i], r.last[i])
 		}
 	}
-}
-
-// sumsOfOne tells whether each sum is that of so many of the last value, as it is where a value does not change.
-func sumsOfOne(w *Windows) bool {
-	for i, sum := range w.Sum {
-		if sum != sum || bitsOf(sum) != bitsOf(w.Count[i]*w.Last[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 // decodeRelative reads formRelative behind its lead.

@@ -38,6 +38,7 @@ type codec[B int64 | float64] struct {
 // count, of the sums, and of each bucket.
 func appendRows[B int64 | float64](dst []byte, rows []row[B], c codec[B]) []byte {
 	checkCount(len(rows))
+	at := len(dst)
 	dst = append(dst, lead(0))
 	if len(rows) == 0 {
 		return dst
@@ -53,18 +54,30 @@ func appendRows[B int64 | float64](dst []byte, rows []row[B], c codec[B]) []byte
 	}
 	s := borrow()
 	defer s.giveBack()
+	s.sparse = false
 	dst = intCodec.append(dst, which, s)
 	dst = intCodec.append(dst, hints, s)
 	var members []*row[B]
-	for at, l := range layouts {
+	for number, l := range layouts {
 		members = members[:0]
 		for i := range rows {
-			if which[i] == int64(at) {
+			if which[i] == int64(number) {
 				members = append(members, &rows[i])
 			}
 		}
 		dst = appendColumns(dst, members, l.buckets(), c, s)
 	}
+	if s.sparse {
+		markSparse(dst[at:])
+	}
+	return dst
+}
+
+// appendValues appends a column of values within another column, which is sparse where one of them is.
+func (s *scratch) appendValues(dst []byte, vs []float64) []byte {
+	at := len(dst)
+	dst = AppendValues(dst, vs)
+	s.sparse = s.sparse || isSparse(dst[at:])
 	return dst
 }
 
@@ -99,7 +112,7 @@ func appendColumns[B int64 | float64](dst []byte, rows []*row[B], buckets int, c
 	for i, r := range rows {
 		sums[i] = r.sum
 	}
-	dst = AppendValues(dst, sums)
+	dst = s.appendValues(dst, sums)
 	each(func(r *row[B]) B { return r.count })
 	each(func(r *row[B]) B { return r.zero })
 	for b := range buckets {

@@ -17,6 +17,9 @@ const (
 	forms
 )
 
+// fewDecimals is the most that people and programs write; sums that lost something in rounding have more.
+const fewDecimals = 6
+
 // goodEnough is how many bytes for each value make it needless to look for more than decimals.
 const goodEnough = 3
 
@@ -34,22 +37,57 @@ func AppendValues(dst []byte, vs []float64) []byte {
 	}
 	s := borrow()
 	defer s.giveBack()
-	at := len(dst)
-	for _, form := range []func([]byte, []float64, *scratch) []byte{appendDecimal, appendNear, appendXOR, appendBits, appendZstd} {
-		dst = keep(form(dst, vs, s), at, len(dst))
-		if size := len(dst) - at; size > 0 && size <= goodEnough*len(vs) {
-			break
+	return s.appendSmallest(dst, vs)
+}
+
+// appendSmallest tries the forms one after the other, as long as they may gain something: what is decimal throughout has
+// nothing that lies near one, and its bits differ by more than it does.
+func (s *scratch) appendSmallest(dst []byte, vs []float64) []byte {
+	at, sparse := len(dst), false
+	try := func(form func([]byte, []float64, *scratch) []byte) (enough bool) {
+		s.sparse = false
+		var second bool
+		if dst, second = keep(form(dst, vs, s), at, len(dst)); second {
+			sparse = s.sparse
 		}
+		size := len(dst) - at
+		return size > 0 && size <= goodEnough*len(vs)
+	}
+	enough := try(appendDecimal)
+	if throughout := len(dst) > at && dst[at+1] <= fewDecimals; !throughout {
+		enough = enough || try(appendNear) || try(appendXOR) || try(appendBits)
+	}
+	if !enough && recurring(vs) {
+		try(appendZstd)
+	}
+	if sparse {
+		markSparse(dst[at:])
 	}
 	return dst
 }
 
-// keep leaves the shorter of two forms that stand behind each other, either of which may not be there.
-func keep(dst []byte, first, second int) []byte {
-	if was, is := second-first, len(dst)-second; was > 0 && (was <= is || is == 0) {
-		return dst[:second]
+// recurring tells whether half of the values are among those not long before them: zstd would save little else.
+func recurring(vs []float64) bool {
+	var seen [64]uint64
+	found := 0
+	for _, v := range vs {
+		b := bitsOf(v)
+		slot := b * 0x9e3779b97f4a7c15 >> 58
+		if seen[slot] == b {
+			found++
+		}
+		seen[slot] = b
 	}
-	return append(dst[:first], dst[second:]...)
+	return 2*found >= len(vs)
+}
+
+// keep leaves the shorter of two forms that stand behind each other, either of which may not be there, and tells whether
+// that is the second.
+func keep(dst []byte, first, second int) (kept []byte, isSecond bool) {
+	if was, is := second-first, len(dst)-second; was > 0 && (was <= is || is == 0) {
+		return dst[:second], false
+	}
+	return append(dst[:first], dst[second:]...), true
 }
 
 func constant(vs []float64) bool {

@@ -83,21 +83,6 @@ func AppendWindows(dst []byte, w *Windows) []byte {
 	return appendRelative(append(dst, lead(formRelative)), w, present)
 }
 
-// derive replaces each Increase that is Last - First by 0; false when another one is 0 already.
-func derive(w *Windows) ([]float64, bool) {
-	short := make([]float64, len(w.Increase))
-	for i, increase := range w.Increase {
-		if increase == increase && bitsOf(increase) == bitsOf(w.Last[i]-w.First[i]) { // processors differ in their NaNs
-			continue
-		}
-		if bitsOf(increase) == 0 {
-			return nil, false
-		}
-		short[i] = increase
-	}
-	return short, true
-}
-
 // DecodeWindows reads the asked ones of n rows of columns into dst, whose room it uses again; all others, and those
 // that were not stored, become empty. Errors wrap ErrCorrupt; dst then holds nothing that is of use.
 func DecodeWindows(dst *Windows, src []byte, n int, columns Columns) error {
@@ -140,7 +125,7 @@ func decodeSeparate(dst *Windows, in *input, n int, columns Columns) error {
 	return nil
 }
 
-// restore puts the increases in that derive has left out, and empties what only they were read for.
+// restore puts the increases in that are left out, and empties what only they were read for.
 func (w *Windows) restore(asked Columns) {
 	for i, increase := range w.Increase {
 		if bitsOf(increase) == 0 {

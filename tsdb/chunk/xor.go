@@ -73,9 +73,9 @@ func (x *XOR) Append(buf []byte, t int64, v float64) bool {
 		x.leading, x.width = 0, 0
 	} else {
 		delta := t - x.t
-		x.time(buf, delta-x.delta)
+		code, n := x.time(buf, delta-x.delta)
 		x.delta = delta
-		x.value(buf, value^x.v)
+		x.value(buf, value^x.v, code, n)
 	}
 	x.t, x.v = t, value
 	x.n++
@@ -95,23 +95,46 @@ func (x *XOR) appendStream(dst, buf []byte) []byte {
 	return append(dst, rest[:(x.bits%64+7)/8]...)
 }
 
-func (x *XOR) time(buf []byte, change int64) {
-	switch {
-	case change == 0:
-		x.write(buf, 0, 1)
-	case -64 <= change && change <= 63:
-		x.write(buf, 0b10<<7|uint64(change)&(1<<7-1), 9)
-	case -8192 <= change && change <= 8191:
-		x.write(buf, 0b110<<14|uint64(change)&(1<<14-1), 17)
-	default:
-		x.write(buf, 0b111, 3)
-		x.write(buf, uint64(change), 64)
+// Repeat is Append for a sample with the value of the one before, at about the same distance, where there is room for it
+// in the word: the buffer, of which only the size is told, stays out of the processor's cache. It reports false, and does
+// nothing, for all other samples.
+func (x *XOR) Repeat(size int, t int64, v float64) bool {
+	delta := t - x.t
+	change := delta - x.delta
+	code, n := uint64(0), uint32(2) // of the time and of the value
+	if change != 0 {
+		code, n = 0b10<<8|uint64(change)&(1<<7-1)<<1, 10
 	}
+	used := x.bits % 64
+	if x.v != math.Float64bits(v) || x.n == 0 || used+n > 63 || uint64(change+64) > 127 || x.Size()+XORSlack > size {
+		return false
+	}
+	x.word |= code << (64 - n - used)
+	x.bits += n
+	x.t, x.delta = t, delta
+	x.n++
+	return true
 }
 
-func (x *XOR) value(buf []byte, changed uint64) {
+// time returns what says how much the distance to the sample before has changed, and its bits; what is long it writes.
+func (x *XOR) time(buf []byte, change int64) (code uint64, n uint8) {
+	switch {
+	case change == 0:
+		return 0, 1
+	case -64 <= change && change <= 63:
+		return 0b10<<7 | uint64(change)&(1<<7-1), 9
+	case -8192 <= change && change <= 8191:
+		return 0b110<<14 | uint64(change)&(1<<14-1), 17
+	}
+	x.write(buf, 0b111, 3)
+	x.write(buf, uint64(change), 64)
+	return 0, 0
+}
+
+// value writes the n bits of a code, at most 17, and what says how the value's bits have changed.
+func (x *XOR) value(buf []byte, changed, code uint64, n uint8) {
 	if changed == 0 {
-		x.write(buf, 0, 1)
+		x.write(buf, code<<1, n+1)
 		return
 	}
 	leading := uint8(min(bits.LeadingZeros64(changed), 31))
@@ -119,12 +142,17 @@ func (x *XOR) value(buf []byte, changed uint64) {
 	width := 64 - leading - trailing
 	// The old window is kept while it wastes less than what saying a new one takes.
 	if x.width > 0 && leading >= x.leading && trailing >= 64-x.leading-x.width && x.width < width+11 {
-		x.write(buf, 0b10, 2)
-		x.write(buf, changed>>(64-x.leading-x.width), x.width)
+		changed >>= 64 - x.leading - x.width
+		if n += 2; n+x.width <= 64 {
+			x.write(buf, (code<<2|0b10)<<x.width|changed, n+x.width)
+			return
+		}
+		x.write(buf, code<<2|0b10, n)
+		x.write(buf, changed, x.width)
 		return
 	}
 	x.leading, x.width = leading, width
-	x.write(buf, 0b11<<11|uint64(leading)<<6|uint64(width-1), 13)
+	x.write(buf, code<<13|0b11<<11|uint64(leading)<<6|uint64(width-1), n+13)
 	x.write(buf, changed>>trailing, width)
 }
 
@@ -268,10 +296,23 @@ var (
 
 // decode fills ts and vs. It works on one word for most samples, which hold their time and their value both.
 func (d *xorDecoder) decode(ts []int64, vs []float64) error {
-	t, v, at := int64(d.word(0, 64)), d.word(64, 64), uint(128)
-	ts[0], vs[0] = t, math.Float64frombits(v)
-	delta, trailing, width := int64(0), uint(0), uint(0)
-	for i := 1; i < len(ts); i++ {
+	s := xorPlace{t: int64(d.word(0, 64)), v: d.word(64, 64), at: 128}
+	ts[0], vs[0] = s.t, math.Float64frombits(s.v)
+	return d.decodeFrom(s, ts[1:], vs[1:])
+}
+
+// xorPlace is a place in a stream behind a sample, with what the next one hangs on.
+type xorPlace struct {
+	t, delta            int64
+	v                   uint64
+	at, trailing, width uint
+}
+
+// decodeFrom fills ts and vs from a place on.
+func (d *xorDecoder) decodeFrom(s xorPlace, ts []int64, vs []float64) error {
+	t, delta, v, at, trailing, width := s.t, s.delta, s.v, s.at, s.trailing, s.width
+	vs = vs[:len(ts)]
+	for i := range ts {
 		if at >= d.end {
 			return errXOREnds
 		}

@@ -11,11 +11,20 @@ import (
 	"github.com/novacron/novacron/tsdb/chunk"
 )
 
-// grow appends samples, moving the chunk to larger buffers with junk in them.
+// grow appends samples, moving the chunk to larger buffers with junk in them. Repeat, asked first, changes no byte.
 func grow(t require.TestingT, ts []int64, vs []float64) []byte {
+	data := growWith(t, ts, vs, func(*chunk.XOR, int, int64, float64) bool { return false })
+	require.Equal(t, data, growWith(t, ts, vs, (*chunk.XOR).Repeat))
+	return data
+}
+
+func growWith(t require.TestingT, ts []int64, vs []float64, repeat func(x *chunk.XOR, size int, t int64, v float64) bool) []byte {
 	var x chunk.XOR
 	buf := make([]byte, 40)
 	for i := range ts {
+		if repeat(&x, len(buf), ts[i], vs[i]) {
+			continue
+		}
 		for !x.Append(buf, ts[i], vs[i]) {
 			larger := make([]byte, len(buf)*2)
 			for j := range larger {

@@ -15,7 +15,7 @@ func appendXOR(dst []byte, vs []float64, s *scratch) []byte {
 	var x XOR
 	last := bitsOf(vs[0])
 	for _, v := range vs[1:] {
-		x.value(buf, bitsOf(v)^last)
+		x.value(buf, bitsOf(v)^last, 0, 0)
 		last = bitsOf(v)
 	}
 	dst = binary.AppendUvarint(append(dst, lead(formXOR)), uint64(x.bits+7)/8)

@@ -19,6 +19,7 @@ type scratch struct {
 	ints, steps     []int64
 	places          []uint16
 	bytes, deflated []byte
+	sparse          bool // a sparse block was written
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

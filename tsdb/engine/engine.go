@@ -70,6 +70,7 @@ const (
 	ReasonSeriesLimit    Reason = "series_limit"
 	ReasonMetricLimit    Reason = "metric_limit"
 	ReasonJobLimit       Reason = "job_limit"
+	ReasonClusterLimit   Reason = "cluster_limit"
 	ReasonDiskFull       Reason = "disk_full"
 	ReasonExemplarTooOld Reason = "exemplar_too_old"
 )

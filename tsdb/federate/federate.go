@@ -4,6 +4,7 @@ package federate
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -45,6 +46,20 @@ type Evaluation struct {
 	Lookback time.Duration
 	// MaxCells bounds the values that the answer may have, missing ones included; 0 is no bound.
 	MaxCells int
+	// Ranks has a place for each expression, or none: where it is not nil, values by group are asked for in place of rows. A
+	// shard that does not know of it answers with rows.
+	Ranks []*Ranks
+	// Sample is how many series of a selector are to be read at most, spread over all; 0 reads all. A shard that does not
+	// know of it reads all.
+	Sample int
+}
+
+// ranks are those of an expression; nil where it has none.
+func (e Evaluation) ranks(expr int) *Ranks {
+	if expr < len(e.Ranks) {
+		return e.Ranks[expr]
+	}
+	return nil
 }
 
 // Steps is how many times the evaluation has.
@@ -55,20 +70,36 @@ func (e Evaluation) Steps() int {
 	return int((e.End-e.Start)/e.Step) + 1
 }
 
+// last is the last of the times.
+func (e Evaluation) last() int64 { return e.Start + int64(e.Steps()-1)*e.Step }
+
 // Partial is what an evaluation came to on one shard.
 type Partial struct {
 	// Rows are the resulting series, by expression.
 	Rows [][]Row
+	// Ranked are the values by group of the expressions that were asked for so, by expression; none where nothing was.
+	Ranked [][]Ranked
 	// Infos and Warnings are PromQL's, without positions.
 	Infos, Warnings []string
 	// Shared are hashes of the labels of those series that were read and that another shard may have too, since their
 	// labels do not name this shard's host. SharedUnknown says that they were too many to list.
 	Shared        []uint64
 	SharedUnknown bool
-	// Samples and Series were read.
+	// Samples were read, of Series or, where a sample of them was asked for, of some of Series.
 	Samples, Series int64
 	// Bytes is what the answer took on its way; 0 where it had none.
 	Bytes int64
+}
+
+// of are the rows and ranked values of some expressions.
+func (p Partial) of(from, end int) (rows [][]Row, ranked [][]Ranked, err error) {
+	if end > len(p.Rows) {
+		return nil, nil, errors.New("a shard answers fewer expressions than it was asked for")
+	}
+	if len(p.Ranked) >= end {
+		ranked = p.Ranked[from:end]
+	}
+	return p.Rows[from:end], ranked, nil
 }
 
 // Row is one series of values by step.

@@ -211,7 +211,7 @@ func anyExpr(r *rapid.T, depth int) string {
 		return agg + by + "(" + vector() + ")"
 	case 6:
 		if rapid.Bool().Draw(r, "quantile") {
-			return "quantile" + by + "(0.5, " + vector() + ")"
+			return "quantile" + by + "(" + rapid.SampledFrom([]string{"0.5", "0", "1", "(0.9)", "-1", "1.5", "NaN"}).Draw(r, "q") + ", " + vector() + ")"
 		}
 		// Which of equal values is among the first is nobody's promise: no two of u are equal.
 		agg := rapid.SampledFrom([]string{"topk", "bottomk"}).Draw(r, "agg")
@@ -230,6 +230,16 @@ func anyExpr(r *rapid.T, depth int) string {
 func TestAnswersAreThoseOfOneStore(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		w := newWorld(t, rapid.IntRange(1, 4).Draw(r, "shards"))
+		if rapid.Bool().Draw(r, "guess") { // bounds that are often wrong
+			w.fleet.opts.narrowFrom, w.fleet.opts.sample, w.fleet.opts.deviations = 1, 2, 0.1
+			w.fleet.opts.leadFrom, w.fleet.opts.firstsFrom = 1, 1
+		}
+		if rapid.Bool().Draw(r, "known") {
+			w.fleet.directory = knowing{w.fleet.directory, 10}
+		}
+		if rapid.Bool().Draw(r, "relayed") {
+			w.fleet.opts.RelayFrom, w.fleet.directory = 1, cutAfter(w.fleet.directory, rapid.IntRange(0, 2).Draw(r, "told"))
+		}
 		for n := range rapid.IntRange(1, 10).Draw(r, "series") {
 			_, s := anySeries(r, n)
 			w.add(r, rapid.IntRange(0, len(w.shards)-1).Draw(r, "shard"), s)
@@ -289,8 +299,10 @@ type counting struct {
 	evaluated, selected atomic.Int32
 }
 
-func (c *counting) Members() []Member {
-	all := slices.Clone(c.members)
+func (c *counting) Members() []Member { return c.counted(c.members) }
+
+func (c *counting) counted(members []Member) []Member {
+	all := slices.Clone(members)
 	for i := range all {
 		all[i].Shard = countedShard{all[i].Shard, c}
 	}
@@ -310,4 +322,51 @@ func (s countedShard) Evaluate(ctx context.Context, e Evaluation) (Partial, erro
 func (s countedShard) Select(ctx context.Context, sel engine.Selection) (engine.SeriesSet, error) {
 	s.selected.Add(1)
 	return s.Shard.Select(ctx, sel)
+}
+
+func (s countedShard) Estimate(ctx context.Context, e Estimation) ([]engine.Estimate, error) {
+	return s.Shard.(Estimator).Estimate(ctx, e)
+}
+
+// ranking counts the values that the members of a directory give by rank, and those of rows.
+type ranking struct {
+	members      []Member
+	values, rows atomic.Int64
+	// before is called before each question, with it.
+	before func(Evaluation)
+}
+
+func (r *ranking) Members() []Member {
+	all := slices.Clone(r.members)
+	for i := range all {
+		all[i].Shard = rankingShard{all[i].Shard, r}
+	}
+	return all
+}
+
+type rankingShard struct {
+	Shard
+	*ranking
+}
+
+func (s rankingShard) Evaluate(ctx context.Context, e Evaluation) (Partial, error) {
+	if s.before != nil {
+		s.before(e)
+	}
+	p, err := s.Shard.Evaluate(ctx, e)
+	for _, of := range p.Ranked {
+		for _, piece := range of {
+			s.values.Add(int64(len(piece.Values)))
+		}
+	}
+	for _, of := range p.Rows {
+		for _, row := range of {
+			for _, v := range row.Values {
+				if there(v) {
+					s.rows.Add(1)
+				}
+			}
+		}
+	}
+	return p, err
 }

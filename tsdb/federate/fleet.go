@@ -1,6 +1,7 @@
 package federate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,6 +20,7 @@ import (
 type Fleet struct {
 	directory Directory
 	opts      Options
+	relayed   *relayCounts
 }
 
 var (
@@ -28,7 +30,7 @@ var (
 
 // NewFleet makes the shards of a directory readable.
 func NewFleet(directory Directory, opts Options) *Fleet {
-	return &Fleet{directory, opts.withDefaults()}
+	return &Fleet{directory, opts.withDefaults(), &relayCounts{}}
 }
 
 // WithComplete is the same fleet, which refuses partial answers or not.
@@ -50,9 +52,18 @@ func (f *Fleet) members(selectors ...[]*labels.Matcher) []Member {
 	if !knows {
 		return all
 	}
+	stored := make([][]*labels.Matcher, len(selectors))
+	for i, matchers := range selectors {
+		stored[i] = withoutTier(matchers)
+	}
 	return slices.DeleteFunc(slices.Clone(all), func(m Member) bool {
-		return !slices.ContainsFunc(selectors, func(matchers []*labels.Matcher) bool { return pruner.MayHave(m, matchers) })
+		return !slices.ContainsFunc(stored, func(matchers []*labels.Matcher) bool { return pruner.MayHave(m, matchers) })
 	})
+}
+
+// withoutTier leaves out what chooses a tier: no series has that label, so that it would exclude every shard.
+func withoutTier(matchers []*labels.Matcher) []*labels.Matcher {
+	return slices.DeleteFunc(slices.Clone(matchers), func(m *labels.Matcher) bool { return m.Name == query.TierLabel })
 }
 
 // fleetQuerier answers one query. What it gave away stays open until it is closed.
@@ -100,12 +111,25 @@ func (q *fleetQuerier) keep(set engine.SeriesSet) {
 }
 
 func (q *fleetQuerier) checkBytes(n int64, matchers []*labels.Matcher) error {
-	if most := q.fleet.opts.MaxBytes; n > most {
-		return &query.LimitError{Limit: "bytes", Reached: fmt.Sprintf("%d for the series of %v", n, matchers), Max: fmt.Sprint(most),
+	if n <= q.fleet.opts.MaxBytes {
+		return nil
+	}
+	return checkBytes(q.fleet.opts, n, fmt.Sprintf("the series of %v", matchers))
+}
+
+// exemplarBytes is about what an exemplar takes, or the labels of its series.
+const exemplarBytes = 200
+
+func checkBytes(o Options, n int64, what string) error {
+	if n > o.MaxBytes {
+		return &query.LimitError{Limit: "bytes", Reached: fmt.Sprintf("%d for %s", n, what), Max: fmt.Sprint(o.MaxBytes),
 			Way: "aggregate, ask for less time or fewer series, or raise the limit"}
 	}
 	return nil
 }
+
+// textBytes is about what a text takes besides its letters.
+const textBytes = 32
 
 // LabelValues lists the values of a label on all shards.
 func (q *fleetQuerier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, matchers ...*labels.Matcher) ([]string, annotations.Annotations, error) {
@@ -126,14 +150,17 @@ func (q *fleetQuerier) list(ctx context.Context, hints *storage.LabelHints, matc
 	if hints != nil {
 		limit = hints.Limit
 	}
-	found := map[string]bool{}
+	found, bytes := map[string]bool{}, int64(0)
 	missing, err := each(ctx, q.fleet.opts, q.fleet.members(matchers),
 		func(ctx context.Context, m Member) ([]string, error) { return ask(ctx, m, limit) },
 		func(_ Member, some []string) error {
 			for _, text := range some {
-				found[text] = true
+				if !found[text] {
+					found[text] = true
+					bytes += int64(len(text)) + textBytes
+				}
 			}
-			return nil
+			return q.checkBytes(bytes, matchers)
 		})
 	if err != nil {
 		return nil, nil, err
@@ -168,19 +195,23 @@ func (q *fleetQuerier) Close() error {
 
 // ExemplarQuerier reads exemplars.
 func (f *Fleet) ExemplarQuerier(ctx context.Context) (storage.ExemplarQuerier, error) {
-	return fleetExemplars{ctx, f}, nil
+	return &fleetExemplars{ctx: ctx, fleet: f}, nil
 }
 
 type fleetExemplars struct {
-	ctx   context.Context
-	fleet *Fleet
+	ctx      context.Context
+	fleet    *Fleet
+	warnings annotations.Annotations
 }
 
-// Select finds exemplars of the series that match all of any list of matchers, each series once. Shards that are missing
-// are left out without a word: the interface has no warnings.
-func (q fleetExemplars) Select(start, end int64, selectors ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
+// Warnings tell which shards were missing in the last answer: Select itself has no place for them.
+func (q *fleetExemplars) Warnings() annotations.Annotations { return q.warnings }
+
+// Select finds exemplars of the series that match all of any list of matchers, each series once.
+func (q *fleetExemplars) Select(start, end int64, selectors ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
 	var found []exemplar.QueryResult
-	_, err := each(q.ctx, q.fleet.opts, q.fleet.members(selectors...),
+	bytes := int64(0)
+	missing, err := each(q.ctx, q.fleet.opts, q.fleet.members(selectors...),
 		func(ctx context.Context, m Member) (list []engine.SeriesExemplars, err error) {
 			for _, matchers := range selectors {
 				some, err := m.Shard.Exemplars(ctx, start, end, matchers...)
@@ -194,11 +225,35 @@ func (q fleetExemplars) Select(start, end int64, selectors ...[]*labels.Matcher)
 		func(_ Member, list []engine.SeriesExemplars) error {
 			for _, s := range list {
 				found = append(found, exemplar.QueryResult{SeriesLabels: s.Labels, Exemplars: s.Exemplars})
+				bytes += exemplarBytes * int64(1+len(s.Exemplars))
 			}
-			return nil
+			return checkBytes(q.fleet.opts, bytes, fmt.Sprintf("the exemplars of %v", selectors))
 		})
+	if missing != nil {
+		q.warnings = missing.warning()
+	}
 	slices.SortStableFunc(found, func(a, b exemplar.QueryResult) int { return labels.Compare(a.SeriesLabels, b.SeriesLabels) })
-	return slices.CompactFunc(found, func(a, b exemplar.QueryResult) bool { return labels.Equal(a.SeriesLabels, b.SeriesLabels) }), err
+	return mergeExemplars(found), err
+}
+
+// mergeExemplars makes one of neighbours with the same labels: what several selectors or shards have of a series, each
+// exemplar once and in order of time.
+func mergeExemplars(found []exemplar.QueryResult) (merged []exemplar.QueryResult) {
+	for _, one := range found {
+		last := len(merged) - 1
+		if last < 0 || !labels.Equal(merged[last].SeriesLabels, one.SeriesLabels) {
+			merged = append(merged, one)
+			continue
+		}
+		all := slices.Concat(merged[last].Exemplars, one.Exemplars)
+		slices.SortStableFunc(all, compareExemplars)
+		merged[last].Exemplars = slices.CompactFunc(all, func(a, b exemplar.Exemplar) bool { return compareExemplars(a, b) == 0 })
+	}
+	return merged
+}
+
+func compareExemplars(a, b exemplar.Exemplar) int {
+	return cmp.Or(cmp.Compare(a.Ts, b.Ts), cmp.Compare(a.Value, b.Value), labels.Compare(a.Labels, b.Labels))
 }
 
 // plainSet is an engine's set under Prometheus's name.

@@ -36,25 +36,30 @@ var _ Shard = Local{}
 
 // Evaluate computes the expressions one after the other.
 func (l Local) Evaluate(ctx context.Context, e Evaluation) (Partial, error) {
-	p, err := l.evaluateAll(ctx, e)
-	if err != nil && ctx.Err() == nil {
-		err = &RefusedError{err}
-	}
-	return p, err
+	reads := &reading{Queryable: query.NewQueryable(l.Store), host: l.Host, shared: map[uint64]bool{}, most: e.Sample}
+	p, err := l.evaluateAll(ctx, reads, e)
+	return p, refusal(ctx, err, reads.failed)
 }
 
-func (l Local) evaluateAll(ctx context.Context, e Evaluation) (Partial, error) {
+func (l Local) evaluateAll(ctx context.Context, reads *reading, e Evaluation) (Partial, error) {
 	p := Partial{}
-	reads := &reading{Queryable: query.NewQueryable(l.Store), host: l.Host, shared: map[uint64]bool{}}
 	cells := 0
-	for _, expr := range e.Exprs {
+	for i, expr := range e.Exprs {
 		rows, err := l.evaluate(ctx, reads, e, expr, &p)
 		if err != nil {
 			return Partial{}, err
 		}
+		series := len(rows)
+		rows, ranked := ranksIn(rows, e.ranks(i), e.Steps())
 		p.Rows = append(p.Rows, rows)
+		if e.Ranks != nil {
+			p.Ranked = append(p.Ranked, ranked)
+		}
+		for _, piece := range ranked {
+			cells += piece.cells()
+		}
 		if cells += len(rows) * e.Steps(); e.MaxCells > 0 && cells > e.MaxCells {
-			return Partial{}, &query.LimitError{Limit: "bytes", Reached: fmt.Sprintf("%d series on one host", len(rows)), Max: fmt.Sprintf("%d values", e.MaxCells),
+			return Partial{}, &query.LimitError{Limit: "bytes", Reached: fmt.Sprintf("%d series on one host", series), Max: fmt.Sprintf("%d values", e.MaxCells),
 				Way: "aggregate, name more labels in the selectors, or ask for fewer steps"}
 		}
 	}
@@ -65,13 +70,29 @@ func (l Local) evaluateAll(ctx context.Context, e Evaluation) (Partial, error) {
 	return p, nil
 }
 
+// ranksIn makes values by group of rows where that is asked for, or leaves the first ones. Those with histograms stay rows, of which the asker says
+// what is wrong.
+func ranksIn(rows []Row, wanted *Ranks, steps int) ([]Row, []Ranked) {
+	switch {
+	case wanted == nil:
+		return rows, nil
+	case wanted.First > 0:
+		return wanted.firsts(rows, steps), nil
+	}
+	ranked, err := wanted.rank(rows, steps)
+	if err != nil {
+		return rows, nil
+	}
+	return nil, ranked
+}
+
 func (l Local) evaluate(ctx context.Context, reads *reading, e Evaluation, expr string, p *Partial) ([]Row, error) {
 	prepared, err := l.prepare(ctx, reads, e, expr)
 	if err != nil {
 		return nil, err
 	}
 	defer prepared.Close()
-	result := prepared.Exec(ctx)
+	rows, result := query.ExecRows(ctx, prepared)
 	if result.Err != nil {
 		return nil, result.Err
 	}
@@ -87,7 +108,19 @@ func (l Local) evaluate(ctx context.Context, reads *reading, e Evaluation, expr 
 	}
 	p.Series += reads.series
 	reads.series = 0
+	if rows != nil {
+		return rowsByStep(rows), nil
+	}
 	return rowsOf(result.Value, e)
+}
+
+// rowsByStep are rows that are by step already.
+func rowsByStep(from []query.StepRow) []Row {
+	rows := make([]Row, len(from))
+	for i, row := range from {
+		rows[i] = Row{Labels: row.Labels, Values: row.Values}
+	}
+	return rows
 }
 
 func (l Local) prepare(ctx context.Context, reads storage.Queryable, e Evaluation, expr string) (promql.Query, error) {
@@ -111,6 +144,9 @@ func rowsOf(answer any, e Evaluation) ([]Row, error) {
 		}
 		return rows, nil
 	case promql.Matrix:
+		if e.Step <= 0 {
+			return nil, errors.New("an expression for shards gives ranges of samples at one time, not series")
+		}
 		rows := make([]Row, len(v))
 		for i, s := range v {
 			rows[i] = rowOf(s, e)
@@ -141,6 +177,8 @@ type reading struct {
 	shared map[uint64]bool
 	many   bool
 	series int64
+	most   int   // of the series of a selector are read; 0 is no bound
+	failed error // what the store said first
 }
 
 func (r *reading) Querier(minT, maxT int64) (storage.Querier, error) {
@@ -176,7 +214,11 @@ type readingQuerier struct {
 }
 
 func (q readingQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
-	return readingSet{q.Querier.Select(ctx, sorted, hints, matchers...), q.reading}
+	set := readingSet{q.Querier.Select(ctx, sorted, hints, matchers...), q.reading}
+	if q.reading.most > 0 {
+		return &sampleSet{SeriesSet: set, most: q.reading.most}
+	}
+	return set
 }
 
 type readingSet struct {
@@ -192,10 +234,23 @@ func (s readingSet) Next() bool {
 	return true
 }
 
-// Select reads from the store.
+// Err is the set's, and notes it.
+func (s readingSet) Err() error {
+	err := s.SeriesSet.Err()
+	if s.reading.failed == nil {
+		s.reading.failed = err
+	}
+	return err
+}
+
+// Select reads from the store, windows where a matcher for query.TierLabel chooses them.
 func (l Local) Select(ctx context.Context, sel engine.Selection) (engine.SeriesSet, error) {
 	sel.Sorted = true
-	return l.Store.Select(ctx, sel)
+	set, err := query.Select(ctx, l.Store, sel)
+	if wrong := (*query.ChoiceError)(nil); errors.As(err, &wrong) {
+		return nil, &RefusedError{err}
+	}
+	return set, err
 }
 
 // LabelNames asks the store.

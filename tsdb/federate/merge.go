@@ -8,20 +8,22 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/novacron/novacron/tsdb/query"
 )
 
 // absent is what stands for no value.
-var absent = math.Float64frombits(value.StaleNaN)
+var absent = query.Absent
 
 // merged is one part in the making: the rows of the shards that have answered. It is for one goroutine at a time.
 type merged struct {
 	how   Merge
 	steps int
-	// rows are by labels; counts those of an average, and lost the digits that sums have lost.
-	rows map[string]*mergedRow
-	key  []byte
-	// cells counts values, to keep a bound.
-	cells int
+	// byLabels are the rows; counts those of an average, and lost the digits that sums have lost.
+	byLabels map[string]*mergedRow
+	key      []byte
+	// held counts values, and what else rows take as values, to keep a bound.
+	held int
 }
 
 type mergedRow struct {
@@ -29,11 +31,12 @@ type mergedRow struct {
 	lost, counts []float64
 	lostOf       []*histogram.FloatHistogram
 	// largest is the largest amount that was added, by step: a sum that is much smaller has lost its digits on the way.
+	// It is nil, as lost is, while the row is of one shard alone.
 	largest []float64
 }
 
 func newMerged(how Merge, steps int) *merged {
-	return &merged{how: how, steps: steps, rows: map[string]*mergedRow{}}
+	return &merged{how: how, steps: steps, byLabels: map[string]*mergedRow{}}
 }
 
 // errAgain is why a part cannot be merged exactly: the question has to be asked of raw series.
@@ -41,12 +44,20 @@ type errAgain struct{ why string }
 
 func (e *errAgain) Error() string { return "answers of shards cannot be merged: " + e.why }
 
+// checkRow refuses a row that has not a place for each step.
+func checkRow(row Row, steps int) error {
+	if len(row.Values) != steps || row.Histograms != nil && len(row.Histograms) != steps {
+		return fmt.Errorf("a shard answers with %d values and %d histograms for %d steps", len(row.Values), len(row.Histograms), steps)
+	}
+	return nil
+}
+
 // add takes the rows of one shard: those of each of the part's expressions.
-func (m *merged) add(rows [][]Row) error {
+func (m *merged) add(rows [][]Row, _ [][]Ranked) error {
 	for i, of := range rows {
 		for _, row := range of {
-			if len(row.Values) != m.steps || row.Histograms != nil && len(row.Histograms) != m.steps {
-				return fmt.Errorf("a shard answers with %d values and %d histograms for %d steps", len(row.Values), len(row.Histograms), m.steps)
+			if err := checkRow(row, m.steps); err != nil {
+				return err
 			}
 			if err := m.addRow(row, i); err != nil {
 				return err
@@ -58,11 +69,11 @@ func (m *merged) add(rows [][]Row) error {
 
 func (m *merged) addRow(row Row, expr int) error {
 	m.key = row.Labels.Bytes(m.key[:0])
-	there := m.rows[string(m.key)]
+	there := m.byLabels[string(m.key)]
 	switch {
 	case there == nil:
 		there = m.begin(row, expr)
-		m.rows[string(m.key)] = there
+		m.byLabels[string(m.key)] = there
 		if expr == 0 {
 			return nil
 		}
@@ -72,19 +83,37 @@ func (m *merged) addRow(row Row, expr int) error {
 	if expr == 1 {
 		return there.count(row)
 	}
+	if there.largest == nil && (m.how == Sum || m.how == Average) {
+		there.weigh()
+		m.held += 2 * m.steps
+	}
 	return there.merge(row, m.how)
 }
+
+// cellsOf is how many values a row takes, with what it takes besides and its histograms take counted as values.
+func cellsOf(row Row) int {
+	n := len(row.Values) + (rowBytes+2*int(row.Labels.ByteSize()))/valueBytes
+	for _, h := range row.Histograms {
+		if h != nil {
+			n += histogramCells + len(h.PositiveBuckets) + len(h.NegativeBuckets) + len(h.PositiveSpans) + len(h.NegativeSpans)
+		}
+	}
+	return n
+}
+
+// What a row takes besides its values: it is kept with its labels, and under them.
+const (
+	rowBytes   = 160
+	valueBytes = 8
+)
+
+// histogramCells is what a histogram takes besides its buckets and spans, as values.
+const histogramCells = 24
 
 // begin makes the row with the first values that came for its labels.
 func (m *merged) begin(row Row, expr int) *mergedRow {
 	next := &mergedRow{Row: row}
-	m.cells += m.steps
-	if m.how == Sum || m.how == Average {
-		next.lost, next.largest = make([]float64, m.steps), make([]float64, m.steps)
-		for i, v := range row.Values {
-			next.largest[i] = magnitude(v, row.histogram(i))
-		}
-	}
+	m.held += cellsOf(row)
 	if m.how == Average {
 		next.counts = make([]float64, m.steps)
 	}
@@ -104,6 +133,14 @@ func (r *mergedRow) count(row Row) error {
 		}
 	}
 	return nil
+}
+
+// weigh begins to look after the digits that sums lose.
+func (r *mergedRow) weigh() {
+	r.lost, r.largest = make([]float64, len(r.Values)), make([]float64, len(r.Values))
+	for i, v := range r.Values {
+		r.largest[i] = magnitude(v, r.histogram(i))
+	}
 }
 
 func (r *mergedRow) merge(row Row, how Merge) error {
@@ -227,10 +264,15 @@ func cancelled(sum, largest float64) bool {
 	return largest > maxCancelled*math.Abs(sum)
 }
 
+func (m *merged) rows() int  { return len(m.byLabels) }
+func (m *merged) cells() int { return m.held }
+
+func (*merged) missed() []miss { return nil }
+
 // finish gives the rows, in the order of their labels.
 func (m *merged) finish() ([]Row, error) {
-	all := make([]Row, 0, len(m.rows))
-	for _, r := range m.rows {
+	all := make([]Row, 0, len(m.byLabels))
+	for _, r := range m.byLabels {
 		if err := r.finish(m.how); err != nil {
 			return nil, err
 		}
@@ -245,8 +287,10 @@ func (r *mergedRow) finish(how Merge) error {
 		return nil
 	}
 	for i := range r.Values {
-		if err := r.finishStep(i); err != nil {
-			return err
+		if r.largest != nil {
+			if err := r.finishStep(i); err != nil {
+				return err
+			}
 		}
 		if how == Average && r.counts[i] > 0 {
 			r.average(i)

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/novacron/novacron/tsdb/federate/normal"
 	"github.com/novacron/novacron/tsdb/query"
 )
 
@@ -27,6 +28,8 @@ const (
 	Max
 	Group
 	Average
+	// Quantile takes the values of all rows by group, and looks for one of them by its rank.
+	Quantile
 )
 
 // Part is a piece of an expression that each shard computes over its own series.
@@ -34,6 +37,10 @@ type Part struct {
 	// Exprs is the piece; for an Average the sum and the count.
 	Exprs []string
 	Merge Merge
+	// Rank is what a Quantile looks for.
+	Rank Rank
+	// First is what a Union has rows of, where that are the first values of its groups; else nil.
+	First *First
 	// Selectors are the matchers of all selectors in the piece: a shard without series for any of them has no part in it.
 	Selectors [][]*labels.Matcher
 }
@@ -46,7 +53,9 @@ type Part struct {
 // selector; a function of one range or vector, with constants; one of these with an operator and a constant. Then
 //   - sum, min, max, count, group, avg and count_values over something local are computed by the shards for their part
 //     of it and merged,
-//   - topk and bottomk are computed by the shards, and again over what these have left,
+//   - quantile is computed of values without their labels, of those alone that may be it where they are many,
+//   - topk and bottomk are computed by the shards, of the values alone that may be among the first where they are many, and
+//     again over what these have left,
 //   - anything else local is computed by the shards and put together: values at the steps take the place of samples.
 //
 // Everything else is computed of those, or of raw series: below a subquery whose inside is not local, in absent, info and
@@ -58,6 +67,7 @@ func Split(expr string) (rest string, parts []Part, err error) {
 	if err != nil {
 		return "", nil, err
 	}
+	normal.Tree(tree)
 	s := splitter{named: query.Mentions(tree, model.MetricNameLabel)}
 	tree = s.expr(tree)
 	if len(s.parts) == 0 {
@@ -79,11 +89,16 @@ type splitter struct {
 	parts []Part
 	// named says that something looks at names of metrics.
 	named bool
+	// united says that what is being split goes into an «or» as it is. PromQL drops names at the end of a query alone, so that
+	// «or» still sees those that a function drops, and makes one series of what either side has under the same name.
+	united bool
 }
 
 func (s *splitter) texts() (all []string) {
 	for _, p := range s.parts {
-		all = append(all, p.Exprs...)
+		if all = append(all, p.Exprs...); p.First != nil {
+			all = append(all, p.First.Of)
+		}
 	}
 	return all
 }
@@ -99,7 +114,7 @@ var closed = []string{"absent", "absent_over_time", "info", "timestamp", "start_
 // expr splits a tree and returns what takes its place.
 func (s *splitter) expr(e parser.Expr) parser.Expr {
 	if e.Type() == parser.ValueTypeVector && s.local(e) {
-		return s.part(Part{Exprs: []string{e.String()}, Merge: Union}, e)
+		return s.part(Part{Exprs: []string{normal.Bare(e).String()}, Merge: Union}, e)
 	}
 	switch n := e.(type) {
 	case *parser.ParenExpr:
@@ -107,9 +122,12 @@ func (s *splitter) expr(e parser.Expr) parser.Expr {
 	case *parser.UnaryExpr:
 		n.Expr = s.expr(n.Expr)
 	case *parser.BinaryExpr:
-		n.LHS, n.RHS = s.expr(n.LHS), s.expr(n.RHS)
+		s.into(s.united || n.Op == parser.LOR, func() { n.LHS, n.RHS = s.expr(n.LHS), s.expr(n.RHS) })
 	case *parser.AggregateExpr:
-		return s.aggregate(n)
+		var aggregated parser.Expr
+		s.into(s.united && (n.Op == parser.TOPK || n.Op == parser.BOTTOMK || n.Op == parser.LIMITK || n.Op == parser.LIMIT_RATIO),
+			func() { aggregated = s.aggregate(n) })
+		return aggregated
 	case *parser.Call:
 		if !slices.Contains(closed, n.Func.Name) && !readsResets(n) {
 			for i, arg := range n.Args {
@@ -120,20 +138,56 @@ func (s *splitter) expr(e parser.Expr) parser.Expr {
 	return e
 }
 
+// into splits with another answer to whether it is united.
+func (s *splitter) into(united bool, split func()) {
+	before := s.united
+	s.united = united
+	split()
+	s.united = before
+}
+
 func (s *splitter) aggregate(n *parser.AggregateExpr) parser.Expr {
 	merge, mergeable := merges[n.Op]
 	switch {
 	case mergeable && s.local(n.Expr) && (n.Param == nil || constant(n.Param)):
 		return s.part(Part{Exprs: pieces(n, merge), Merge: merge}, n)
 	case (n.Op == parser.TOPK || n.Op == parser.BOTTOMK) && s.local(n.Expr) && constant(n.Param):
-		n.Expr = s.part(Part{Exprs: []string{n.String()}, Merge: Union}, n)
+		n.Expr = s.part(Part{Exprs: []string{n.String()}, Merge: Union, First: firstOf(n)}, n)
 		return n
+	case n.Op == parser.QUANTILE && s.local(n.Expr):
+		if q, is := number(n.Param); is && q >= 0 && q <= 1 { // PromQL warns of others
+			rank := Rank{Quantile: q, Labels: n.Grouping, Without: n.Without}
+			return s.part(Part{Exprs: []string{normal.Bare(n.Expr).String()}, Merge: Quantile, Rank: rank}, n)
+		}
 	}
 	n.Expr = s.expr(n.Expr)
 	if n.Param != nil {
 		n.Param = s.expr(n.Param)
 	}
 	return n
+}
+
+// firstOf is what topk or bottomk looks for; nil where that is not the same at all times.
+func firstOf(n *parser.AggregateExpr) *First {
+	k, is := number(n.Param)
+	if !is || !(k >= 1 && k <= maxFew) {
+		return nil
+	}
+	return &First{Few: int(k), Lowest: n.Op == parser.BOTTOMK, Labels: n.Grouping, Without: n.Without, Of: normal.Bare(n.Expr).String()}
+}
+
+// maxFew bounds how many first values are looked for by bounds.
+const maxFew = 1 << 20
+
+// number is that of an expression which is one.
+func number(e parser.Expr) (v float64, is bool) {
+	switch n := e.(type) {
+	case *parser.NumberLiteral:
+		return n.Val, true
+	case *parser.ParenExpr:
+		return number(n.Expr)
+	}
+	return 0, false
 }
 
 // pieces are what a shard computes for an aggregation.
@@ -146,11 +200,17 @@ func pieces(n *parser.AggregateExpr, merge Merge) []string {
 	return []string{sum.String(), count.String()}
 }
 
-// part puts a selector in the place of a piece.
+// part puts a selector in the place of a piece. Equal pieces are one part.
 func (s *splitter) part(p Part, piece parser.Expr) parser.Expr {
-	p.Selectors = parser.ExtractSelectors(piece)
-	s.parts = append(s.parts, p)
-	m := labels.MustNewMatcher(labels.MatchEqual, PartLabel, strconv.Itoa(len(s.parts)-1))
+	at := slices.IndexFunc(s.parts, func(other Part) bool {
+		return other.Merge == p.Merge && slices.Equal(other.Exprs, p.Exprs) && other.Rank.same(p.Rank)
+	})
+	if at < 0 {
+		p.Selectors = parser.ExtractSelectors(piece)
+		at = len(s.parts)
+		s.parts = append(s.parts, p)
+	}
+	m := labels.MustNewMatcher(labels.MatchEqual, PartLabel, strconv.Itoa(at))
 	selector := &parser.VectorSelector{LabelMatchers: []*labels.Matcher{m}}
 	if fixed(piece) {
 		selector.StartOrEnd = parser.START // so that PromQL goes on to compute what is around it once
@@ -193,7 +253,9 @@ func readsResets(n *parser.Call) (reads bool) {
 }
 
 // local is whether an expression can be computed by shards on its own; where something looks at names it must keep them.
-func (s *splitter) local(e parser.Expr) bool { return local(e) && (!s.named || keepsNames(e)) }
+func (s *splitter) local(e parser.Expr) bool {
+	return local(e) && (!s.named && !s.united || keepsNames(e))
+}
 
 // keepsNames tells whether the series of a local expression have the names of those that it reads.
 func keepsNames(e parser.Expr) bool {

@@ -21,7 +21,10 @@ func TestSplit(t *testing.T) {
 		{`avg(x)`, `{__part__="0"}`, []string{"average sum(x) and count(x)"}},
 		{`count_values("v", x)`, `{__part__="0"}`, []string{`sum count_values("v", x)`}},
 		{`topk by (a) (3, x)`, `topk by (a) (3, {__part__="0"})`, []string{"union topk by (a) (3, x)"}},
-		{`quantile(0.9, rate(x[5m]))`, `quantile(0.9, {__part__="0"})`, []string{"union rate(x[5m])"}},
+		{`quantile(0.9, rate(x[5m]))`, `{__part__="0"}`, []string{"quantile rate(x[5m])"}},
+		{`quantile by (a) (0.9, x) - quantile by (a) (0.1, x)`, `{__part__="0"} - {__part__="1"}`, []string{"quantile x", "quantile x"}},
+		{`quantile(2, x)`, `quantile(2, {__part__="0"})`, []string{"union x"}},
+		{`quantile(scalar(y), x)`, `quantile(scalar({__part__="1"}), {__part__="0"})`, []string{"union x", "union y"}},
 		{`histogram_quantile(0.9, sum by (le) (rate(x[5m])))`, `histogram_quantile(0.9, {__part__="0"})`, []string{"sum sum by (le) (rate(x[5m]))"}},
 		{`sum(sum by (a) (x))`, `sum({__part__="0"})`, []string{"sum sum by (a) (x)"}},
 		{`max_over_time(rate(x[5m])[1h:1m])`, `{__part__="0"}`, []string{"union max_over_time(rate(x[5m])[1h:1m])"}},
@@ -29,6 +32,10 @@ func TestSplit(t *testing.T) {
 		{`x / on (a) group_left () y`, `{__part__="0"} / on (a) group_left () {__part__="1"}`, []string{"union x", "union y"}},
 		{`timestamp(x)`, `{__part__="0"}`, []string{"union timestamp(x)"}},
 		{`clamp_max(x, scalar(y))`, `clamp_max({__part__="0"}, scalar({__part__="1"}))`, []string{"union x", "union y"}},
+		{`rate(x[5m]) or y`, `rate(x[5m]) or {__part__="0"}`, []string{"union y"}},
+		{`topk(1, -x) or abs(x) * 2`, `topk(1, -{__part__="0"}) or abs({__part__="0"}) * 2`, []string{"union x"}},
+		{`sum(rate(x[5m])) or topk(1, sum by (a) (y)) or vector(0)`, `{__part__="0"} or topk(1, {__part__="1"}) or vector(0)`,
+			[]string{"sum sum(rate(x[5m]))", "sum sum by (a) (y)"}},
 		{`x > time() - 3`, `{__part__="0"}`, []string{"union x > time() - 3"}},
 
 		{`max_over_time(sum(x)[1h:1m])`, "", nil},
@@ -48,7 +55,7 @@ func TestSplit(t *testing.T) {
 			}
 			var got []string
 			for _, p := range parts {
-				text := [...]string{"union", "sum", "min", "max", "group", "average"}[p.Merge] + " " + p.Exprs[0]
+				text := p.Merge.String() + " " + p.Exprs[0]
 				if len(p.Exprs) > 1 {
 					text += " and " + p.Exprs[1]
 				}

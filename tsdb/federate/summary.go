@@ -13,6 +13,8 @@ type Summary struct {
 	Version uint64
 	// Labels are all names of labels; the hashes of their values are in order, none where they are too many to list.
 	Labels map[string][]uint64
+	// Known is what the shard tells besides; it is always that of now.
+	Known Known
 }
 
 // HashValue is the hash of a label's value in summaries: FNV-1a of 64 bits.

@@ -23,6 +23,12 @@ type Metadata struct {
 	Unit string `json:"unit"`
 }
 
+// Within tells whether another description says all that this one does.
+func (m Metadata) Within(other Metadata) bool {
+	says := func(text, of string) bool { return text == "" || text == of }
+	return says(m.Type, other.Type) && says(m.Help, other.Help) && says(m.Unit, other.Unit)
+}
+
 func (m Metadata) named() Metadata {
 	if m.Type == "" {
 		m.Type = "unknown"
@@ -65,8 +71,9 @@ func (a *api) metadata(out *answer, r *http.Request) error {
 		return err
 	}
 	known := map[string][]Metadata{}
+	ctx, notes := listen(r)
 	if a.Metadata != nil {
-		if known, err = a.Metadata(r.Context(), r.FormValue("metric")); err != nil {
+		if known, err = a.Metadata(ctx, r.FormValue("metric")); err != nil {
 			return err
 		}
 	}
@@ -82,7 +89,7 @@ func (a *api) metadata(out *answer, r *http.Request) error {
 			}
 		}
 	}
-	return out.data(sent)
+	return out.warned(sent, notes)
 }
 
 func (a *api) activeTargets(ctx context.Context) ([]Target, error) {
@@ -105,8 +112,9 @@ func (a *api) targets(out *answer, r *http.Request) error {
 	if state != "active" {
 		sent.Counts = map[string]int{}
 	}
+	ctx, notes := listen(r)
 	if state != "dropped" {
-		all, err := a.activeTargets(r.Context())
+		all, err := a.activeTargets(ctx)
 		if err != nil {
 			return err
 		}
@@ -116,7 +124,7 @@ func (a *api) targets(out *answer, r *http.Request) error {
 			}
 		}
 	}
-	return out.data(sent)
+	return out.warned(sent, notes)
 }
 
 // targetMetadatum describes a metric of one target.
@@ -137,7 +145,8 @@ func (a *api) targetMetadata(out *answer, r *http.Request) error {
 			return badParam("match_target", fmt.Errorf("%s: %w", shown(text), err))
 		}
 	}
-	all, err := a.activeTargets(r.Context())
+	ctx, notes := listen(r)
+	all, err := a.activeTargets(ctx)
 	if err != nil {
 		return err
 	}
@@ -150,7 +159,7 @@ func (a *api) targetMetadata(out *answer, r *http.Request) error {
 	if limit >= 0 && len(sent) > limit {
 		sent = sent[:limit]
 	}
-	return out.data(sent)
+	return out.warned(sent, notes)
 }
 
 // describe lists what is known of one metric, or of all without a name.
@@ -167,7 +176,7 @@ func (t Target) describe(metric string) (list []targetMetadatum) {
 	return list
 }
 
-// rules are empty: alerts of the cluster are told by «novacron alert».
+// rules are empty: nothing here evaluates any.
 func (*api) rules(out *answer, r *http.Request) error {
 	if kind := strings.ToLower(r.FormValue("type")); !slices.Contains([]string{"", "alert", "record"}, kind) {
 		return badParam("type", fmt.Errorf("%s is neither alert nor record", shown(kind)))

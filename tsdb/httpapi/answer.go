@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/novacron/novacron/tsdb/promjson"
 )
 
 // piece is how much of an answer is held before it is sent on. Until the first piece is full, an error can still take the
@@ -28,6 +31,9 @@ type answer struct {
 	accepts bool
 	err     error // of sending; nothing more is sent after it
 	plain   bool  // what is in buf is the body as such, and not JSON
+	// contentType is that of the body; empty is JSON.
+	contentType string
+	points      promjson.Points
 }
 
 func newAnswer(w http.ResponseWriter, r *http.Request, zips chan struct{}) *answer {
@@ -64,19 +70,22 @@ func (a *answer) finish(notes annotations.Annotations, query string) {
 
 func (a *answer) list(field string, texts []string) {
 	if len(texts) > 0 {
-		a.buf = appendStrings(append(a.buf, field...), texts)
+		a.buf = promjson.AppendStrings(append(a.buf, field...), texts)
 	}
 }
 
 // data sends a whole answer.
-func (a *answer) data(value any) error {
+func (a *answer) data(value any) error { return a.noted(value, nil) }
+
+// noted sends a whole answer with notes.
+func (a *answer) noted(value any, notes annotations.Annotations) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
 	a.begin()
 	a.buf = append(a.buf, text...)
-	a.finish(nil, "")
+	a.finish(notes, "")
 	return nil
 }
 
@@ -109,7 +118,7 @@ func (a *answer) head(status int) {
 	a.sent = true
 	h := a.w.Header()
 	if !a.plain {
-		h.Set("Content-Type", "application/json")
+		h.Set("Content-Type", cmp.Or(a.contentType, "application/json"))
 		h.Set("Vary", "Accept-Encoding")
 		a.compress(h)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/novacron/novacron/tsdb/promjson"
 )
 
 // FuzzParams holds that any parameters are refused as bad data or read within their bounds.
@@ -59,7 +61,7 @@ func FuzzString(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var got string
-		require.NoError(t, json.Unmarshal(appendString(nil, text), &got))
+		require.NoError(t, json.Unmarshal(promjson.AppendString(nil, text), &got))
 		plain, err := json.Marshal(text)
 		require.NoError(t, err)
 		var want string

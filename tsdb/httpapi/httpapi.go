@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
+	"github.com/novacron/novacron/tsdb/federate/explore"
 	"github.com/novacron/novacron/tsdb/query"
 )
 
@@ -31,12 +32,17 @@ type Options struct {
 	// Complete is the same source, refusing partial answers; nil where there are none, as on a single shard.
 	Complete Source
 
+	// Functions that cannot tell all call Warn with their context.
+
 	// Metadata tells type, unit and help by metric: of all, or of one where a name is given.
 	Metadata func(ctx context.Context, metric string) (map[string][]Metadata, error)
 	// Stats tell what the series are made of, with at most so many entries in each list.
 	Stats func(ctx context.Context, top int) (Stats, error)
 	// Targets are where samples come from.
 	Targets func(ctx context.Context) ([]Target, error)
+
+	// Explore tells where series come from; nil where that is not told.
+	Explore func(ctx context.Context, ask explore.Ask) (explore.Answer, error)
 
 	// Write takes remote write; nil says that there is none here.
 	Write http.Handler
@@ -135,8 +141,9 @@ func (a *api) routes() http.Handler {
 	both("label/{name}/values", a.limited(a.labelValues))
 	both("series", a.limited(a.series))
 	both("metadata", a.limited(a.metadata))
-	both("targets", a.targets)
-	both("targets/metadata", a.targetMetadata)
+	both("cardinality", a.limited(a.cardinality))
+	both("targets", a.limited(a.targets))
+	both("targets/metadata", a.limited(a.targetMetadata))
 	both("rules", a.rules)
 	both("alerts", a.alerts)
 	both("alertmanagers", a.alertmanagers)

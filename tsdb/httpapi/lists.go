@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/novacron/novacron/tsdb/promjson"
 )
 
 // lookup are the parameters of questions for labels and series.
@@ -96,7 +98,7 @@ func (l lookup) list(out *answer, r *http.Request, ask listing) error {
 	}
 	out.begin()
 	err := each(out, all, func(text string) error {
-		out.buf = appendString(out.buf, text)
+		out.buf = promjson.AppendString(out.buf, text)
 		return nil
 	})
 	out.finish(notes, "")
@@ -116,7 +118,7 @@ func (a *api) series(out *answer, r *http.Request) error {
 	notes := annotations.Annotations{}
 	out.begin()
 	err = sequence(out, l.walk(r.Context(), set, &notes), func(lset labels.Labels) error {
-		out.buf = appendLabels(out.buf, lset)
+		out.buf = promjson.AppendLabels(out.buf, lset)
 		return nil
 	})
 	if err != nil {

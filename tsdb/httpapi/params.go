@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/novacron/novacron/tsdb/query"
 )
 
 // The first and last time that a parameter may name, in milliseconds since 1970, and what stands for no bound. They are
@@ -148,6 +150,13 @@ func rangeParam(r *http.Request) (start, end, step int64, err error) {
 	}
 	if err != nil {
 		return 0, 0, 0, badParam("step", err)
+	}
+	aligned, err := boolParam(r, "align", false)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if aligned {
+		start = query.Range{Start: time.UnixMilli(start), Step: time.Duration(step) * time.Millisecond}.Aligned().Start.UnixMilli()
 	}
 	// The difference of any two int64 fits a uint64.
 	if points := (uint64(end) - uint64(start)) / uint64(step); points > maxPoints {

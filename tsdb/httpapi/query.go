@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/prometheus/prometheus/util/stats"
 
+	"github.com/novacron/novacron/tsdb/promjson"
 	"github.com/novacron/novacron/tsdb/query"
 )
 
@@ -33,6 +34,8 @@ type common struct {
 	// timeout is what the client gives the query; 0 leaves it at that of the request.
 	timeout time.Duration
 	source  Source
+	// form is how the answer is written where that is not Prometheus's JSON.
+	form form
 }
 
 func (a *api) commonParams(r *http.Request) (c common, err error) {
@@ -45,6 +48,9 @@ func (a *api) commonParams(r *http.Request) (c common, err error) {
 	}
 	lookback, err := durationParam(r, "lookback_delta")
 	if err != nil {
+		return c, err
+	}
+	if c.form, err = formParams(r); err != nil {
 		return c, err
 	}
 	c.opts = query.Opts{PerStep: c.stats == "all", Lookback: lookback}
@@ -64,6 +70,7 @@ func (a *api) query(out *answer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.form.instant = true
 	return c.run(out, r, func(ctx context.Context) (promql.Query, error) {
 		return a.Engine.NewInstantQuery(ctx, c.source, c.opts, c.expr, time.UnixMilli(at))
 	})
@@ -78,6 +85,7 @@ func (a *api) queryRange(out *answer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.form.step = step
 	return c.run(out, r, func(ctx context.Context) (promql.Query, error) {
 		return a.Engine.NewRangeQuery(ctx, c.source, c.opts, c.expr, time.UnixMilli(start), time.UnixMilli(end), time.Duration(step)*time.Millisecond)
 	})
@@ -106,6 +114,9 @@ func (c common) run(out *answer, r *http.Request, ask asking) error {
 	}
 	if c.stats != "" && c.stats != "true" && c.stats != "all" {
 		notes = notes.Add(fmt.Errorf("parameter \"stats\" is %s: it should be true or all", shown(c.stats)))
+	}
+	if c.form.Format != "" {
+		return c.render(out, result.Value, notes)
 	}
 	return c.send(out, asked, result, notes)
 }
@@ -149,7 +160,7 @@ func truncate(result *promql.Result, limit int) bool {
 
 func (c common) send(out *answer, asked promql.Query, result *promql.Result, notes annotations.Annotations) error {
 	out.begin()
-	out.buf = appendString(append(out.buf, `{"resultType":`...), string(result.Value.Type()))
+	out.buf = promjson.AppendString(append(out.buf, `{"resultType":`...), string(result.Value.Type()))
 	out.buf = append(out.buf, `,"result":`...)
 	if err := out.value(result.Value); err != nil {
 		return err
@@ -170,12 +181,12 @@ func (c common) send(out *answer, asked promql.Query, result *promql.Result, not
 func (a *answer) value(value parser.Value) error {
 	switch v := value.(type) {
 	case promql.Scalar:
-		a.buf = append(strconv.AppendFloat(append(appendTime(append(a.buf, '['), v.T), `,"`...), v.V, 'f', -1, 64), `"]`...) // without an exponent
+		a.buf = append(strconv.AppendFloat(append(promjson.AppendTime(append(a.buf, '['), v.T), `,"`...), v.V, 'f', -1, 64), `"]`...) // without an exponent
 	case promql.String:
-		a.buf = append(appendString(append(appendTime(append(a.buf, '['), v.T), ','), v.V), ']')
+		a.buf = append(promjson.AppendString(append(promjson.AppendTime(append(a.buf, '['), v.T), ','), v.V), ']')
 	case promql.Vector:
 		return each(a, v, func(s promql.Sample) error {
-			a.buf = appendSample(a.buf, s)
+			a.buf = promjson.AppendSample(a.buf, s)
 			return nil
 		})
 	case promql.Matrix:
@@ -230,6 +241,11 @@ func (a *api) queryExemplars(out *answer, r *http.Request) error {
 	return exemplars(r.Context(), out, source, start, end, parser.ExtractSelectors(tree))
 }
 
+// warner is a querier of exemplars that knows what its last answer lacks: Prometheus's has no warnings.
+type warner interface {
+	Warnings() annotations.Annotations
+}
+
 func exemplars(ctx context.Context, out *answer, source Source, start, end int64, selectors [][]*labels.Matcher) error {
 	out.begin()
 	if len(selectors) == 0 {
@@ -245,15 +261,19 @@ func exemplars(ctx context.Context, out *answer, source Source, start, end int64
 	if err != nil {
 		return err
 	}
+	var notes annotations.Annotations
+	if teller, tells := querier.(warner); tells {
+		notes = teller.Warnings()
+	}
 	err = each(out, found, func(s exemplar.QueryResult) error {
-		out.buf = append(appendLabels(append(out.buf, `{"seriesLabels":`...), s.SeriesLabels), `,"exemplars":`...)
+		out.buf = append(promjson.AppendLabels(append(out.buf, `{"seriesLabels":`...), s.SeriesLabels), `,"exemplars":`...)
 		err := each(out, s.Exemplars, func(e exemplar.Exemplar) error {
-			out.buf = appendExemplar(out.buf, e)
+			out.buf = promjson.AppendExemplar(out.buf, e)
 			return nil
 		})
 		out.buf = append(out.buf, '}')
 		return err
 	})
-	out.finish(nil, "")
+	out.finish(notes, "")
 	return err
 }

@@ -59,8 +59,9 @@ func (a *api) statusTSDB(out *answer, r *http.Request) error {
 		return err
 	}
 	var s Stats
+	ctx, notes := listen(r)
 	if a.Stats != nil {
-		if s, err = a.Stats(r.Context(), top); err != nil {
+		if s, err = a.Stats(ctx, top); err != nil {
 			return err
 		}
 	}
@@ -71,7 +72,7 @@ func (a *api) statusTSDB(out *answer, r *http.Request) error {
 		MinTime int64  `json:"minTime"`
 		MaxTime int64  `json:"maxTime"`
 	}
-	return out.data(struct {
+	return out.warned(struct {
 		Head         head    `json:"headStats"`
 		ByMetric     []count `json:"seriesCountByMetricName"`
 		ByLabel      []count `json:"labelValueCountByLabelName"`
@@ -80,7 +81,7 @@ func (a *api) statusTSDB(out *answer, r *http.Request) error {
 	}{
 		head{s.Series, s.Values, s.Chunks, s.MinTime, s.MaxTime},
 		counts(s.ByMetric), counts(s.ByLabel), counts(s.BytesByLabel), counts(s.ByPair),
-	})
+	}, notes)
 }
 
 func (a *api) statusBuild(out *answer, _ *http.Request) error {

@@ -21,9 +21,9 @@ func writeFleet(b *testing.B, m *Mem) []byte {
 	before := heapInUse()
 	start = cpuTime(b)
 	w := NewWriter(b.TempDir())
-	builder := labels.NewScratchBuilder(10)
+	namer := m.Namer()
 	for _, id := range sorted {
-		lset, _ := m.AppendLabels(&builder, id)
+		lset, _ := namer.Labels(id)
 		if err := w.Add(lset, []byte("12 bytes of.")); err != nil {
 			b.Fatal(err)
 		}

@@ -33,6 +33,8 @@ type Mem struct {
 	live    uint64
 	churn   *churn
 	seed    maphash.Seed
+	// removals count those of series: views of texts from before one may have become others'.
+	removals uint64
 }
 
 const stripes = 64
@@ -206,21 +208,16 @@ func (m *Mem) slot(id uint32) uint64 {
 	return pages[id>>pagedBits][id&(pagedLen-1)].Load()
 }
 
-// Labels are the labels of a series; false for an id without one.
+// Labels are the labels of a series; false for an id without one. A Namer is quicker for many.
 func (m *Mem) Labels(id uint32) (labels.Labels, bool) {
-	builder := labels.NewScratchBuilder(16)
-	return m.AppendLabels(&builder, id)
-}
-
-// AppendLabels is Labels with the memory of a builder, which holds nothing else.
-func (m *Mem) AppendLabels(builder *labels.ScratchBuilder, id uint32) (labels.Labels, bool) {
 	m.life.RLock()
 	defer m.life.RUnlock()
 	record, ok := m.record(id)
 	if !ok {
 		return labels.EmptyLabels(), false
 	}
-	m.addLabels(builder, record)
+	builder := labels.NewScratchBuilder(16)
+	m.addLabels(&builder, record)
 	return builder.Labels(), true
 }
 

@@ -103,8 +103,9 @@ func BenchmarkMemMillion(b *testing.B) {
 		})
 	}
 	b.Run("labels", func(b *testing.B) {
+		namer := m.Namer()
 		cpuLoop(b, func(i int) {
-			if _, ok := m.AppendLabels(&builder, uint32(i*97%fleetSize)); !ok {
+			if _, ok := namer.Labels(uint32(i * 97 % fleetSize)); !ok {
 				b.Fatal("no labels")
 			}
 		})

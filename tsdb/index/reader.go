@@ -10,7 +10,7 @@ import (
 )
 
 // Reader answers from the bytes of an index file, mostly a mapping of it, which must stay as they are for as long as it
-// is used. Nothing that it returns refers to them. All methods may be called at the same time.
+// is used. But for View, nothing that it returns refers to them. All methods may be called at the same time.
 //
 // Damage makes every method fail with ErrCorrupt rather than panic, or, in texts and entries that are well-formed but
 // not what was written, go unseen until Verify.
@@ -40,6 +40,15 @@ func (r *Reader) Len() int { return int(r.footer.series) }
 // Series returns the labels of a series and a copy of what was kept about it, appended to entry. The builder is used
 // for its memory and holds nothing else.
 func (r *Reader) Series(builder *labels.ScratchBuilder, ordinal uint32, entry []byte) (labels.Labels, []byte, error) {
+	lset, view, err := r.View(builder, ordinal)
+	if err != nil {
+		return lset, nil, err
+	}
+	return lset, append(entry, view...), nil
+}
+
+// View is Series with an entry that is no copy but lies in the file: it holds as long as that does.
+func (r *Reader) View(builder *labels.ScratchBuilder, ordinal uint32) (labels.Labels, []byte, error) {
 	record, err := r.record(ordinal)
 	if err != nil {
 		return labels.EmptyLabels(), nil, err
@@ -56,7 +65,7 @@ func (r *Reader) Series(builder *labels.ScratchBuilder, ordinal uint32, entry []
 	if pairs.err != nil {
 		return labels.EmptyLabels(), nil, pairs.err
 	}
-	return builder.Labels(), append(entry, pairs.rest...), nil
+	return builder.Labels(), pairs.rest, nil
 }
 
 // record is the bytes of a series.

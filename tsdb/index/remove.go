@@ -35,6 +35,7 @@ func (m *Mem) removeBatch(ids []uint32) {
 		}
 	}
 	m.dict.drop(dead)
+	m.removals++
 }
 
 // unpublish takes a series out of the table that finds it by its labels.

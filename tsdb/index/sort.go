@@ -13,6 +13,11 @@ import (
 func (m *Mem) Sort(ids *roaring.Bitmap) []uint32 {
 	m.life.RLock()
 	defer m.life.RUnlock()
+	return m.sort(ids)
+}
+
+// sort is Sort for a caller that holds life.
+func (m *Mem) sort(ids *roaring.Bitmap) []uint32 {
 	entries := make([]sortEntry, 0, ids.GetCardinality())
 	for it := ids.Iterator(); it.HasNext(); {
 		id := it.Next()

@@ -67,19 +67,27 @@ type frame struct {
 	place, count uint32
 }
 
-// parseFrame finds the frame at the start of src.
-func parseFrame(src []byte) (frame, error) {
+// headerOf reads the length of a packed record, and that of the header in front of it.
+func headerOf(src []byte) (size, header int, err error) {
 	if len(src) < frameHeader || !bytes.HasPrefix(src, markStart) {
-		return frame{}, fmt.Errorf("%w: no header of %d bytes", errTorn, frameHeader)
+		return 0, 0, fmt.Errorf("%w: no header of %d bytes", errTorn, frameHeader)
 	}
-	header := frameHeader
+	header = frameHeader
 	switch {
 	case bytes.HasPrefix(src, batchMark):
 		header = batchHeader
 	case !bytes.HasPrefix(src, mark):
-		return frame{}, fmt.Errorf("%w: unknown mark %x", errTorn, src[:len(mark)])
+		return 0, 0, fmt.Errorf("%w: unknown mark %x", errTorn, src[:len(mark)])
 	}
-	size := int(binary.BigEndian.Uint32(src[4:]))
+	return int(binary.BigEndian.Uint32(src[4:])), header, nil
+}
+
+// parseFrame finds the frame at the start of src.
+func parseFrame(src []byte) (frame, error) {
+	size, header, err := headerOf(src)
+	if err != nil {
+		return frame{}, err
+	}
 	if size == 0 || size > s2.MaxEncodedLen(MaxRecord) || size > len(src)-header {
 		return frame{}, fmt.Errorf("%w: length %d with %d bytes left", errTorn, size, len(src)-frameHeader)
 	}

@@ -40,6 +40,10 @@ type Log struct {
 	closed  bool
 	// broken is an error after which the segment's end is unknown: the next record begins a new one.
 	broken error
+	// behind are segments that were ended by Turn since the last sync; unnamed says that the name of the newest one may
+	// not be in stable storage.
+	behind  []*os.File
+	unnamed bool
 
 	syncing sync.Mutex
 	// Guarded by syncing: records up to synced are in stable storage, but for those in (lostFrom, lostTo], whose sync
@@ -80,20 +84,29 @@ func Open(dir string, options Options) (*Log, error) {
 
 // begin opens the next segment; the caller holds mu.
 func (l *Log) begin() error {
-	next := l.segment + 1
-	file, err := create(l.dir, next)
-	for errors.Is(err, fs.ErrExist) { // left by a begin that failed
-		next++
-		file, err = create(l.dir, next)
-	}
+	file, next, err := l.createNext()
 	if err != nil {
-		return fmt.Errorf("beginning log segment %d: %w", next, full(err))
+		return err
 	}
 	if err := syncDir(l.dir); err != nil {
 		return errors.Join(full(err), file.Close(), os.Remove(file.Name()))
 	}
 	l.file, l.segment, l.size, l.broken = file, next, 0, nil
 	return nil
+}
+
+// createNext makes the file of the next segment; the caller holds mu.
+func (l *Log) createNext() (file *os.File, next uint64, err error) {
+	next = l.segment + 1
+	file, err = create(l.dir, next)
+	for errors.Is(err, fs.ErrExist) { // left by a begin that failed
+		next++
+		file, err = create(l.dir, next)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("beginning log segment %d: %w", next, full(err))
+	}
+	return file, next, nil
 }
 
 func create(dir string, segment uint64) (*os.File, error) {
@@ -174,15 +187,15 @@ func (l *Log) syncTo(number uint64) error {
 		return nil
 	}
 	l.mu.Lock()
-	file, written, segment := l.file, l.written, l.segment
+	u := l.takeUnsynced()
 	l.mu.Unlock()
-	if err := l.sync(file); err != nil {
+	if err := l.syncAll(u); err != nil {
 		l.mu.Lock()
 		l.broken = err
 		l.mu.Unlock()
-		return l.lose(written, fmt.Errorf("syncing log segment %d: %w", segment, full(err)))
+		return l.lose(u.written, err)
 	}
-	l.synced = written
+	l.synced = u.written
 	return nil
 }
 
@@ -235,9 +248,9 @@ func (l *Log) Rotate() (uint64, error) {
 	if l.closed {
 		return 0, ErrClosed
 	}
-	if err := l.sync(l.file); err != nil {
+	if err := l.syncAll(l.takeUnsynced()); err != nil {
 		l.broken = err
-		return 0, l.lose(l.written, fmt.Errorf("syncing log segment %d: %w", l.segment, full(err)))
+		return 0, l.lose(l.written, err)
 	}
 	l.synced = l.written
 	if err := l.rotate(); err != nil {
@@ -282,7 +295,11 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	close(l.done)
 	l.idle.Wait()
-	return errors.Join(l.Sync(), l.file.Close())
+	errs := []error{l.Sync(), l.file.Close()}
+	for _, file := range l.behind { // where all of it was in stable storage before
+		errs = append(errs, file.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func syncSegment(dir string, segment uint64) error {

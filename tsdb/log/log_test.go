@@ -57,6 +57,9 @@ func TestEveryRecordIsBack(t *testing.T) {
 						if i%20 == 19 {
 							_, err := l.Rotate()
 							require.NoError(t, err)
+						} else if i%7 == 6 {
+							_, err := l.Turn()
+							require.NoError(t, err)
 						}
 						_, err := l.Append(record)
 						require.NoError(t, err)

@@ -28,6 +28,8 @@ type Iterator struct {
 	at   int
 	last *cursor
 	err  error
+	// ready is a run that was handed in whole and that NextRun has not told yet.
+	ready bool
 }
 
 var _ chunkenc.Iterator = (*Iterator)(nil)
@@ -44,6 +46,13 @@ func (it *Iterator) Reset(from, until int64, sources ...Source) {
 func (it *Iterator) ResetWindows(from, until int64, columns chunk.Columns, sources ...Source) {
 	it.columns = columns | chunk.ColumnEnd
 	it.start(from, until, sources)
+}
+
+// ResetColumns starts over with samples that are decoded already; none is fine. Nothing in them may change until the
+// walk has ended.
+func (it *Iterator) ResetColumns(columns *Columns) {
+	it.start(0, 0, nil)
+	it.run.Columns, it.ready = *columns, len(columns.Times) > 0
 }
 
 // OnDamage sets what happens when a chunk cannot be read; without it, the first such chunk ends the walk.
@@ -80,10 +89,20 @@ func (it *Iterator) Seek(t int64) chunkenc.ValueType {
 		it.at += 1 + ahead(rest, t)
 		return it.run.Type
 	}
+	it.skipTo(t)
+	return it.nextRun()
+}
+
+// skipTo leaves out what is before t of all that was not told yet.
+func (it *Iterator) skipTo(t int64) {
 	for i := range it.cursors {
 		it.cursors[i].seek(t)
 	}
-	return it.nextRun()
+	if it.ready && it.at < 0 {
+		at, _ := slices.BinarySearch(it.run.Times, t)
+		it.run.Columns = it.run.slice(at, len(it.run.Times))
+		it.ready = len(it.run.Times) > 0
+	}
 }
 
 // ahead is the place of the first time at t or later; there is one. It is often near.

@@ -31,7 +31,7 @@ func (it *Iterator) start(from, until int64, sources []Source) {
 		it.cursors[i].gap = false
 	}
 	it.until, it.last, it.err = min(until, math.MaxInt64-1), nil, nil // lowest needs a time after all others
-	it.run, it.at = Run{}, -1
+	it.run, it.at, it.ready = Run{}, -1, false
 }
 
 // borrow hands out memory to decode into.
@@ -53,6 +53,11 @@ func (it *Iterator) giveBack(c *cursor) {
 
 // NextRun returns the next samples, as many as stand together in one chunk; false at the end, and after an error.
 func (it *Iterator) NextRun() (*Run, bool) {
+	if it.ready {
+		if it.ready = false; it.at < 0 {
+			return &it.run, true
+		}
+	}
 	if it.last != nil && !it.last.loaded() {
 		it.giveBack(it.last) // its run has been read
 	}

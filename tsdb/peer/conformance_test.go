@@ -64,9 +64,16 @@ func newEngine(t testing.TB) *query.Engine {
 func runScripts(t *testing.T, name string) {
 	e, newStorage := conforming[name](t)
 	promqltest.RunBuiltinTestsWithStorage(t, e, newStorage)
+	if alone, is := e.(*query.Engine); is {
+		paths := alone.Evaluated()
+		t.Logf("paths of the queries: fast=%d promql=%d, of which for histograms=%d", paths.Fast, paths.PromQL, paths.FellBack)
+		assert.Greater(t, paths.Fast, int64(1000), "the fast evaluation has a part in this")
+	}
 }
 
 var verdict = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestConformance/[\w-]+/testdata/([\w-]+\.test)/line_(\d+)/`)
+
+var pathsSaid = regexp.MustCompile(`(paths of the queries: .*)`)
 
 func countScripts(t *testing.T, name string) {
 	all, err := promqltest.GetBuiltInExprs() // one for each evaluation that the scripts hold
@@ -74,6 +81,9 @@ func countScripts(t *testing.T, name string) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.count=1", "-test.run=^TestConformance$/^"+name+"$")
 	cmd.Env = append(os.Environ(), childOf+"="+name)
 	output, _ := cmd.CombinedOutput() // it fails where any evaluation does
+	if paths := pathsSaid.FindSubmatch(output); paths != nil {
+		t.Log(string(paths[1]))
+	}
 	passed, ran := map[string]bool{}, map[string]bool{}
 	for _, found := range verdict.FindAllSubmatch(output, -1) {
 		at := string(found[2]) + ":" + string(found[3])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -23,6 +24,8 @@ type Options struct {
 	// Tiers, if there is one, has queries read windows in place of raw samples where the answer stays the same; see
 	// Rewrite. It is asked for each query.
 	Tiers func() Tiers
+	// NoFast has PromQL's own evaluator evaluate everything, for tests and measurements beside it.
+	NoFast bool
 	// Logger is told of queries that were running when the process died; nil tells nobody.
 	Logger *slog.Logger
 }
@@ -33,6 +36,7 @@ type Engine struct {
 	limits Limits
 	promql *promql.Engine
 	active *activeLog
+	counts struct{ fast, slow, fellBack atomic.Int64 }
 }
 
 var _ promql.QueryEngine = (*Engine)(nil)
@@ -71,28 +75,33 @@ func (e *Engine) Close() error { return e.promql.Close() } // closes the active 
 
 // NewInstantQuery prepares a query for one time. It satisfies promql.QueryEngine.
 func (e *Engine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, expr string, at time.Time) (promql.Query, error) {
-	return e.prepare(ctx, expr, Range{Start: at, End: at}, opts, func(ctx context.Context, b *budget, expr string) (promql.Query, error) {
-		return e.promql.NewInstantQuery(ctx, guard{q, b}, opts, expr, at)
+	return e.prepare(ctx, expr, Range{Start: at, End: at}, opts, q, func(ctx context.Context, src *source, expr string) (promql.Query, error) {
+		return e.promql.NewInstantQuery(ctx, src, opts, expr, at)
 	})
 }
 
 // NewRangeQuery prepares a query for the times from start to end by step. It satisfies promql.QueryEngine.
 func (e *Engine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts promql.QueryOpts, expr string, start, end time.Time, step time.Duration) (promql.Query, error) {
-	return e.prepare(ctx, expr, Range{start, end, step}, opts, func(ctx context.Context, b *budget, expr string) (promql.Query, error) {
-		return e.promql.NewRangeQuery(ctx, guard{q, b}, opts, expr, start, end, step)
+	return e.prepare(ctx, expr, Range{start, end, step}, opts, q, func(ctx context.Context, src *source, expr string) (promql.Query, error) {
+		return e.promql.NewRangeQuery(ctx, src, opts, expr, start, end, step)
 	})
 }
 
 // asking prepares the text of a query with PromQL.
-type asking func(ctx context.Context, b *budget, expr string) (promql.Query, error)
+type asking func(ctx context.Context, src *source, expr string) (promql.Query, error)
 
 // prepare makes a query that keeps the limits and, where that changes no answer, reads windows.
-func (e *Engine) prepare(ctx context.Context, expr string, r Range, opts promql.QueryOpts, ask asking) (promql.Query, error) {
+func (e *Engine) prepare(ctx context.Context, expr string, r Range, opts promql.QueryOpts, from storage.Queryable, ask asking) (promql.Query, error) {
 	q := &limitedQuery{engine: e, budget: &budget{limits: e.limits}}
 	wait := func(ctx context.Context, expr string) (promql.Query, error) {
 		ctx, cancel := context.WithTimeout(ctx, e.limits.Timeout) // for its turn; PromQL bounds just the evaluation
 		defer cancel()
-		return ask(ctx, q.budget, expr)
+		src := &source{Queryable: from, budget: q.budget}
+		asked, err := ask(ctx, src, expr)
+		if err != nil {
+			return nil, err
+		}
+		return e.speed(asked, src, opts), nil
 	}
 	text := expr
 	if e.opts.Tiers != nil {
@@ -126,10 +135,12 @@ type limitedQuery struct {
 	engine *Engine
 	budget *budget
 	raw    func(context.Context) (promql.Query, error) // nil: the query reads raw samples
+	// asRows has the answer be given as rows where the query is fast.
+	asRows bool
 }
 
 func (q *limitedQuery) Exec(ctx context.Context) *promql.Result {
-	result := q.Query.Exec(ctx)
+	result := q.run(ctx)
 	if q.raw != nil && errors.Is(result.Err, ErrHistogramWindows) {
 		q.Query.Close()
 		again, err := q.raw(ctx)
@@ -137,10 +148,17 @@ func (q *limitedQuery) Exec(ctx context.Context) *promql.Result {
 			return &promql.Result{Err: q.engine.explain(ctx, err, q.budget)}
 		}
 		q.Query = again
-		result = q.Query.Exec(ctx)
+		result = q.run(ctx)
 	}
 	result.Err = q.engine.explain(ctx, result.Err, q.budget)
 	return result
+}
+
+func (q *limitedQuery) run(ctx context.Context) *promql.Result {
+	if f, is := q.Query.(*fastQuery); is {
+		f.asRows = q.asRows
+	}
+	return q.Query.Exec(ctx)
 }
 
 // explain makes of PromQL's errors about limits those that name the limit. That the caller's own time is up is no limit.
@@ -184,8 +202,8 @@ type Range struct {
 	Step       time.Duration
 }
 
-// maxSteps bounds the points of each series of an answer, as Prometheus does.
-const maxSteps = 11_000
+// MaxSteps bounds the points of each series of an answer, as Prometheus does.
+const MaxSteps = 11_000
 
 // Check refuses a range without times, or with too many.
 func (r Range) Check() error {
@@ -194,8 +212,8 @@ func (r Range) Check() error {
 		return fmt.Errorf("the step is %s: it must be above zero", r.Step)
 	case r.End.Before(r.Start):
 		return fmt.Errorf("the range ends (%s) before it starts (%s)", r.End.Format(time.RFC3339), r.Start.Format(time.RFC3339))
-	case r.End.Sub(r.Start)/r.Step >= maxSteps:
-		return &LimitError{"steps", fmt.Sprint(int64(r.End.Sub(r.Start)/r.Step) + 1), fmt.Sprint(maxSteps), "ask for less time or a longer step"}
+	case r.End.Sub(r.Start)/r.Step >= MaxSteps:
+		return &LimitError{"steps", fmt.Sprint(int64(r.End.Sub(r.Start)/r.Step) + 1), fmt.Sprint(MaxSteps), "ask for less time or a longer step"}
 	}
 	return nil
 }

@@ -91,18 +91,37 @@ func (b *budget) addSamples(n int64) error {
 	return nil
 }
 
-// guard is a Queryable whose reads are counted.
-type guard struct {
-	storage.Queryable
-	budget *budget
+// Series counts a series that a query reads.
+func (b *budget) Series(lset labels.Labels) error { return b.addSeries(lset) }
+
+// Samples counts samples that a query reads.
+func (b *budget) Samples(n int64) error { return b.addSamples(n) }
+
+// restart counts anew, for a query that is evaluated again.
+func (b *budget) restart() {
+	b.samples.Store(0)
+	b.series.Store(0)
+	b.bytes.Store(0)
+	b.broken.Store(nil)
 }
 
-func (g guard) Querier(minT, maxT int64) (storage.Querier, error) {
-	q, err := g.Queryable.Querier(minT, maxT)
+// source is a Queryable whose reads are counted.
+type source struct {
+	storage.Queryable
+	budget *budget
+	// kept is a querier that is open already and is to be used in place of the next one; nil for none.
+	kept atomic.Pointer[keptQuerier]
+}
+
+func (s *source) Querier(minT, maxT int64) (storage.Querier, error) {
+	if kept := s.kept.Swap(nil); kept != nil {
+		return &guardedQuerier{Querier: kept, budget: s.budget}, nil
+	}
+	q, err := s.Queryable.Querier(minT, maxT)
 	if err != nil {
 		return nil, err
 	}
-	return &guardedQuerier{Querier: q, budget: g.budget}, nil
+	return &guardedQuerier{Querier: q, budget: s.budget}, nil
 }
 
 type guardedQuerier struct {

@@ -48,20 +48,32 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 	if hints != nil {
 		sel.Min, sel.Max, sel.Limit = hints.Start, hints.End, hints.Limit
 	}
-	choice, rest, err := takeChoice(matchers)
-	if err != nil {
-		return storage.ErrSeriesSet(err)
-	}
-	sel.Matchers, sel.Tier, sel.Column = rest, choice.Tier, choice.Column
-	set, err := q.store.Select(ctx, sel)
+	sel.Matchers = matchers
+	set, err := Select(ctx, q.store, sel)
 	if err != nil {
 		return storage.ErrSeriesSet(err)
 	}
 	q.open = append(q.open, set)
-	if choice.Tier != engine.TierRaw && choice.Column != engine.ColumnLast {
-		return floatSet{seriesSet{set}}
-	}
 	return seriesSet{set}
+}
+
+// Select finds series in a store. A matcher for TierLabel chooses the tier and the column of the selection; where it is
+// wrong the error is a *ChoiceError. Series with native histograms end with ErrHistogramWindows where they have no such
+// column.
+func Select(ctx context.Context, store engine.Engine, sel engine.Selection) (engine.SeriesSet, error) {
+	choice, rest, err := TakeChoice(sel.Matchers)
+	if err != nil {
+		return nil, err
+	}
+	if choice != (Choice{}) {
+		sel.Tier, sel.Column = choice.Tier, choice.Column
+	}
+	sel.Matchers = rest
+	set, err := store.Select(ctx, sel)
+	if err == nil && sel.Tier != engine.TierRaw && sel.Column != engine.ColumnLast {
+		set = floatSet{set}
+	}
+	return set, err
 }
 
 // seriesSet is an engine's set under Prometheus's name.

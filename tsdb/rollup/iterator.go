@@ -134,6 +134,17 @@ func (it *Iterator) Seek(t timestamp) chunkenc.ValueType {
 	return it.kind()
 }
 
+// Floats gives all samples from a time on that were not given before, as arrays, which hold until the iterator is used
+// again; ValNone where there are none. It is not to be called between steps of a walk.
+func (it *Iterator) Floats(from timestamp) (times []int64, values []float64, starts []int64, kind chunkenc.ValueType) {
+	if it.Seek(from) == chunkenc.ValNone {
+		return nil, nil, nil, chunkenc.ValNone
+	}
+	times, values = it.ts[it.at:], it.vs[it.at:]
+	it.at = len(it.ts)
+	return times, values, nil, chunkenc.ValFloat
+}
+
 // At implements chunkenc.Iterator.
 func (it *Iterator) At() (t timestamp, v float64) { return it.ts[it.at], it.vs[it.at] }
 

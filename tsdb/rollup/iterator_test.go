@@ -242,3 +242,22 @@ func TestOverHistograms(t *testing.T) {
 	require.Equal(t, int64(200), at)
 	require.Equal(t, 4.0, f.Count)
 }
+
+// TestFloatsGivesWhatNextDoes reads columns in arrays, from random times on.
+func TestFloatsGivesWhatNextDoes(t *testing.T) {
+	w := chunk.Windows{End: []int64{10, 20, 30, 40}, Last: []float64{1, 2, 3, 4}}
+	for from := int64(0); from < 50; from += 5 {
+		arrays, walk := NewIterator(&w, engine.ColumnLast, nil), NewIterator(&w, engine.ColumnLast, nil)
+		times, values, starts, kind := arrays.Floats(from)
+		require.Empty(t, starts)
+		require.Equal(t, walk.Seek(from), kind)
+		for i := range times {
+			at, v := walk.At()
+			require.Equal(t, []any{at, v}, []any{times[i], values[i]})
+			walk.Next()
+		}
+		require.Equal(t, chunkenc.ValNone, walk.Next())
+		_, _, _, kind = arrays.Floats(from)
+		require.Equal(t, chunkenc.ValNone, kind, "all were given")
+	}
+}

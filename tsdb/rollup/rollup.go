@@ -73,10 +73,13 @@ func (b *Builder) Add(t int64, v float64) error {
 
 // AddAll is Add for samples of ascending times.
 func (b *Builder) AddAll(ts []int64, vs []float64) error {
-	for i, t := range ts {
-		if v := vs[i]; b.open && b.row.lastT < t && t <= b.row.end && math.Float64bits(v) != value.StaleNaN {
-			b.row.add(t, v)
-		} else if err := b.Add(t, v); err != nil {
+	for i := 0; i < len(ts); i++ {
+		if b.open {
+			if i += b.row.addPlain(ts[i:], vs[i:]); i == len(ts) {
+				break
+			}
+		}
+		if err := b.Add(ts[i], vs[i]); err != nil {
 			return err
 		}
 	}

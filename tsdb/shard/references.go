@@ -55,7 +55,7 @@ func (r *references) pair(name, value string) uint64 {
 }
 
 // find returns the reference of a metric's labels, where it is at hand.
-func (r *references) find(key uint64, m *tsdb.Metric) (engine.Ref, bool) {
+func (r *references) find(key uint64, m *tsdb.Metric) (reference, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known, ok := r.young[key]
@@ -64,7 +64,7 @@ func (r *references) find(key uint64, m *tsdb.Metric) (engine.Ref, bool) {
 			r.put(key, known)
 		}
 	}
-	return known.ref, ok && same(known.lset, m)
+	return known, ok && same(known.lset, m)
 }
 
 // keep remembers a reference in the place of another with the same key.

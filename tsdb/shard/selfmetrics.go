@@ -15,10 +15,19 @@ func (s *Shard) Metrics() []tsdb.Metric {
 	stored, failures, refused := s.counts.list()
 	m.counter("novacron_shard_samples_total", "", float64(stored))
 	m.counter("novacron_shard_append_failures_total", "", float64(failures))
+	for _, reason := range limitReasons { // there from the first: a series that tells of a limit must not fall to it
+		if refused == nil {
+			refused = map[string]int64{}
+		}
+		refused[string(reason)] += 0
+	}
 	for reason, n := range refused {
 		m.counter("novacron_shard_refused_total", "", float64(n), "reason", reason)
 	}
 	m.gauge("novacron_shard_cached_references", "", float64(s.refs.len()))
+	for scope, limit := range s.seriesBounds() {
+		m.gauge("novacron_shard_series_limit", "", float64(limit), "limit", scope)
+	}
 	if minT, maxT, ok := s.engine.Bounds(); ok {
 		m.gauge("novacron_shard_oldest_sample_timestamp_seconds", "seconds", float64(minT)/1000)
 		m.gauge("novacron_shard_newest_sample_timestamp_seconds", "seconds", float64(maxT)/1000)
@@ -30,6 +39,9 @@ func (s *Shard) Metrics() []tsdb.Metric {
 	}
 	return m.list
 }
+
+// limitReasons are those for which series that are new are refused.
+var limitReasons = []engine.Reason{engine.ReasonSeriesLimit, engine.ReasonMetricLimit, engine.ReasonJobLimit, engine.ReasonClusterLimit}
 
 // selfMetrics collects metrics of one moment.
 type selfMetrics struct {

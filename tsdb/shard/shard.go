@@ -79,6 +79,9 @@ type Shard struct {
 	names     *names
 	counts    counts
 	summaries summaries
+	// onward is nil where nobody else wants what is stored.
+	onward    Onward
+	admission admission
 
 	// configuring is held while policies change.
 	configuring sync.Mutex
@@ -122,9 +125,14 @@ func (s *Shard) open() (err error) {
 		return err
 	}
 	if s.options.Dir == "" {
-		return s.openMemory()
+		err = s.openMemory()
+	} else {
+		err = s.openDurable()
 	}
-	return s.openDurable()
+	if err != nil {
+		return err
+	}
+	return s.readLimits()
 }
 
 // tiers says how far back the tiers go.
@@ -165,7 +173,7 @@ func (s *Shard) openDurable() error {
 	if err != nil {
 		return err
 	}
-	s.engine, s.durable = store, store
+	s.engine, s.durable, s.admission.store = store, store, store
 	return nil
 }
 
@@ -174,7 +182,7 @@ func (s *Shard) openMemory() error {
 		Retention: s.policies.longestRaw(), OutOfOrder: outOfOrder, Ahead: ahead, MaxSamples: s.options.MaxSamples,
 		Series: s.options.Limits, Now: s.options.Clock, Logger: s.options.Logger,
 	})
-	s.engine = s.memory
+	s.engine, s.admission.store = s.memory, s.memory
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	if s.options.Maintain > 0 {

@@ -54,6 +54,9 @@ type storing struct {
 	histograms            []engine.HistogramSample
 	exemplars             []engine.ExemplarSample
 	sampleOf, histogramOf []int
+	// The labels of what is in them are noted where somebody else wants what is stored.
+	onward                                       bool
+	sampleLabels, histogramLabels, exampleLabels []labels.Labels
 	// unknown are the places whose series the engine did not know; final is set when such are refused.
 	unknown []int
 	final   bool
@@ -67,17 +70,21 @@ func (w *storing) store(ctx context.Context, places []int) error {
 		return err
 	}
 	if len(w.samples) > 0 {
-		if err := w.append(ctx, engine.Batch{Samples: w.samples, Starts: w.starts}, w.sampleOf); err != nil {
+		if err := w.append(ctx, engine.Batch{Samples: w.samples, Starts: w.starts}, w.sampleOf, w.sampleLabels); err != nil {
 			return err
 		}
 	}
 	if len(w.histograms) > 0 {
-		if err := w.append(ctx, engine.Batch{Histograms: w.histograms}, w.histogramOf); err != nil {
+		if err := w.append(ctx, engine.Batch{Histograms: w.histograms}, w.histogramOf, w.histogramLabels); err != nil {
 			return err
 		}
 	}
 	if len(w.exemplars) > 0 { // what is refused of them is not told: no value is missing
-		_, err := w.shard.engine.Append(ctx, engine.Batch{Exemplars: w.exemplars})
+		batch := engine.Batch{Exemplars: w.exemplars}
+		done, err := w.shard.engine.Append(ctx, batch)
+		if err == nil {
+			w.sendOn(batch, w.exampleLabels, done)
+		}
 		return err
 	}
 	return ctx.Err()
@@ -86,9 +93,11 @@ func (w *storing) store(ctx context.Context, places []int) error {
 // resolve finds the references of series.
 func (w *storing) resolve(places []int) error {
 	w.samples, w.starts, w.sampleOf, w.histograms, w.histogramOf, w.exemplars = nil, nil, nil, nil, nil, nil
+	w.sampleLabels, w.histogramLabels, w.exampleLabels = nil, nil, nil
+	w.onward = w.shard.onward != nil && w.shard.onward.Active()
 	for _, i := range places {
 		m := &w.metrics[i]
-		ref, err := w.reference(m)
+		known, err := w.reference(m)
 		if refusal, is := errors.AsType[*engine.Refusal](err); is {
 			w.refuse(i, refusal)
 			continue
@@ -96,13 +105,14 @@ func (w *storing) resolve(places []int) error {
 		if err != nil {
 			return err
 		}
-		w.take(i, m, ref)
+		w.take(i, m, known)
 	}
 	return nil
 }
 
 // take puts a metric among what the engine gets.
-func (w *storing) take(place int, m *tsdb.Metric, ref engine.Ref) {
+func (w *storing) take(place int, m *tsdb.Metric, known reference) {
+	ref := known.ref
 	t, start := m.Timestamp.UnixMilli(), int64(0)
 	if !m.Start.IsZero() {
 		start = m.Start.UnixMilli()
@@ -110,33 +120,37 @@ func (w *storing) take(place int, m *tsdb.Metric, ref engine.Ref) {
 	if m.Histogram != nil {
 		w.histograms = append(w.histograms, engine.HistogramSample{Ref: ref, T: t, ST: start, Float: m.Histogram})
 		w.histogramOf = append(w.histogramOf, place)
+		w.note(&w.histogramLabels, known.lset)
 	} else {
 		if start != 0 {
 			w.starts = append(w.starts, engine.Start{Index: len(w.samples), ST: start})
 		}
 		w.samples = append(w.samples, engine.Sample{Ref: ref, T: t, V: m.Value})
 		w.sampleOf = append(w.sampleOf, place)
+		w.note(&w.sampleLabels, known.lset)
 	}
 	for _, e := range m.Exemplars {
 		w.exemplars = append(w.exemplars, engine.ExemplarSample{Ref: ref, Exemplar: e})
+		w.note(&w.exampleLabels, known.lset)
 	}
 }
 
-func (w *storing) reference(m *tsdb.Metric) (engine.Ref, error) {
+func (w *storing) reference(m *tsdb.Metric) (reference, error) {
 	if err := check(m); err != nil {
-		return 0, err
+		return reference{}, err
 	}
 	refs := w.shard.refs
 	key := refs.key(m)
-	if ref, ok := refs.find(key, m); ok {
-		return ref, nil
+	if known, ok := refs.find(key, m); ok {
+		return known, nil
 	}
 	lset := labelsOf(m, &w.builder)
-	ref, err := w.shard.engine.Ref(lset)
+	ref, err := w.shard.ref(lset)
+	known := reference{lset, ref}
 	if err == nil {
-		refs.keep(key, reference{lset, ref})
+		refs.keep(key, known)
 	}
-	return ref, err
+	return known, err
 }
 
 // check refuses what labels cannot say.
@@ -153,12 +167,13 @@ func check(m *tsdb.Metric) error {
 	return nil
 }
 
-// append stores a batch; of are the places of what is in it.
-func (w *storing) append(ctx context.Context, batch engine.Batch, of []int) error {
+// append stores a batch; of are the places of what is in it, and lsets its labels where somebody else wants it.
+func (w *storing) append(ctx context.Context, batch engine.Batch, of []int, lsets []labels.Labels) error {
 	done, err := w.shard.engine.Append(ctx, batch)
 	if err != nil {
 		return err
 	}
+	w.sendOn(batch, lsets, done)
 	w.told.Stored += done.Stored
 	for i := range done.Refused {
 		refusal := &done.Refused[i]

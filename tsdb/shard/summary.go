@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/federate"
 )
 
@@ -30,15 +31,28 @@ func (s *Shard) Summary(ctx context.Context) (federate.Summary, error) {
 	s.summaries.mu.Lock()
 	defer s.summaries.mu.Unlock()
 	now := s.options.Clock()
-	if s.summaries.last.Version != 0 && now.Sub(s.summaries.at) < summaryFor {
-		return s.summaries.last, nil
+	known := s.known() // before the labels that it is told with
+	if s.summaries.last.Version == 0 || now.Sub(s.summaries.at) >= summaryFor {
+		next, err := s.summarize(ctx)
+		if err != nil {
+			return federate.Summary{}, err
+		}
+		s.summaries.last, s.summaries.at = next, now
 	}
-	next, err := s.summarize(ctx)
-	if err != nil {
-		return federate.Summary{}, err
+	told := s.summaries.last
+	told.Known = known
+	return told, nil
+}
+
+// known is the state of the past, and how many series there are.
+func (s *Shard) known() (known federate.Known) {
+	if revised, can := s.engine.(engine.Revised); can {
+		known.Revision = revised.Revision()
 	}
-	s.summaries.last, s.summaries.at = next, now
-	return next, nil
+	if estimator, can := s.engine.(engine.Estimator); can {
+		known.Series = estimator.MostSeries()
+	}
+	return known
 }
 
 func (s *Shard) summarize(ctx context.Context) (federate.Summary, error) {

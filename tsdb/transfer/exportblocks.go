@@ -24,8 +24,9 @@ import (
 const promBlockLength = 18 * 3_600_000
 
 // ExportBlocks writes samples as blocks of Prometheus into a folder, which is made and has to be empty: floats by their
-// bits, stale markers, and native histograms. What such blocks have no place for, start times and exemplars, is counted
-// as left out. Memory holds the words of all labels of a block and the chunks of one series. Blocks that were finished
+// bits, stale markers, and native histograms. Exemplars have no place in such blocks: Prometheus keeps them in its log
+// alone. Start times have one only in chunk encodings that are behind feature flags, and that no earlier server reads. Both
+// are counted as left out. Memory holds the words of all labels of a block and the chunks of one series. Blocks that were finished
 // before an error stay.
 func ExportBlocks(ctx context.Context, from engine.Engine, dir string, options ExportOptions) (report Report, err error) {
 	if err := emptyFolder(dir); err != nil {

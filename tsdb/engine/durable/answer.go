@@ -7,14 +7,22 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/novacron/novacron/tsdb/block"
 	"github.com/novacron/novacron/tsdb/engine"
+	"github.com/novacron/novacron/tsdb/index"
 	"github.com/novacron/novacron/tsdb/merge"
 )
 
 // origin is a place that has samples of a series. Reading them is put off until somebody walks over them.
 type origin interface {
-	// sources adds what the origin has of the series with a number, between two times, both inclusive, to the parts.
-	sources(dst *parts, number uint64, minT, maxT int64) error
+	// sources adds what the origin has of a series, between two times, both inclusive, to the parts.
+	sources(dst *parts, at locus, minT, maxT int64) error
+}
+
+// locus is where an origin finds a series again: its number, and in a block where its chunks begin.
+type locus struct {
+	number uint64
+	mark   block.Mark
 }
 
 // stream yields the series of one origin.
@@ -22,8 +30,8 @@ type stream interface {
 	origin
 	// next goes to the next series that may have samples in the bounds.
 	next() bool
-	// series is the current one: its labels and its number.
-	series() (labels.Labels, uint64)
+	// series is the current one: its labels and where it is found again.
+	series() (labels.Labels, locus)
 	err() error
 }
 
@@ -54,7 +62,7 @@ type found struct {
 // portion is what one origin has of a series.
 type portion struct {
 	origin origin
-	number uint64
+	at     locus
 }
 
 // foundAtOnce is how many series get their memory together.
@@ -101,8 +109,8 @@ func (a *answer) Next() bool {
 // take returns the lowest stream's portion of its series, and goes on in it.
 func (a *answer) take() portion {
 	st := a.streams[0]
-	_, number := st.series()
-	p := portion{st.stream, number}
+	_, at := st.series()
+	p := portion{st.stream, at}
 	if st.next() {
 		st.lset, _ = st.series()
 		if len(a.streams) > 1 {
@@ -156,12 +164,12 @@ func (f *found) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
 // collect gathers what all origins have of the series.
 func (f *found) collect(dst *parts) error {
 	dst.reset()
-	err := f.first.origin.sources(dst, f.first.number, f.answer.minT, f.answer.maxT)
+	err := f.first.origin.sources(dst, f.first.at, f.answer.minT, f.answer.maxT)
 	for _, p := range f.others {
 		if err != nil {
 			break
 		}
-		err = p.origin.sources(dst, p.number, f.answer.minT, f.answer.maxT)
+		err = p.origin.sources(dst, p.at, f.answer.minT, f.answer.maxT)
 	}
 	dst.hide(f.answer.since.spans(f.lset))
 	return err
@@ -170,7 +178,8 @@ func (f *found) collect(dst *parts) error {
 // walk is an iterator with the memory that its parts lie in.
 type walk struct {
 	merge.Iterator
-	parts parts
+	parts  parts
+	floats floats
 }
 
 // parts are the sources of one series, in memory that is used again for the next.
@@ -213,27 +222,24 @@ type headStream struct {
 	store      *Store
 	spans      held
 	minT, maxT int64
-	rest       []uint64 // references
-	builder    labels.ScratchBuilder
+	rest       []index.Ref
+	namer      *index.Namer
 	ref        uint64
 	lset       labels.Labels
 }
 
-// newHeadStream yields the series with these ids, in their order.
-func (s *Store) newHeadStream(ids []uint32, spans held, minT, maxT int64) *headStream {
-	st := &headStream{store: s, spans: spans, minT: minT, maxT: maxT, rest: make([]uint64, len(ids))}
-	for i, id := range ids {
-		st.rest[i] = makeRef(id, s.index.Generation(id))
-	}
-	return st
+// newHeadStream yields these series, in their order.
+func (s *Store) newHeadStream(series []index.Ref, spans held, minT, maxT int64) *headStream {
+	return &headStream{store: s, spans: spans, minT: minT, maxT: maxT, rest: series, namer: s.index.Namer()}
 }
 
 func (st *headStream) next() bool {
 	for len(st.rest) > 0 {
-		st.ref, st.rest = st.rest[0], st.rest[1:]
-		lset, ok := st.store.index.AppendLabels(&st.builder, uint32(st.ref)-1)
-		if ok && st.reaches(st.ref) {
-			st.lset = lset
+		ref := st.rest[0]
+		st.rest = st.rest[1:]
+		lset, ok := st.namer.Labels(ref.ID)
+		if ok && st.reaches(ref) { // in this order: the labels may be those of the next series with the id
+			st.ref, st.lset = makeRef(ref.ID, ref.Generation), lset
 			return true
 		}
 	}
@@ -241,23 +247,22 @@ func (st *headStream) next() bool {
 }
 
 // reaches tells whether the series is still the same and may have samples in the bounds.
-func (st *headStream) reaches(ref uint64) bool {
-	id, generation := splitRef(ref)
-	p := st.store.head.pages.get(id)
+func (st *headStream) reaches(ref index.Ref) bool {
+	p := st.store.head.pages.get(ref.ID)
 	if p == nil {
 		return false
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	at := id % pageSize
-	return p.generation[at] == generation && st.store.head.reach(&p.series[at], st.spans, st.minT, st.maxT)
+	at := ref.ID % pageSize
+	return p.generation[at] == ref.Generation && st.store.head.reach(&p.series[at], st.spans, st.minT, st.maxT)
 }
 
-func (st *headStream) series() (labels.Labels, uint64) { return st.lset, st.ref }
-func (st *headStream) err() error                      { return nil }
+func (st *headStream) series() (labels.Labels, locus) { return st.lset, locus{number: st.ref} }
+func (st *headStream) err() error                     { return nil }
 
-func (st *headStream) sources(dst *parts, number uint64, minT, maxT int64) error {
-	id, generation := splitRef(number)
+func (st *headStream) sources(dst *parts, at locus, minT, maxT int64) error {
+	id, generation := splitRef(at.number)
 	st.store.head.sources(dst, id, generation, st.spans, max(minT, st.minT), maxT)
 	return nil
 }

@@ -94,6 +94,14 @@ func (s *Store) nextSegment() error {
 	return s.rotateLog()
 }
 
+// freshSegment goes on to a new segment of the log unless nothing is in this one. The caller holds life for writing.
+func (s *Store) freshSegment() error {
+	if _, size := s.log.Segment(); size == 0 {
+		return nil
+	}
+	return s.rotateLog()
+}
+
 // rotateLog goes on to a new segment of the log. The caller holds life for writing.
 func (s *Store) rotateLog() error {
 	old, _ := s.log.Segment()
@@ -118,7 +126,9 @@ func (s *Store) appendBatch(p part) (all engine.Appended, err error) {
 		return all, err
 	}
 	for _, w := range j.parts {
-		if err := w.apply(); err != nil {
+		err := w.apply()
+		s.noteLate(w)
+		if err != nil {
 			return all, err
 		}
 		all.Stored += w.len()

@@ -241,19 +241,20 @@ func newBlockStream(ctx context.Context, b *block.Block, sel engine.Selection, s
 		return nil, fmt.Errorf("block %s: %w", b.Meta().ID, err)
 	}
 	set.OnDamage(skip)
+	set.MarkOnly()
 	m := b.Meta()
 	return &blockStream{b, m.Sequence, set, skip}, nil
 }
 
 func (st *blockStream) next() bool { return st.set.Next() }
-func (st *blockStream) series() (labels.Labels, uint64) {
-	return st.set.Labels(), uint64(st.set.Ordinal())
+func (st *blockStream) series() (labels.Labels, locus) {
+	return st.set.Labels(), locus{uint64(st.set.Ordinal()), st.set.Mark()}
 }
 func (st *blockStream) err() error { return st.set.Err() }
 
-func (st *blockStream) sources(dst *parts, number uint64, minT, maxT int64) (err error) {
-	series, n := uint32(number), len(dst.chunks)
-	dst.chunks, err = st.block.AppendChunks(dst.chunks, series, merge.Interval{Min: minT, Max: maxT}, st.skip)
+func (st *blockStream) sources(dst *parts, at locus, minT, maxT int64) (err error) {
+	series, n := uint32(at.number), len(dst.chunks)
+	dst.chunks, err = st.block.AppendFrom(dst.chunks, series, at.mark, merge.Interval{Min: minT, Max: maxT}, st.skip)
 	if err != nil {
 		if err = st.skip(err); err != nil {
 			return err

@@ -27,6 +27,7 @@ func (s *Store) Delete(ctx context.Context, minT, maxT int64, matchers ...*label
 		return err
 	}
 	defer done()
+	defer s.revision.changed()
 	defer s.endDeletion()
 	if err := s.deleteInHead(ctx, minT, maxT, matchers); err != nil {
 		return err

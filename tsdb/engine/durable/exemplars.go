@@ -130,12 +130,12 @@ func appendExemplars(dst []byte, exemplars []loggedExemplar) []byte {
 func (r *recordReader) exemplars() []loggedExemplar {
 	var b labels.ScratchBuilder
 	var all []loggedExemplar
-	for range r.count(12) {
-		e := loggedExemplar{id: r.id()}
-		e.exemplar.Ts = r.varint()
-		e.exemplar.HasTs = r.octet() == 1
-		e.exemplar.Value = r.float()
-		e.exemplar.Labels = r.labels(&b)
+	for range r.Count(12) {
+		e := loggedExemplar{id: r.ID()}
+		e.exemplar.Ts = r.Varint()
+		e.exemplar.HasTs = r.Octet() == 1
+		e.exemplar.Value = r.Float()
+		e.exemplar.Labels = r.Labels(&b)
 		all = append(all, e)
 	}
 	return all

@@ -19,6 +19,7 @@ type head struct {
 	spanLength int64 // milliseconds
 	slabs      *slabs
 	buffers    [len(bufferSizes)]*buffers
+	resumes    *buffers
 	pages      pages
 	lates      *lates
 	histograms *histogramStore
@@ -38,6 +39,7 @@ func newHead(spanLength int64) *head {
 	for class, size := range bufferSizes {
 		h.buffers[class] = newBuffers(h.slabs, size)
 	}
+	h.resumes = newBuffers(h.slabs, resumesOfPage)
 	return h
 }
 
@@ -111,10 +113,15 @@ func (h *head) put(s *series, id uint32, t int64, v float64) error {
 			return err
 		}
 	}
-	if err := h.extend(s, t, v); err != nil {
-		return err
+	if !s.open.Repeat(bufferSizes[s.class], t, v) { // else it is alive: it has samples
+		if err := h.extend(s, t, v); err != nil {
+			return err
+		}
+		s.marks |= alive
 	}
-	s.marks |= alive
+	if s.open.Len()%resumeEvery == 0 {
+		h.markResume(s, id)
+	}
 	return nil
 }
 
@@ -125,7 +132,7 @@ func (h *head) extend(s *series, t int64, v float64) error {
 		if err != nil {
 			return err
 		}
-		s.buffer, s.class, s.until = number, 0, h.spanAt(t).end
+		s.buffer, s.class, s.until, s.resumes = number, 0, h.spanAt(t).end, 0
 	}
 	for !s.open.Append(h.buffers[s.class].at(s.buffer), t, v) {
 		if int(s.class) == len(bufferSizes)-1 {
@@ -356,5 +363,6 @@ func (h *head) close() {
 	for _, b := range h.buffers {
 		b.close()
 	}
+	h.resumes.close()
 	h.slabs.close()
 }

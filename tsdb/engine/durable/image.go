@@ -68,7 +68,7 @@ type imageSegment struct {
 
 // position is where the store stands. Nobody appends any more.
 func (s *Store) position() (position, error) {
-	p := position{span: s.head.spanLength, sealed: s.blocks.sealedThrough(), numbers: s.head.numbers}
+	p := position{span: s.head.spanLength, sealed: s.sealedThrough(), numbers: s.head.numbers}
 	p.minT, p.maxT = s.head.bounds()
 	numbers, err := log.Segments(s.path("log"))
 	if err != nil {
@@ -101,8 +101,8 @@ func (p *position) fits(s *Store, segments []uint64) error {
 	switch {
 	case p.span != s.head.spanLength:
 		return fmt.Errorf("%w: it has spans of %d ms, now they have %d", errImage, p.span, s.head.spanLength)
-	case p.sealed != s.blocks.sealedThrough():
-		return fmt.Errorf("%w: it begins where %d is sealed, the blocks say %d", errImage, p.sealed, s.blocks.sealedThrough())
+	case p.sealed != s.sealedThrough():
+		return fmt.Errorf("%w: it begins where %d is sealed, the blocks say %d", errImage, p.sealed, s.sealedThrough())
 	case len(p.segments) > len(segments):
 		return fmt.Errorf("%w: it has %d segments of the log, there are %d", errImage, len(p.segments), len(segments))
 	}
@@ -133,9 +133,9 @@ func (p *position) append(dst []byte) []byte {
 }
 
 func readPosition(in *recordReader) position {
-	p := position{span: in.varint(), sealed: in.varint(), minT: in.varint(), maxT: in.varint(), numbers: in.id()}
-	for range in.count(3) {
-		p.segments = append(p.segments, imageSegment{in.uvarint(), in.uvarint(), in.varint()})
+	p := position{span: in.Varint(), sealed: in.Varint(), minT: in.Varint(), maxT: in.Varint(), numbers: in.ID()}
+	for range in.Count(3) {
+		p.segments = append(p.segments, imageSegment{in.Uvarint(), in.Uvarint(), in.Varint()})
 	}
 	return p
 }

@@ -112,10 +112,10 @@ func FuzzImage(f *testing.F) {
 
 // useAll reads all samples, appends to every series, and ends all chunks. Samples that make no sense may be refused.
 func (s *Store) useAll(t *testing.T) {
-	ids, err := s.index.Select(t.Context())
+	all, err := s.index.Refs(t.Context(), false)
 	require.NoError(t, err)
 	spans := s.head.acquire(math.MinInt64, math.MaxInt64)
-	st := s.newHeadStream(ids.ToArray(), spans, math.MinInt64, math.MaxInt64)
+	st := s.newHeadStream(all, spans, math.MinInt64, math.MaxInt64)
 	a := newAnswer(t.Context(), engine.Selection{Min: math.MinInt64, Max: math.MaxInt64}, []stream{st}, &deletion{}, spans.release)
 	var it chunkenc.Iterator
 	for a.Next() {
@@ -125,8 +125,8 @@ func (s *Store) useAll(t *testing.T) {
 		}
 	}
 	require.NoError(t, a.Close())
-	for ids := ids.Iterator(); ids.HasNext(); {
-		_ = s.head.addSamples([]loggedSample{{ids.Next(), 600_000, 1}}, nil)
+	for _, series := range all {
+		_ = s.head.addSamples([]loggedSample{{series.ID, 600_000, 1}}, nil)
 	}
 	_ = s.head.endBefore(latest)
 }

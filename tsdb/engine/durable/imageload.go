@@ -9,8 +9,8 @@ import (
 )
 
 func (r *imageReader) readPair(in *recordReader) error {
-	name, value, series := in.bytes(), in.bytes(), in.id()
-	if in.err != nil {
+	name, value, series := in.Bytes(), in.Bytes(), in.ID()
+	if in.Err != nil {
 		return nil
 	}
 	// Each series names it by a byte at least.
@@ -29,8 +29,8 @@ func (r *imageReader) readPair(in *recordReader) error {
 func (r *imageReader) readSeries(in *recordReader) error {
 	var room [16]uint32
 	pairs := room[:0]
-	for range in.count(1) {
-		at := in.uvarint()
+	for range in.Count(1) {
+		at := in.Uvarint()
 		if at >= uint64(len(r.pairs)) {
 			return r.wrong("a series has pair %d of %d", at, len(r.pairs))
 		}
@@ -49,7 +49,7 @@ func (r *imageReader) readSeries(in *recordReader) error {
 // readState reads what appendSeries has written.
 func (r *imageReader) readState(in *recordReader, s *series, id uint32) error {
 	// What is beside the chunks comes later and brings its mark: that of a series may be left over from what is gone.
-	s.marks = marks(in.octet()) & alive
+	s.marks = marks(in.Octet()) & alive
 	if err := s.open.LoadState(in.fixed(chunk.StateSize)); err != nil {
 		return r.wrong("series %d: %v", id, err)
 	}
@@ -63,9 +63,9 @@ func (r *imageReader) readState(in *recordReader, s *series, id uint32) error {
 		r.note(id, s, 0)
 		return nil
 	}
-	until, class, words := in.varint(), in.octet(), in.octet()
+	until, class, words := in.Varint(), in.Octet(), in.Octet()
 	data := in.fixed(int(words) * 8)
-	if in.err != nil || int(class) >= len(bufferSizes) || len(data) != s.open.Flushed() || len(data) > bufferSizes[class] || !s.has(alive) {
+	if in.Err != nil || int(class) >= len(bufferSizes) || len(data) != s.open.Flushed() || len(data) > bufferSizes[class] || !s.has(alive) {
 		s.open = chunk.XOR{}
 		return r.wrong("series %d: its growing chunk does not fit together", id)
 	}
@@ -90,8 +90,8 @@ func (r *imageReader) note(id uint32, s *series, until int64) {
 
 // readSpan makes a span and fills its memory from the sections that follow.
 func (r *imageReader) readSpan(in *recordReader) error {
-	number, start, slabs := in.id(), in.varint(), in.uvarint()
-	if in.err != nil || in.more() {
+	number, start, slabs := in.ID(), in.Varint(), in.Uvarint()
+	if in.Err != nil || in.More() {
 		return r.wrong("a span cannot be read")
 	}
 	known := slices.ContainsFunc(r.spans, func(sp *span) bool { return sp.number == number || sp.start >= start })
@@ -157,11 +157,11 @@ func (r *imageReader) checkSeries() error {
 
 // known reads the place of a series and marks it; the series's marks and what is kept beside it go together.
 func (r *imageReader) known(in *recordReader, m marks) (uint32, error) {
-	id := in.id()
-	if in.err == nil && id >= r.series {
+	id := in.ID()
+	if in.Err == nil && id >= r.series {
 		return 0, r.wrong("series %d of %d", id, r.series)
 	}
-	if in.err == nil {
+	if in.Err == nil {
 		r.head.pages.get(id).series[id%pageSize].marks |= m
 	}
 	return id, nil
@@ -173,14 +173,14 @@ func (r *imageReader) readLate(in *recordReader) error {
 		return err
 	}
 	s := &lateSeries{sorted: true}
-	for range in.count(9) {
-		p := point{in.varint(), in.float()}
+	for range in.Count(9) {
+		p := point{in.Varint(), in.Float()}
 		if n := len(s.points); n > 0 && s.points[n-1].t >= p.t {
 			return r.wrong("late samples of series %d are not in order", id)
 		}
 		s.points = append(s.points, p)
 	}
-	if in.err == nil {
+	if in.Err == nil {
 		r.head.lates.series[id] = s
 	}
 	return nil
@@ -191,23 +191,23 @@ func (r *imageReader) readStarts(in *recordReader) error {
 	if err != nil {
 		return err
 	}
-	s := &startSeries{newest: in.varint()}
-	for range in.count(2) {
-		next := step{in.varint(), in.varint()}
+	s := &startSeries{newest: in.Varint()}
+	for range in.Count(2) {
+		next := step{in.Varint(), in.Varint()}
 		if n := len(s.steps); n > 0 && s.steps[n-1].t >= next.t {
 			return r.wrong("starts of series %d are not in order", id)
 		}
 		s.steps = append(s.steps, next)
 	}
-	if in.err == nil {
+	if in.Err == nil {
 		r.head.starts.series[id] = s
 	}
 	return nil
 }
 
 func (r *imageReader) readHistograms(in *recordReader) error {
-	if in.octet() != sectionHistograms {
-		in.fail("histograms")
+	if in.Octet() != sectionHistograms {
+		in.Fail("histograms")
 	}
 	for _, h := range in.histograms() {
 		if h.id >= r.series {
@@ -224,8 +224,8 @@ func (r *imageReader) readHistograms(in *recordReader) error {
 }
 
 func (r *imageReader) readExemplars(in *recordReader) error {
-	if in.octet() != sectionExemplars {
-		in.fail("exemplars")
+	if in.Octet() != sectionExemplars {
+		in.Fail("exemplars")
 	}
 	for _, e := range in.exemplars() {
 		if e.id >= r.series {
@@ -238,12 +238,12 @@ func (r *imageReader) readExemplars(in *recordReader) error {
 
 // fixed takes n bytes.
 func (r *recordReader) fixed(n int) []byte {
-	if len(r.src) < n {
-		r.fail(fmt.Sprint(n, " bytes"))
+	if len(r.Src) < n {
+		r.Fail(fmt.Sprint(n, " bytes"))
 		return nil
 	}
-	b := r.src[:n]
-	r.src = r.src[n:]
+	b := r.Src[:n]
+	r.Src = r.Src[n:]
 	return b
 }
 

@@ -133,10 +133,10 @@ func (r *imageReader) first(fits func(*position) error) error {
 	if err := r.next(); err != nil {
 		return err
 	}
-	in := recordReader{src: r.section}
+	in := newRecordReader(r.section)
 	r.at = readPosition(&in)
-	if r.kind != imagePosition || in.err != nil || in.more() {
-		return r.wrong("the position cannot be read: %v", in.err)
+	if r.kind != imagePosition || in.Err != nil || in.More() {
+		return r.wrong("the position cannot be read: %v", in.Err)
 	}
 	if err := fits(&r.at); err != nil {
 		return err
@@ -187,7 +187,8 @@ func (r *imageReader) take(dst []byte) error {
 
 // use takes one section in.
 func (r *imageReader) use() error {
-	in := &recordReader{src: r.section}
+	record := newRecordReader(r.section)
+	in := &record
 	var read func(*recordReader) error
 	switch r.kind {
 	case imagePairs:
@@ -205,21 +206,21 @@ func (r *imageReader) use() error {
 	case imageExemplars:
 		read = r.readExemplars
 	}
-	for in.more() {
+	for in.More() {
 		if err := read(in); err != nil {
 			return err
 		}
 	}
-	if in.err != nil {
-		return r.wrong("%v", in.err)
+	if in.Err != nil {
+		return r.wrong("%v", in.Err)
 	}
 	return nil
 }
 
 // finish checks what only the whole can tell.
 func (r *imageReader) finish() error {
-	in := recordReader{src: r.section}
-	if n := in.uvarint(); in.err != nil || in.more() || n+1 != r.sections || r.left > 0 {
+	in := newRecordReader(r.section)
+	if n := in.Uvarint(); in.Err != nil || in.More() || n+1 != r.sections || r.left > 0 {
 		return r.wrong("it has %d sections, written were %d; %d bytes are left over", r.sections-1, n, r.left)
 	}
 	if err := r.restorer.Done(); err != nil {

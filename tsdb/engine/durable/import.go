@@ -63,6 +63,7 @@ func (s *Store) ImportBlock(ctx context.Context, fill func(add func(labels.Label
 	if err != nil {
 		return block.Meta{}, errors.Join(err, s.unrolled.drop(id))
 	}
+	defer s.revision.changed()
 	folder := folderOf(s.blocks.dir, meta)
 	if err := s.blocks.add(folder); err != nil {
 		return block.Meta{}, errors.Join(err, block.Remove(folder), s.unrolled.drop(id))
@@ -118,6 +119,7 @@ func (s *Store) rollAnew(ctx context.Context, tier engine.Tier, b *block.Block) 
 
 // rollAnewBetween makes one block of the windows that end in the bounds, both inclusive.
 func (s *Store) rollAnewBetween(ctx context.Context, tier engine.Tier, b *block.Block, first, last int64) (err error) {
+	defer s.revision.changed()
 	minT, maxT := rollup.RawBounds(first, last, tier.Window())
 	imported, err := b.Select(ctx, nil, minT, maxT)
 	if err != nil {

@@ -103,6 +103,9 @@ func (s *Store) merge(ctx context.Context, job block.Job) error {
 		old = append(old, s.blocks.find(job.Blocks[i].ID))
 	}
 	made, err := s.mergeRanges(ctx, job, old)
+	if err == nil && len(made) == 0 { // all was deleted
+		err = s.outliveAll(job.Blocks)
+	}
 	if err == nil {
 		err = s.blocks.replace(made, old)
 	}
@@ -135,21 +138,18 @@ func (s *Store) expire(ctx context.Context, now time.Time) error {
 			s.options.Log.Warn("samples are dropped before their retention ends: the blocks exceed the disk budget",
 				"tier", d.Block.Tier, "from", stamp(d.Block.MinTime), "to", stamp(d.Block.MaxTime), "bytes", d.Block.Bytes, "budget", s.options.Retention.Bytes)
 		}
-		errs = append(errs, s.drop(ctx, d))
+		errs = append(errs, s.drop(d.Block))
 	}
 	return errors.Join(append(errs, s.expireByRules(ctx, now))...)
 }
 
-// drop removes a block. Where it is too old, but the one that tells how far samples are sealed, it is left with all
-// its samples hidden: without it the log, which may still have them beside later ones, would bring them back.
-func (s *Store) drop(ctx context.Context, d block.Deletion) error {
-	b := s.blocks.find(d.Block.ID)
-	if d.Cause != block.CauseRetention || d.Block.Tier != engine.TierRaw || !s.tells(d.Block) {
-		return s.blocks.remove(b)
+// drop removes a block.
+func (s *Store) drop(m block.Meta) error {
+	defer s.revision.changed()
+	if m.Tier == engine.TierRaw && s.tells(m) {
+		if err := s.outlive(m); err != nil {
+			return err
+		}
 	}
-	all, err := b.Match(ctx)
-	if err == nil {
-		_, err = b.Hide(all, d.Block.Interval())
-	}
-	return err
+	return s.blocks.remove(s.blocks.find(m.ID))
 }

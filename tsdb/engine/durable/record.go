@@ -2,10 +2,11 @@ package durable
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/novacron/novacron/tsdb/log"
 )
 
 // A log record is a row of sections, each led by one of these bytes. Ids are those of the process that wrote the
@@ -15,8 +16,12 @@ const (
 	// length and bytes.
 	sectionSeries = 'L'
 	// sectionSamples: uvarint samples; then the ids as varint differences, the times as varint differences, and the
-	// values as 8 bytes each, little endian.
+	// values as 8 bytes each, little endian. It is only read.
 	sectionSamples = 'S'
+	// sectionPacked: uvarint samples; then ids and times, each as runs of equal differences: varint difference, uvarint
+	// samples; a half byte for each value, low half first: how many bytes are left of it without the zeros at its end;
+	// and these, highest first.
+	sectionPacked = 'P'
 	// sectionStarts: uvarint starts; of each the place of a sample in the section of samples that follows as a uvarint
 	// difference, and since when it counts as a varint difference. Missing where no sample says it.
 	sectionStarts = 'T'
@@ -49,26 +54,6 @@ func appendLabels(dst []byte, lset labels.Labels) []byte {
 	return dst
 }
 
-// appendSamples adds a section of samples; there is at least one.
-func appendSamples(dst []byte, samples []loggedSample) []byte {
-	dst = append(dst, sectionSamples)
-	dst = binary.AppendUvarint(dst, uint64(len(samples)))
-	before := int64(0)
-	for i := range samples {
-		dst = binary.AppendVarint(dst, int64(samples[i].id)-before)
-		before = int64(samples[i].id)
-	}
-	before = 0
-	for i := range samples {
-		dst = binary.AppendVarint(dst, samples[i].t-before)
-		before = samples[i].t
-	}
-	for i := range samples {
-		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(samples[i].v))
-	}
-	return dst
-}
-
 // loggedStart says since when a sample counts, by its place among the samples.
 type loggedStart struct {
 	at    int
@@ -88,132 +73,49 @@ func appendStarts(dst []byte, starts []loggedStart) []byte {
 	return dst
 }
 
-// recordReader takes a record apart. After the first failure it yields zeros and keeps the error.
-type recordReader struct {
-	src []byte
-	err error
-}
+// recordReader takes a record apart.
+type recordReader struct{ log.Fields }
 
-func (r *recordReader) fail(what string) {
-	if r.err == nil {
-		r.err = fmt.Errorf("log record: %s is cut short or wrong, %d bytes before its end", what, len(r.src))
-	}
-	r.src = nil
-}
-
-func (r *recordReader) more() bool { return r.err == nil && len(r.src) > 0 }
-
-func (r *recordReader) octet() byte {
-	if len(r.src) == 0 {
-		r.fail("a byte")
-		return 0
-	}
-	b := r.src[0]
-	r.src = r.src[1:]
-	return b
-}
-
-func (r *recordReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.src)
-	if n <= 0 {
-		r.fail("a number")
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-func (r *recordReader) varint() int64 {
-	v, n := binary.Varint(r.src)
-	if n <= 0 {
-		r.fail("a number")
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-// count reads how many of something follow, each of which takes at least size bytes.
-func (r *recordReader) count(size int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.src)/size) {
-		r.fail("a count")
-		return 0
-	}
-	return int(n)
-}
-
-func (r *recordReader) id() uint32 {
-	v := r.uvarint()
-	if v > math.MaxUint32 {
-		r.fail("an id")
-		return 0
-	}
-	return uint32(v)
-}
-
-func (r *recordReader) bytes() []byte {
-	n := r.count(1)
-	b := r.src[:n]
-	r.src = r.src[n:]
-	return b
-}
-
-func (r *recordReader) float() float64 {
-	if len(r.src) < 8 {
-		r.fail("a value")
-		return 0
-	}
-	v := math.Float64frombits(binary.LittleEndian.Uint64(r.src))
-	r.src = r.src[8:]
-	return v
-}
-
-func (r *recordReader) labels(b *labels.ScratchBuilder) labels.Labels {
-	b.Reset()
-	for range r.count(2) {
-		name, value := r.bytes(), r.bytes()
-		b.Add(string(name), string(value))
-	}
-	return b.Labels()
+func newRecordReader(src []byte) recordReader {
+	return recordReader{log.Fields{What: "log record", Src: src}}
 }
 
 // samples reads a section of samples into buf.
 func (r *recordReader) samples(buf []loggedSample) []loggedSample {
-	n := r.count(10)
+	n := r.Count(10)
 	buf = buf[:0]
 	id, t := int64(0), int64(0)
 	for range n {
-		id += r.varint()
+		id += r.Varint()
 		if id < 0 || id > math.MaxUint32 {
-			r.fail("an id")
+			r.Fail("an id")
 			return nil
 		}
 		buf = append(buf, loggedSample{id: uint32(id)})
 	}
 	for i := range buf {
-		t += r.varint()
+		t += r.Varint()
 		buf[i].t = t
 	}
 	for i := range buf {
-		buf[i].v = r.float()
+		buf[i].v = r.Float()
 	}
 	return buf
 }
 
 // starts reads a section of starts into buf.
 func (r *recordReader) starts(buf []loggedStart) []loggedStart {
-	n := r.count(2)
+	n := r.Count(2)
 	buf = buf[:0]
 	var next loggedStart
 	for range n {
-		gap := r.uvarint()
+		gap := r.Uvarint()
 		if gap > math.MaxInt32 {
-			r.fail("the place of a start")
+			r.Fail("the place of a start")
 			return nil
 		}
 		next.at += int(gap)
-		next.start += r.varint()
+		next.start += r.Varint()
 		buf = append(buf, next)
 	}
 	return buf

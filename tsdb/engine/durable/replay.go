@@ -136,14 +136,19 @@ type replayer struct {
 // record reads one log record. A record that makes no sense is damage that its checksum does not show: it is told and
 // left out.
 func (r *replayer) record(record []byte) error {
-	in := recordReader{src: record}
+	in := newRecordReader(record)
 	r.starts = r.starts[:0]
-	for in.more() {
-		switch section := in.octet(); section {
+	for in.More() {
+		switch section := in.Octet(); section {
 		case sectionSeries:
 			r.define(&in)
 		case sectionSamples:
 			r.samples = in.samples(r.samples)
+			if err := r.addSamples(); err != nil {
+				return err
+			}
+		case sectionPacked:
+			r.samples = in.packed(r.samples)
 			if err := r.addSamples(); err != nil {
 				return err
 			}
@@ -156,25 +161,25 @@ func (r *replayer) record(record []byte) error {
 		case sectionDeletion:
 			r.delete(&in)
 		default:
-			in.err = fmt.Errorf("log record with a section %q that this version does not know: open it with the version that wrote it", section)
+			in.Err = fmt.Errorf("log record with a section %q that this version does not know: open it with the version that wrote it", section)
 		}
 	}
-	if in.err != nil {
+	if in.Err != nil {
 		r.store.counters.damaged.Add(1)
-		r.store.options.Log.Error("a log record was left out", "error", in.err)
+		r.store.options.Log.Error("a log record was left out", "error", in.Err)
 	}
 	return nil
 }
 
 // define learns which series the ids of the segment mean.
 func (r *replayer) define(in *recordReader) {
-	for range in.count(2) {
-		old, lset := in.id(), in.labels(&r.builder)
-		if in.err != nil {
+	for range in.Count(2) {
+		old, lset := in.ID(), in.Labels(&r.builder)
+		if in.Err != nil {
 			return
 		}
 		if old > maxReplayID {
-			in.fail("an id")
+			in.Fail("an id")
 			return
 		}
 		r.ids.set(old, 0) // the series that had the id before is not meant any more
@@ -268,18 +273,18 @@ func (r *replayer) addExemplars(exemplars []loggedExemplar) {
 
 // delete does a deletion again.
 func (r *replayer) delete(in *recordReader) {
-	minT, maxT := in.varint(), in.varint()
+	minT, maxT := in.Varint(), in.Varint()
 	ids := roaring.New()
 	old := uint32(0)
-	for range in.count(1) {
-		old += in.id()
+	for range in.Count(1) {
+		old += in.ID()
 		if id := r.ids.get(old); id != 0 {
 			ids.Add(id - 1)
 		}
 	}
-	if in.err == nil {
+	if in.Err == nil {
 		if err := r.store.head.delete(ids, minT, maxT); err != nil {
-			in.err = err
+			in.Err = err
 		}
 	}
 }

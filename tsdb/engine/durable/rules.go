@@ -55,8 +55,12 @@ func (s *Store) hideExpired(ctx context.Context, b *block.Block, now time.Time) 
 		found.AndNot(decided)
 		decided.Or(found)
 		if since := s.keptSince(m.Tier, rule.Keep.of(m.Tier), now); since > m.MinTime {
-			if _, err := b.Hide(found, merge.Interval{Min: m.MinTime, Max: since - 1}); err != nil {
+			hidden, err := b.Hide(found, merge.Interval{Min: m.MinTime, Max: since - 1})
+			if err != nil {
 				return err
+			}
+			if hidden {
+				s.revision.changed()
 			}
 		}
 	}
@@ -108,5 +112,5 @@ func (s *Store) tells(m block.Meta) bool {
 	if m.Tier != engine.TierRaw {
 		return m.MaxTime == s.blocks.rolledThrough(m.Tier)
 	}
-	return m.SealedUntil != nil && *m.SealedUntil == s.blocks.sealedThrough()
+	return m.SealedUntil != nil && *m.SealedUntil == s.sealedThrough() && *m.SealedUntil > s.mark.until
 }

@@ -17,9 +17,9 @@ import (
 // seal writes the spans of the head that ended before a time into blocks, oldest first, and frees what they took.
 func (s *Store) seal(ctx context.Context, before int64) error {
 	for {
-		sp := s.head.oldest()
-		if sp == nil || sp.end > before {
-			return nil
+		sp, err := s.freeze(before)
+		if sp == nil || err != nil {
+			return err
 		}
 		if err := s.sealSpan(ctx, sp); err != nil {
 			return fmt.Errorf("sealing the samples from %s to %s: %w", stamp(sp.start), stamp(sp.end), err)
@@ -27,12 +27,23 @@ func (s *Store) seal(ctx context.Context, before int64) error {
 	}
 }
 
-// sealSpan writes one span. From the first step on no sample of its time is taken; all that came before are in the
-// log until the block is there.
-func (s *Store) sealSpan(ctx context.Context, sp *span) error {
-	if err := s.freeze(sp.end); err != nil {
-		return err
+// freeze refuses samples before the end of the head's oldest span from now on, and goes on to a new segment of the log,
+// so that the old ones can be dropped soon. There is no span where none ended before the time. Nobody is between the
+// check of a sample and the head meanwhile: one that was accepted earlier could make a span that is older still, which
+// would go with this one unwritten.
+func (s *Store) freeze(before int64) (*span, error) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	sp := s.head.oldest()
+	if sp == nil || sp.end > before {
+		return nil, nil
 	}
+	s.sealed = max(s.sealed, sp.end)
+	return sp, s.freshSegment()
+}
+
+// sealSpan writes one span that is frozen. All that lies in it is in the log until the block is there.
+func (s *Store) sealSpan(ctx context.Context, sp *span) error {
 	if err := s.head.endBefore(sp.end); err != nil {
 		return err
 	}
@@ -44,18 +55,6 @@ func (s *Store) sealSpan(ctx context.Context, sp *span) error {
 		return err
 	}
 	return s.removeSegments()
-}
-
-// freeze refuses samples before a time from now on, and goes on to a new segment of the log, so that the old ones
-// can be dropped soon.
-func (s *Store) freeze(before int64) error {
-	s.life.Lock()
-	defer s.life.Unlock()
-	s.sealed = max(s.sealed, before)
-	if _, size := s.log.Segment(); size == 0 {
-		return nil
-	}
-	return s.rotateLog()
 }
 
 // writeSpan makes a block of a span; no folder where nothing is in it.
@@ -78,19 +77,19 @@ func (s *Store) writeSpan(ctx context.Context, sp *span) (folder string, err err
 }
 
 func (s *Store) writeSeries(ctx context.Context, w *block.Writer, sp *span, spans held) error {
-	all, err := s.index.Select(ctx)
+	all, err := s.index.Refs(ctx, true)
 	if err != nil {
 		return err
 	}
-	st := s.newHeadStream(s.index.Sort(all), spans, sp.start, sp.end-1)
+	st := s.newHeadStream(all, spans, sp.start, sp.end-1)
 	e := encoder{}
 	for st.next() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		lset, number := st.series()
+		lset, at := st.series()
 		e.parts.reset()
-		if err := st.sources(&e.parts, number, sp.start, sp.end-1); err != nil {
+		if err := st.sources(&e.parts, at, sp.start, sp.end-1); err != nil {
 			return err
 		}
 		chunks, err := e.chunks(sp.start, sp.end-1)

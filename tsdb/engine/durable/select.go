@@ -67,6 +67,11 @@ func (s *Store) Select(ctx context.Context, sel engine.Selection) (engine.Series
 		s.letGo(v)
 		return nil, err
 	}
+	if len(streams) == 1 {
+		if st, young := streams[0].(*headStream); young {
+			return newYoungAnswer(ctx, sel, st, v.since, func() { s.letGo(v) }), nil
+		}
+	}
 	a := newAnswer(ctx, sel, streams, v.since, func() { closeStreams(streams); s.letGo(v) })
 	a.damaged = s.damaged
 	return a, nil
@@ -91,16 +96,12 @@ func (s *Store) streamsBeside(ctx context.Context, v *view, sel engine.Selection
 	if len(v.spans) == 0 {
 		return streams, nil
 	}
-	ids, err := s.index.Select(ctx, sel.Matchers...)
+	series, err := s.index.Refs(ctx, sel.Sorted || others || len(streams) > 0, sel.Matchers...)
 	if err != nil {
 		closeStreams(streams)
 		return nil, err
 	}
-	list := ids.ToArray()
-	if sel.Sorted || others || len(streams) > 0 {
-		list = s.index.Sort(ids)
-	}
-	return append(streams, s.newHeadStream(list, v.spans, max(sel.Min, v.from), sel.Max)), nil
+	return append(streams, s.newHeadStream(series, v.spans, max(sel.Min, v.from), sel.Max)), nil
 }
 
 func closeStreams(streams []stream) {

@@ -18,6 +18,8 @@ type page struct {
 	// segment is the number of the last log segment that says which labels an id means.
 	segment [pageSize]uint32
 	mu      sync.RWMutex
+	// resumes is the number of the memory in which the states of growing chunks are, 0 where there is none.
+	resumes uint32
 }
 
 // series is what the head knows of one series: 64 bytes, a line of the processor's cache, and no pointer.
@@ -30,6 +32,8 @@ type series struct {
 	buffer uint32
 	class  uint8
 	marks  marks
+	// resumes has a bit for each place of the page's resumes that the growing chunk has written.
+	resumes uint8
 }
 
 // marks say what a series has besides its chunks.

@@ -62,7 +62,7 @@ func (s *Store) link(ctx context.Context, to string, files []string) error {
 			return err
 		}
 	}
-	for _, name := range append(files, filepath.Base(s.unrolled.path)) {
+	for _, name := range append(files, filepath.Base(s.unrolled.path), sealedName) {
 		if err := linkFile(s.path(name), filepath.Join(to, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -74,7 +74,7 @@ func (s *Store) link(ctx context.Context, to string, files []string) error {
 func (s *Store) linkLog(to string) error {
 	last := uint64(math.MaxUint64)
 	if s.log != nil {
-		if err := s.freeze(math.MinInt64); err != nil {
+		if err := s.endSegment(); err != nil {
 			return err
 		}
 		last, _ = s.log.Segment()
@@ -93,6 +93,12 @@ func (s *Store) linkLog(to string) error {
 		}
 	}
 	return syncDir(to)
+}
+
+func (s *Store) endSegment() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	return s.freshSegment()
 }
 
 func linkFolder(from, to string) error {

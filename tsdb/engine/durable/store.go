@@ -25,6 +25,7 @@ import (
 //	blocks/     one folder for each block
 //	head.image      the head as it was when the store was closed
 //	unrolled.json   imported blocks whose windows are still to be made, where there are any
+//	sealed.json     how far samples are sealed, where the block that told it was dropped
 type Store struct {
 	dir     string
 	options Options
@@ -37,10 +38,13 @@ type Store struct {
 	exemplars *exemplarRing
 	segments  segmentTimes
 	counters  counters
+	revision  *revision
 	// defined counts the bytes of the definitions of series in the current segment of the log, before packing.
 	defined atomic.Int64
 	// unrolled are imported blocks; upkeep guards it.
 	unrolled unrolled
+	// mark tells of blocks that are gone; upkeep guards it.
+	mark sealedMark
 
 	// life is held for reading by everyone who appends, from the first check to the last sample in the head, and for
 	// writing for the moments in which what they rely on changes: the sealed time, the log's segment, the ids.
@@ -69,7 +73,7 @@ var ErrLocked = errors.New("the folder is in use")
 // Open opens the store in a folder, which it makes where it is missing. It reads the log, and goes on with what is
 // whole where something is damaged: what that was, Options.Log is told and Stats counts.
 func Open(dir string, options Options) (*Store, error) {
-	s := &Store{dir: dir, options: options.withDefaults(), sealed: math.MinInt64}
+	s := &Store{dir: dir, options: options.withDefaults(), sealed: math.MinInt64, revision: newRevision()}
 	s.deleted.Store(&deletion{})
 	if err := s.open(); err != nil {
 		s.unlock()
@@ -88,7 +92,9 @@ func (s *Store) open() (err error) {
 	if s.blocks, err = openBlocks(s.path("blocks"), s.options); err != nil {
 		return err
 	}
-	s.sealed = s.blocks.sealedThrough()
+	if err := s.readSealed(); err != nil {
+		return err
+	}
 	if err := s.readUnrolled(); err != nil {
 		return err
 	}

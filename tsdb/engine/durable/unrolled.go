@@ -131,16 +131,22 @@ func (u *unrolled) set(blocks []uuid.UUID) error {
 	}
 	text, err := encodeUnrolled(unrolledVersion, blocks)
 	if err == nil {
-		err = writeFile(u.path+".new", text)
-	}
-	if err == nil {
-		err = os.Rename(u.path+".new", u.path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(u.path))
+		err = replaceFile(u.path, text)
 	}
 	if err == nil {
 		u.blocks = blocks
+	}
+	return err
+}
+
+// replaceFile puts a file in the place of another, durably: there is always one or the other.
+func replaceFile(path string, text []byte) error {
+	err := writeFile(path+".new", text)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
 	}
 	return err
 }

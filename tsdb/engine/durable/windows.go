@@ -66,8 +66,8 @@ func (w *windowSeries) Labels() labels.Labels { return w.found.lset }
 
 // Iterator walks over a column of the series's windows.
 func (w *windowSeries) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
-	it, ok := again.(*windowWalk)
-	if !ok {
+	it := walkOf(again)
+	if it == nil {
 		it = &windowWalk{}
 		it.read.OnDamage(w.answer.damaged)
 		it.hists.OnDamage(w.answer.damaged)
@@ -76,6 +76,23 @@ func (w *windowSeries) Iterator(again chunkenc.Iterator) chunkenc.Iterator {
 		return failedIterator(err)
 	}
 	return it.start(w.answer.sel)
+}
+
+// plainWindows walks over the windows of a series that has no histograms beside them, which it gives in arrays, too.
+type plainWindows struct {
+	*rollup.Iterator
+	walk *windowWalk
+}
+
+// walkOf is the walk that an iterator belongs to, if it is one of ours.
+func walkOf(again chunkenc.Iterator) *windowWalk {
+	switch it := again.(type) {
+	case *windowWalk:
+		return it
+	case *plainWindows:
+		return it.walk
+	}
+	return nil
 }
 
 // failedIterator has no sample and says why.
@@ -91,26 +108,32 @@ func (f *failing) Err() error { return f.err }
 // windowWalk walks over windows, and over the histograms beside them.
 type windowWalk struct {
 	chain
-	read       merge.Iterator
-	made, raw  parts
-	all        chunk.Windows
-	histograms []merge.Chunk
-	windows    *rollup.Iterator
-	hists      merge.Iterator
+	read      merge.Iterator
+	made, raw parts
+	// stored are the windows that blocks have, and joined those together with what was made now.
+	stored, joined chunk.Windows
+	all            *chunk.Windows
+	plain          plainWindows
+	histograms     []merge.Chunk
+	windows        *rollup.Iterator
+	hists          merge.Iterator
 }
 
 // collect reads the windows of a series, and makes those that are not made yet.
 func (it *windowWalk) collect(w *windowSeries) error {
 	sel := w.answer.sel
-	var stored chunk.Windows
-	it.all, it.histograms = chunk.Windows{}, nil
+	merge.Truncate(&it.stored)
+	it.histograms = it.histograms[:0]
 	if err := w.collect(&it.made, &it.raw); err != nil {
 		return err
 	}
 	windows, histograms := splitKinds(it.made.sources)
 	it.histograms = append(it.histograms, histograms...)
-	if err := merge.Windows(&stored, &it.read, sel.Min, sel.Max, rollup.Needs(sel.Column), windows...); err != nil {
+	if err := merge.Windows(&it.stored, &it.read, sel.Min, sel.Max, rollup.Needs(sel.Column), windows...); err != nil {
 		return err
+	}
+	if it.all = &it.stored; len(it.raw.sources) == 0 {
+		return nil
 	}
 	it.read.Reset(w.answer.raw.Min, w.answer.raw.Max, it.raw.sources...)
 	fresh := windowsMaker{window: sel.Tier.Window()}
@@ -119,7 +142,9 @@ func (it *windowWalk) collect(w *windowSeries) error {
 		return err
 	}
 	it.histograms = append(it.histograms, histogramChunks(fresh.lasts)...)
-	return rollup.Merge(&it.all, sel.Tier.Window(), &stored, &fresh.windows)
+	merge.Truncate(&it.joined)
+	it.all = &it.joined
+	return rollup.Merge(it.all, sel.Tier.Window(), &it.stored, &fresh.windows)
 }
 
 // collect gathers the windows and the raw samples of the series.
@@ -127,12 +152,16 @@ func (w *windowSeries) collect(made, raw *parts) error {
 	a := w.answer
 	made.reset()
 	raw.reset()
-	for _, p := range append([]portion{w.found.first}, w.found.others...) {
+	for i := -1; i < len(w.found.others); i++ {
+		p := &w.found.first
+		if i >= 0 {
+			p = &w.found.others[i]
+		}
 		dst, bounds := raw, &a.raw
 		if a.isMade(p.origin) {
 			dst, bounds = made, &a.sel
 		}
-		if err := p.origin.sources(dst, p.number, bounds.Min, bounds.Max); err != nil {
+		if err := p.origin.sources(dst, p.at, bounds.Min, bounds.Max); err != nil {
 			return err
 		}
 	}
@@ -170,15 +199,15 @@ func splitKinds(sources []merge.Source) (windows []merge.Source, histograms []me
 
 // start begins the walk over what was collected.
 func (it *windowWalk) start(sel engine.Selection) chunkenc.Iterator {
-	cut := rollup.Between(&it.all, sel.Min, sel.Max)
+	cut := rollup.Between(it.all, sel.Min, sel.Max)
 	var again chunkenc.Iterator
 	if it.windows != nil {
 		again = it.windows
 	}
 	it.windows = rollup.NewIterator(&cut, sel.Column, again)
 	if len(it.histograms) == 0 {
-		it.chain.reset(it.windows)
-		return it
+		it.plain = plainWindows{it.windows, it}
+		return &it.plain
 	}
 	it.hists.Reset(sel.Min, sel.Max, merge.Source{Chunks: it.histograms})
 	it.chain.reset(&it.hists, it.windows)

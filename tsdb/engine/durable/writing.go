@@ -318,20 +318,20 @@ func appendHistograms(dst []byte, samples []loggedHistogram) []byte {
 
 func (r *recordReader) histograms() []loggedHistogram {
 	var samples []loggedHistogram
-	for range r.count(4) {
-		h := loggedHistogram{id: r.id(), point: histogramPoint{t: r.varint()}}
-		kind := r.octet()
+	for range r.Count(4) {
+		h := loggedHistogram{id: r.ID(), point: histogramPoint{t: r.Varint()}}
+		kind := r.Octet()
 		if kind > 3 {
-			r.fail("the kind of a histogram")
+			r.Fail("the kind of a histogram")
 		}
 		if kind > 1 {
-			h.point.start = r.varint()
+			h.point.start = r.Varint()
 		}
-		body := r.bytes()
-		if r.err != nil {
+		body := r.Bytes()
+		if r.Err != nil {
 			return samples
 		}
-		if r.err = h.point.decode(kind&1, body); r.err != nil {
+		if r.Err = h.point.decode(kind&1, body); r.Err != nil {
 			return samples
 		}
 		samples = append(samples, h)

@@ -39,19 +39,13 @@ func (e *Engine) ref(id uint32) engine.Ref {
 
 // matching are the series that match, in the order of their ids or of their labels.
 func (e *Engine) matching(ctx context.Context, sorted bool, matchers ...*labels.Matcher) ([]engine.Ref, error) {
-	found, err := e.index.Select(ctx, matchers...)
+	found, err := e.index.Refs(ctx, sorted, matchers...)
 	if err != nil {
 		return nil, err
 	}
-	var ids []uint32
-	if sorted {
-		ids = e.index.Sort(found)
-	} else {
-		ids = found.ToArray()
-	}
-	refs := make([]engine.Ref, len(ids))
-	for i, id := range ids {
-		refs[i] = e.ref(id)
+	refs := make([]engine.Ref, len(found))
+	for i, r := range found {
+		refs[i] = engine.Ref(r.Generation)<<32 | engine.Ref(r.ID)
 	}
 	return refs, nil
 }
@@ -70,6 +64,7 @@ func (e *Engine) Append(ctx context.Context, batch engine.Batch) (engine.Appende
 		return engine.Appended{}, err
 	}
 	b := appending{e: e, newest: e.opts.Now().UnixMilli(), touched: map[*window]struct{}{}}
+	defer b.revise()
 	starts := batch.Starts
 	for i, s := range batch.Samples {
 		sample := entry{t: s.T, v: s.V}
@@ -102,6 +97,7 @@ type appending struct {
 	e       *Engine
 	newest  int64 // now, in milliseconds
 	touched map[*window]struct{}
+	late    bool // a sample was of settled times
 	done    engine.Appended
 }
 
@@ -137,6 +133,9 @@ func (b *appending) add(i int, ref engine.Ref, s entry) error {
 		return err
 	}
 	w.add(ref, s)
+	if s.t < b.newest-engine.SettledAfter.Milliseconds() {
+		b.late = true
+	}
 	b.touched[w] = struct{}{}
 	if !b.e.any || s.t > b.e.maxT {
 		b.e.any, b.e.maxT = true, s.t
@@ -223,6 +222,7 @@ func (e *Engine) expire() {
 }
 
 func (e *Engine) dropOldest() {
+	e.revision.Changes++
 	delete(e.windows, e.order[0])
 	e.order = slices.Delete(e.order, 0, 1)
 }
@@ -260,6 +260,7 @@ func (e *Engine) Delete(ctx context.Context, minT, maxT int64, matchers ...*labe
 	if err != nil {
 		return err
 	}
+	e.revision.Changes++
 	for number, w := range e.windows {
 		for _, ref := range refs {
 			if err := w.remove(ref, minT, maxT); err != nil {

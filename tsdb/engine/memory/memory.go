@@ -74,6 +74,7 @@ type Engine struct {
 	maxT      int64               // time of the newest sample that was ever stored
 	any       bool                // maxT is set
 	exemplars exemplars
+	revision  engine.Revision
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -84,6 +85,7 @@ func Open(opts Options) *Engine {
 	return &Engine{
 		opts: opts, index: index.New(opts.Series, opts.Now), idle: map[engine.Ref]bool{}, windows: map[int64]*window{},
 		exemplars: exemplars{limit: opts.MaxExemplars, of: map[engine.Ref][]exemplar.Exemplar{}},
+		revision:  newRevision(),
 	}
 }
 

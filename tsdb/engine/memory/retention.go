@@ -33,6 +33,7 @@ func (e *Engine) Expire(ctx context.Context, since func(labels.Labels) int64) er
 				return err
 			}
 			removed = true
+			e.revision.Changes++
 		}
 		if !removed {
 			continue

@@ -3,10 +3,13 @@ package wire
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
+	"google.golang.org/protobuf/proto"
 
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
@@ -20,32 +23,56 @@ const DefaultMaxBytes = 64 << 20
 
 // Client is the shard of another host.
 type Client struct {
-	RPC agentv1connect.ShardServiceClient
+	// RPC makes the calls, but those of Evaluate, which HTTP makes to URL.
+	RPC  agentv1connect.ShardServiceClient
+	HTTP connect.HTTPClient
+	URL  *url.URL
 	// MaxBytes bounds what one answer of raw series may hold; 0 is DefaultMaxBytes.
 	MaxBytes int64
 }
 
 var _ federate.Shard = Client{}
 
+// NewClient calls the shard at the URL of a host's API. Answers are small or packed already: compressing them again costs
+// more than it saves.
+func NewClient(caller connect.HTTPClient, base string) (Client, error) {
+	at, err := url.Parse(base)
+	if err != nil {
+		return Client{}, err
+	}
+	at.Path = strings.TrimSuffix(at.Path, "/") + agentv1connect.ShardServiceEvaluateProcedure
+	return Client{
+		RPC:  agentv1connect.NewShardServiceClient(caller, base, connect.WithReadMaxBytes(messageMax), connect.WithAcceptCompression("gzip", nil, nil)),
+		HTTP: caller, URL: at,
+	}, nil
+}
+
 // Evaluate has the shard compute.
 func (c Client) Evaluate(ctx context.Context, e federate.Evaluation) (federate.Partial, error) {
-	stream, err := c.RPC.Evaluate(ctx, connect.NewRequest(&agentv1.EvaluateRequest{
-		Exprs: e.Exprs, Start: e.Start, End: e.End, Step: e.Step, Lookback: e.Lookback.Milliseconds(), MaxCells: uint64(max(e.MaxCells, 0)),
-	}))
+	stream, err := open(ctx, c.HTTP, c.URL, evaluationTo(e))
 	if err != nil {
 		return federate.Partial{}, fromConnect(err)
 	}
-	defer stream.Close()
-	answer := newCollector(e)
-	for stream.Receive() {
-		if err := answer.add(stream.Msg()); err != nil {
+	defer stream.close()
+	answer, hold := newCollector(e), func(bytes int64) error { return federate.Hold(ctx, bytes) }
+	for {
+		switch more, err := stream.next(nil); {
+		case err != nil:
+			return federate.Partial{}, fromConnect(err)
+		case !more:
+			return answer.finish()
+		}
+		if err := answer.receive(stream.message(), hold); err != nil {
 			return federate.Partial{}, err
 		}
 	}
-	if err := stream.Err(); err != nil {
-		return federate.Partial{}, fromConnect(err)
+}
+
+func evaluationTo(e federate.Evaluation) *agentv1.EvaluateRequest {
+	return &agentv1.EvaluateRequest{
+		Exprs: e.Exprs, Start: e.Start, End: e.End, Step: e.Step, Lookback: e.Lookback.Milliseconds(), MaxCells: uint64(max(e.MaxCells, 0)), Plain: true,
+		Ranks: ranksTo(e.Ranks), Sample: uint32(max(e.Sample, 0)),
 	}
-	return answer.finish()
 }
 
 // Select reads raw series, all of them, before it returns.
@@ -61,7 +88,11 @@ func (c Client) Select(ctx context.Context, sel engine.Selection) (engine.Series
 	}
 	got, builder := &received{}, labels.NewScratchBuilder(8)
 	for stream.Receive() {
+		before := got.bytes
 		if err := got.add(&builder, stream.Msg()); err != nil {
+			return nil, err
+		}
+		if err := federate.Hold(ctx, got.bytes-before); err != nil {
 			return nil, err
 		}
 		if got.bytes > most {
@@ -90,7 +121,7 @@ func (c Client) list(ctx context.Context, m *agentv1.ListLabelsRequest) ([]strin
 	if err != nil {
 		return nil, fromConnect(err)
 	}
-	return answer.Msg.GetValues(), nil
+	return answer.Msg.GetValues(), federate.Hold(ctx, int64(proto.Size(answer.Msg)))
 }
 
 // Exemplars asks the shard.
@@ -98,6 +129,9 @@ func (c Client) Exemplars(ctx context.Context, minT, maxT int64, matchers ...*la
 	answer, err := c.RPC.ListExemplars(ctx, connect.NewRequest(&agentv1.ListExemplarsRequest{Min: minT, Max: maxT, Matchers: matchersTo(matchers)}))
 	if err != nil {
 		return nil, fromConnect(err)
+	}
+	if err := federate.Hold(ctx, int64(proto.Size(answer.Msg))); err != nil {
+		return nil, err
 	}
 	builder := labels.NewScratchBuilder(8)
 	var all []engine.SeriesExemplars
@@ -120,16 +154,22 @@ func (c Client) Exemplars(ctx context.Context, minT, maxT int64, matchers ...*la
 
 // Summarize asks for the labels of the shard; a summary without labels says that the known one still holds.
 func (c Client) Summarize(ctx context.Context, known uint64) (federate.Summary, error) {
+	s, _, err := c.summarize(ctx, known)
+	return s, err
+}
+
+// summarize gives the key of the shard besides, where it has one.
+func (c Client) summarize(ctx context.Context, known uint64) (s federate.Summary, key sealKey, err error) {
 	answer, err := c.RPC.Summarize(ctx, connect.NewRequest(&agentv1.SummarizeRequest{Known: known}))
 	if err != nil {
-		return federate.Summary{}, fromConnect(err)
+		return s, key, fromConnect(err)
 	}
-	s := federate.Summary{Version: answer.Msg.GetVersion()}
+	s = federate.Summary{Version: answer.Msg.GetVersion(), Known: knownFrom(answer.Msg)}
 	for _, l := range answer.Msg.GetLabels() {
 		if s.Labels == nil {
 			s.Labels = map[string][]uint64{}
 		}
 		s.Labels[l.GetName()] = l.GetValues()
 	}
-	return s, nil
+	return s, sealKeyFrom(answer.Msg), nil
 }

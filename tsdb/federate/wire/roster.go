@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +13,6 @@ import (
 	"connectrpc.com/connect"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/federate"
 )
@@ -42,11 +41,13 @@ type Roster struct {
 	// Hosts lists all that there should be.
 	Hosts func() []Host
 	// HTTP calls them.
-	HTTP   *http.Client
+	HTTP   connect.HTTPClient
 	Logger *slog.Logger
 
 	mu        sync.Mutex
+	shards    map[string]shardOf // by URL: a client takes longer to make than to use
 	summaries map[string]*summary
+	turns     chan struct{} // bounds how many are asked for summaries at one time
 }
 
 var (
@@ -58,16 +59,26 @@ var (
 type summary struct {
 	federate.Summary
 	at     time.Time
-	asking bool
+	asking chan struct{} // is closed when the question that is under way is answered; nil where there is none
+	asked  time.Time     // the last time
+	key    sealKey
+	// badRelay is when it failed to ask others the last time, or kept back what they answer.
+	badRelay time.Time
+	// unrelayed is when another failed to pass its answer on the last time.
+	unrelayed time.Time
 }
 
 // Members are the shards by the names of their hosts.
 func (r *Roster) Members() []federate.Member {
-	var all []federate.Member
-	for _, host := range r.Hosts() {
-		member := federate.Member{Name: host.Name, Shard: down{}}
+	hosts := r.Hosts()
+	all := make([]federate.Member, 0, len(hosts))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget(hosts)
+	for _, host := range hosts {
+		member := federate.Member{Name: host.Name, Shard: down{errDown}}
 		if !host.Down {
-			member.Shard = shardOf{r.client(host.URL), host.URL}
+			member.Shard = r.shard(host.URL)
 		}
 		all = append(all, member)
 	}
@@ -75,15 +86,43 @@ func (r *Roster) Members() []federate.Member {
 	return all
 }
 
+// shard is that at a URL; one of which it is none is missing. The lock is held.
+func (r *Roster) shard(url string) federate.Shard {
+	if shard, known := r.shards[url]; known {
+		return shard
+	}
+	client, err := NewClient(r.HTTP, url)
+	if err != nil {
+		return down{err}
+	}
+	if r.shards == nil {
+		r.shards = map[string]shardOf{}
+	}
+	shard := shardOf{client, url}
+	r.shards[url] = shard
+	return shard
+}
+
+// maxForgotten is how many shards may be known beyond those of the hosts that there are.
+const maxForgotten = 64
+
+// forget drops what is known of shards that are gone, now and then. The lock is held.
+func (r *Roster) forget(hosts []Host) {
+	if max(len(r.shards), len(r.summaries)) <= len(hosts)+maxForgotten {
+		return
+	}
+	there := make(map[string]bool, len(hosts))
+	for _, host := range hosts {
+		there[host.URL] = true
+	}
+	maps.DeleteFunc(r.shards, func(url string, _ shardOf) bool { return !there[url] })
+	maps.DeleteFunc(r.summaries, func(url string, _ *summary) bool { return !there[url] })
+}
+
 // shardOf is a shard that knows where it is.
 type shardOf struct {
 	Client
 	url string
-}
-
-// client calls a shard. Answers are small or packed already: compressing them again costs more than it saves.
-func (r *Roster) client(url string) Client {
-	return Client{RPC: agentv1connect.NewShardServiceClient(r.HTTP, url, connect.WithReadMaxBytes(messageMax), connect.WithAcceptCompression("gzip", nil, nil))}
 }
 
 // MayHave goes by the shard's last summary. Where that is old it is asked for beside, and the shard is asked meanwhile.
@@ -94,63 +133,84 @@ func (r *Roster) MayHave(member federate.Member, matchers []*labels.Matcher) boo
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.summaries[shard.url]
-	if s == nil {
-		if r.summaries == nil {
-			r.summaries = map[string]*summary{}
-		}
-		s = &summary{}
-		r.summaries[shard.url] = s
-	}
+	s := r.summary(shard.url)
 	if time.Since(s.at) <= summaryFresh {
 		return s.Version == 0 || s.MayHave(matchers)
 	}
-	if !s.asking {
-		s.asking = true
-		go r.refresh(shard, s, s.Version)
+	if time.Since(s.asked) > summaryFresh { // one that fails is not asked by every query
+		r.ask(shard, s)
 	}
 	return true
 }
 
-// refresh asks for a summary, once at a time for each shard.
+// summary is what is known of a shard. The lock is held.
+func (r *Roster) summary(url string) *summary {
+	if r.summaries == nil {
+		r.summaries = map[string]*summary{}
+	}
+	if r.summaries[url] == nil {
+		r.summaries[url] = &summary{}
+	}
+	return r.summaries[url]
+}
+
+// ask has a summary made fresh beside. The lock is held.
+func (r *Roster) ask(shard shardOf, s *summary) {
+	if r.turns == nil {
+		r.turns = make(chan struct{}, knownAtOnce)
+	}
+	if s.asking == nil {
+		s.asking, s.asked = make(chan struct{}), time.Now()
+		go r.refresh(shard, s, s.Version)
+	}
+}
+
+// refresh asks for a summary, once at a time for each shard, when it has its turn.
 func (r *Roster) refresh(shard shardOf, s *summary, known uint64) {
+	r.turns <- struct{}{}
+	defer func() { <-r.turns }()
 	ctx, cancel := context.WithTimeout(context.Background(), summaryTimeout)
 	defer cancel()
 	began := time.Now()
-	next, err := shard.Summarize(ctx, known)
+	next, key, err := shard.summarize(ctx, known)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.asking = false
+	close(s.asking)
+	s.asking = nil
+	if err == nil {
+		s.key = key
+	}
 	switch {
 	case err != nil:
+		s.at = time.Time{} // it may be gone
 		r.Logger.Debug("a shard does not tell its labels; it is asked for everything", "shard", shard.url, "error", err)
 	case next.Labels != nil || next.Version == 0:
 		s.Summary, s.at = next, began
 	default:
-		s.at = began // it still holds
+		s.Known, s.at = next.Known, began // the labels still hold
 	}
 }
 
 // errDown is why a shard is missing without having been called.
 var errDown = errors.New("the host is down")
 
-// down is the shard of a host that is known to be.
-type down struct{}
+// down is the shard of a host that cannot be called.
+type down struct{ why error }
 
-func (down) Evaluate(context.Context, federate.Evaluation) (federate.Partial, error) {
-	return federate.Partial{}, errDown
+func (d down) Evaluate(context.Context, federate.Evaluation) (federate.Partial, error) {
+	return federate.Partial{}, d.why
 }
 
-func (down) Select(context.Context, engine.Selection) (engine.SeriesSet, error) { return nil, errDown }
+func (d down) Select(context.Context, engine.Selection) (engine.SeriesSet, error) { return nil, d.why }
 
-func (down) LabelNames(context.Context, int64, int64, int, ...*labels.Matcher) ([]string, error) {
-	return nil, errDown
+func (d down) LabelNames(context.Context, int64, int64, int, ...*labels.Matcher) ([]string, error) {
+	return nil, d.why
 }
 
-func (down) LabelValues(context.Context, string, int64, int64, int, ...*labels.Matcher) ([]string, error) {
-	return nil, errDown
+func (d down) LabelValues(context.Context, string, int64, int64, int, ...*labels.Matcher) ([]string, error) {
+	return nil, d.why
 }
 
-func (down) Exemplars(context.Context, int64, int64, ...*labels.Matcher) ([]engine.SeriesExemplars, error) {
-	return nil, errDown
+func (d down) Exemplars(context.Context, int64, int64, ...*labels.Matcher) ([]engine.SeriesExemplars, error) {
+	return nil, d.why
 }

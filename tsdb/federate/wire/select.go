@@ -110,11 +110,31 @@ type packedSeries struct {
 
 var _ engine.SeriesSet = (*received)(nil)
 
+// checkHistograms unpacks the histograms of a piece as they arrive: later their fault would be that of the query, not of
+// the shard that sent them.
+func checkHistograms(s *agentv1.RawSeries) error {
+	h := s.GetHistograms()
+	if h == nil {
+		return nil
+	}
+	all, err := chunk.DecodeFloatHistograms(nil, h.GetValues(), int(h.GetCount()))
+	if err == nil {
+		err = checkShapes(all)
+	}
+	if err != nil {
+		return fmt.Errorf("histograms of a series: %w", err)
+	}
+	return nil
+}
+
 // add takes the series of a message; one with the labels of the last goes on with it.
 func (r *received) add(builder *labels.ScratchBuilder, m *agentv1.SelectResponse) error {
 	for _, s := range m.GetSeries() {
 		lset, err := labelsFrom(builder, s.GetLabels())
 		if err != nil {
+			return err
+		}
+		if err := checkHistograms(s); err != nil {
 			return err
 		}
 		r.bytes += int64(rawBytes(s))

@@ -2,6 +2,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -78,29 +79,33 @@ func matcherFrom(m *agentv1.LabelMatcher) (*labels.Matcher, error) {
 	return nil, fmt.Errorf("matcher of label %q: kind %v is not known", m.GetName(), m.GetType())
 }
 
-// toConnect is an error on its way: a refusal keeps its limit.
-func toConnect(err error) error {
+// toConnect is an error on its way: a refusal keeps its limit. Where the caller's time is up, as for one that waited for
+// its turn, whatever the error says of it is no answer to the question.
+func toConnect(ctx context.Context, err error) error {
 	var limit *query.LimitError
 	var refused *federate.RefusedError
 	switch {
 	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return connect.NewError(connect.CodeUnavailable, err)
 	case errors.As(err, &limit):
 		out := connect.NewError(connect.CodeResourceExhausted, err)
 		if detail, bad := connect.NewErrorDetail(&agentv1.QueryLimit{Limit: limit.Limit, Reached: limit.Reached, Max: limit.Max, Way: limit.Way}); bad == nil {
 			out.AddDetail(detail)
 		}
 		return out
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.Is(err, query.ErrHistogramWindows):
 		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
 	return connect.NewError(connect.CodeUnavailable, err)
 }
 
-// fromConnect is an error that has arrived.
+// fromConnect is an error that has arrived. What went wrong on this side, such as an answer that cannot be read, is no
+// refusal of the shard.
 func fromConnect(err error) error {
 	var failed *connect.Error
-	if !errors.As(err, &failed) {
+	if !errors.As(err, &failed) || !connect.IsWireError(failed) {
 		return err
 	}
 	for _, detail := range failed.Details() {

@@ -21,7 +21,6 @@ import (
 	"pgregory.net/rapid"
 
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
-	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 	"github.com/novacron/novacron/tsdb/engine"
 	"github.com/novacron/novacron/tsdb/engine/memory"
 	"github.com/novacron/novacron/tsdb/federate"
@@ -32,6 +31,7 @@ import (
 type far struct {
 	store  engine.Engine
 	client Client
+	url    string
 }
 
 func newFar(t *testing.T, name string) far {
@@ -41,15 +41,27 @@ func newFar(t *testing.T, name string) far {
 	t.Cleanup(func() { require.NoError(t, q.Close()) })
 	store := memory.Open(memory.Options{})
 	mux := http.NewServeMux()
-	mux.Handle(agentv1connect.NewShardServiceHandler(Server{
-		Shard: federate.Local{Host: name, Store: store, Query: q},
+	local := federate.Local{Host: name, Store: store, Query: q}
+	mux.Handle(NewHandler(Server{
+		Shard: local,
+		Survey: federate.NewLocalSurvey(local, func() []federate.Description {
+			return []federate.Description{{Name: "g", Type: "gauge", Unit: "bytes", Help: "What it is."}}
+		}),
 		Summary: func(context.Context) (federate.Summary, error) {
-			return federate.Summarize(map[string][]string{"host": {name}, "vm_id": nil}, 10), nil
+			return federate.Summarize(map[string][]string{"__name__": nil, "host": {name}, "vm_id": nil}, 10), nil
 		},
 	}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return far{store, Client{RPC: agentv1connect.NewShardServiceClient(server.Client(), server.URL)}}
+	return far{store, clientOf(t, server), server.URL}
+}
+
+// clientOf calls the shard behind a server.
+func clientOf(t *testing.T, server *httptest.Server) Client {
+	t.Helper()
+	client, err := NewClient(server.Client(), server.URL)
+	require.NoError(t, err)
+	return client
 }
 
 // fill stores floats, a counter with start times, histograms and exemplars for some machines.
@@ -189,11 +201,28 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	assert.NotErrorAs(t, err, &refused, "who was not asked has not refused")
 }
 
+// TestGarbageIsNoRefusal: a host that answers what cannot be read is missing, and does not end the query of all.
+func TestGarbageIsNoRefusal(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		_, _ = w.Write([]byte{0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff})
+	}))
+	t.Cleanup(server.Close)
+	client := clientOf(t, server)
+	var refused *federate.RefusedError
+	_, err := client.Evaluate(t.Context(), federate.Evaluation{Exprs: []string{"g"}})
+	require.ErrorContains(t, err, "unmarshal")
+	require.NotErrorAs(t, err, &refused)
+	_, err = client.Select(t.Context(), engine.Selection{})
+	require.ErrorContains(t, err, "unmarshal")
+	require.NotErrorAs(t, err, &refused)
+}
+
 func TestSummariesAreToldOnce(t *testing.T) {
 	shard := newFar(t, "h7")
 	first, err := shard.client.Summarize(t.Context(), 0)
 	require.NoError(t, err)
-	require.Len(t, first.Labels, 2)
+	require.Len(t, first.Labels, 3)
 	again, err := shard.client.Summarize(t.Context(), first.Version)
 	require.NoError(t, err)
 	assert.Equal(t, federate.Summary{Version: first.Version}, again)
@@ -214,13 +243,19 @@ func TestRowsArriveAsTheyWere(t *testing.T) {
 			row.Histograms = make([]*histogram.FloatHistogram, n)
 			row.Histograms[n-1] = &histogram.FloatHistogram{Count: 3, Sum: 2, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []float64{3}}
 		}
-		packed, err := proto.Marshal(rowTo(3, row))
+		sent := rowTo(3, row, rapid.Bool().Draw(r, "plain"))
+		packed, err := proto.Marshal(&agentv1.EvaluateResponse{Series: []*agentv1.EvaluatedSeries{sent, sent}})
 		require.NoError(r, err)
-		arrived := &agentv1.EvaluatedSeries{}
-		require.NoError(r, proto.Unmarshal(packed, arrived))
-		builder := labels.NewScratchBuilder(0)
-		got, err := rowFrom(&builder, arrived, n)
+		c := newCollector(federate.Evaluation{Exprs: make([]string, 4), End: int64(n) - 1, Step: 1})
+		require.NoError(r, c.receive(packed, func(bytes int64) error {
+			require.GreaterOrEqual(r, bytes, int64(8*n))
+			return nil
+		}))
+		require.Len(r, c.partial.Rows[3], 2)
+		one, err := proto.Marshal(sent)
 		require.NoError(r, err)
+		require.True(r, c.readRow(one, string(one)), "what shards write is read without a message")
+		got := c.partial.Rows[3][1]
 		require.True(r, labels.Equal(row.Labels, got.Labels))
 		for i := range row.Values {
 			require.Equal(r, math.Float64bits(row.Values[i]), math.Float64bits(got.Values[i]))
@@ -235,25 +270,33 @@ func TestRowsArriveAsTheyWere(t *testing.T) {
 // FuzzRows gives the collector messages of anyone.
 func FuzzRows(f *testing.F) {
 	seed, err := proto.Marshal(&agentv1.EvaluateResponse{
-		Series: []*agentv1.EvaluatedSeries{rowTo(0, federate.Row{Labels: labels.FromStrings("a", "b"), Values: []float64{1, absent, 3}})}, Summary: &agentv1.EvaluateSummary{},
+		Series: []*agentv1.EvaluatedSeries{rowTo(0, federate.Row{Labels: labels.FromStrings("a", "b"), Values: []float64{1, absent, 3}}, false), rowTo(1, federate.Row{Labels: labels.FromStrings("a", "b"), Values: []float64{1, absent, 3}}, true)}, Summary: &agentv1.EvaluateSummary{},
 	})
 	require.NoError(f, err)
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m := &agentv1.EvaluateResponse{}
-		if proto.Unmarshal(data, m) != nil {
+		e := federate.Evaluation{Exprs: []string{"a", "b"}, End: 2000, Step: 1000}
+		m, want, got, held := &agentv1.EvaluateResponse{}, newCollector(e), newCollector(e), int64(0)
+		wrong := proto.Unmarshal(data, m)
+		if wrong == nil {
+			wrong = want.add(m, len(data))
+		}
+		err := got.receive(data, func(bytes int64) error { held += bytes; return nil })
+		require.Equal(t, wrong == nil, err == nil, "%v: %v", wrong, err)
+		if err != nil {
 			return
 		}
-		c := newCollector(federate.Evaluation{Exprs: []string{"a", "b"}, End: 2000, Step: 1000})
-		if c.add(m) != nil {
-			return
-		}
-		p, _ := c.finish()
-		for _, rows := range p.Rows {
-			for _, row := range rows {
+		for i, rows := range got.partial.Rows {
+			require.Len(t, rows, len(want.partial.Rows[i]))
+			for n, row := range rows {
 				require.Len(t, row.Values, 3)
+				require.Equal(t, want.partial.Rows[i][n].Labels, row.Labels)
+				require.Equal(t, fmt.Sprint(want.partial.Rows[i][n].Values), fmt.Sprint(row.Values))
+				require.GreaterOrEqual(t, held, int64(24))
 			}
 		}
+		require.Equal(t, want.whole, got.whole)
+		require.Equal(t, want.partial.Bytes, got.partial.Bytes)
 	})
 }
 

@@ -75,7 +75,7 @@ func TestTiny(t *testing.T) {
 	}
 }
 
-// compare does all jobs on each subject, one after the other.
+// compare does all jobs, one after the other, on each subject.
 func compare(t *testing.T, jobs scale) map[string]report {
 	who := []string{ourName, prometheusName}
 	if path, err := exec.LookPath(victoriaProgram); err == nil {
@@ -86,13 +86,12 @@ func compare(t *testing.T, jobs scale) map[string]report {
 	}
 	all := map[string]report{}
 	for _, j := range jobs {
-		here := map[string]report{}
-		for _, name := range who {
-			j.Subject = name
-			if here[name] = j.run(t); all[name] == nil {
+		here := inTurns(t, j, who)
+		for name, r := range here {
+			if all[name] == nil {
 				all[name] = report{}
 			}
-			maps.Copy(all[name], here[name])
+			maps.Copy(all[name], r)
 		}
 		for _, name := range who[1:] {
 			show(t, name, here[ourName], here[name])

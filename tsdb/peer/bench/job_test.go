@@ -2,9 +2,7 @@ package bench
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -25,6 +23,7 @@ type job struct {
 	Rounds        int // of each question
 	Suffix        string
 	Dir           string
+	Turns         bool // it waits for its turn before each round of a question
 }
 
 // The parts.
@@ -82,23 +81,4 @@ func (j *job) do() (report, error) {
 		return nil, err
 	}
 	return m.report, st.close()
-}
-
-// run does the job in a process of its own.
-func (j job) run(t *testing.T) report {
-	dir, err := os.MkdirTemp(os.Getenv("NOVACRON_BENCH_DIR"), "bench-tsdb-")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, os.RemoveAll(dir)) }()
-	j.Dir = dir
-	text, err := json.Marshal(j)
-	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestJob$", "-test.timeout=20m")
-	cmd.Env = append(os.Environ(), fmt.Sprint(jobVariable, "=", string(text)))
-	output, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s of %s: %s", j.Part, j.Subject, output)
-	text, err = os.ReadFile(j.reportFile())
-	require.NoError(t, err)
-	r := report{}
-	require.NoError(t, json.Unmarshal(text, &r))
-	return r
 }

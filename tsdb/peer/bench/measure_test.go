@@ -103,7 +103,7 @@ func (m *measuring) selects(suffix string) error {
 	}{
 		{"select_1x24h", 24 * 3600_000, 20 * m.j.Rounds, one},
 		{"select_1000x1h", 3600_000, 2 * m.j.Rounds, []*labels.Matcher{matches("host", "host-0000[45]")}},
-		{"select_10kx5m", 300_000, m.j.Rounds, []*labels.Matcher{matches("host", "host-000[01].")}},
+		{"select_10kx5m", 300_000, 4 * m.j.Rounds, []*labels.Matcher{matches("host", "host-000[01].")}},
 	} {
 		if m.j.Suffix != "" && c.metric != "select_10kx5m" {
 			continue
@@ -121,7 +121,8 @@ func (m *measuring) selects(suffix string) error {
 
 // regex finds series by patterns, with and without a literal in front.
 func (m *measuring) regex() error {
-	for metric, pattern := range map[string]string{"regex": "vm-0012.*-0[3-5]", "regex_unanchored": ".*12.*7.*-03"} {
+	for _, c := range [][2]string{{"regex", "vm-0012.*-0[3-5]"}, {"regex_unanchored", ".*12.*7.*-03"}} {
+		metric, pattern := c[0], c[1]
 		err := m.time(metric, m.j.Rounds, func(int64) (int, error) {
 			return m.find(m.fill.now()-300_000, m.fill.now(), []*labels.Matcher{matches("vm", pattern)})
 		})
@@ -136,6 +137,9 @@ func (m *measuring) regex() error {
 func (m *measuring) time(metric string, rounds int, do func(round int64) (int, error)) error {
 	best, first := time.Duration(0), 0
 	for round := range rounds {
+		if err := m.j.awaitTurn(); err != nil {
+			return err
+		}
 		before, err := m.cost()
 		if err != nil {
 			return err
@@ -176,10 +180,11 @@ func measureYear(m *measuring) error {
 	}
 	const hour = 3600_000
 	end := m.fill.now() - m.fill.now()%hour
-	for metric, expr := range map[string]string{
-		"rollup_1y": `avg_over_time(novacron_vm_queued[1h])`, "rollup_1y_rate": `sum(rate(novacron_vm_events_total[1h]))`,
+	for _, c := range [][2]string{
+		{"rollup_1y", `avg_over_time(novacron_vm_queued[1h])`}, {"rollup_1y_rate", `sum(rate(novacron_vm_events_total[1h]))`},
 	} {
-		err := m.time(metric, 3, func(int64) (int, error) { return m.query(expr, m.w.start+hour, end, hour) })
+		metric, expr := c[0], c[1]
+		err := m.time(metric, 12, func(int64) (int, error) { return m.query(expr, m.w.start+hour, end, hour) })
 		if err != nil {
 			return err
 		}
