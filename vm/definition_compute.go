@@ -21,7 +21,7 @@ type CPU struct {
 	// Pinning ties virtual CPUs to CPUs of the host.
 	Pinning []CPUPin `json:"pinning,omitempty"`
 	// Dedicated gives every virtual CPU a CPU of the host for its own: those in Pinning, which then has all of them, or those
-	// that the cluster chooses when it places the machine. No other machine of the cluster gets to them by dedication or pins.
+	// that the cluster chooses when it places the machine. No other machine of the cluster gets to them while it runs.
 	Dedicated bool `json:"dedicated,omitempty"`
 	// EmulatorCPUs are the host's CPUs for the hypervisor's own threads, such as "0-1"; only with Dedicated.
 	EmulatorCPUs string `json:"emulatorCPUs,omitempty"`

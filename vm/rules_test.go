@@ -288,5 +288,8 @@ func FuzzSet(f *testing.F) {
 		}
 		require.IsIncreasing(t, append([]int{-1}, set...))
 		require.Less(t, set[len(set)-1], maxSetMember)
+		again, err := ParseSet(FormatSet(set))
+		require.NoError(t, err)
+		require.Equal(t, set, again)
 	})
 }

@@ -47,6 +47,24 @@ func ParseSet(text string) ([]int, error) {
 	return set, nil
 }
 
+// FormatSet writes numbers in ascending order as ParseSet reads them, such as 0-3,8.
+func FormatSet(set []int) string {
+	var parts []string
+	for i := 0; i < len(set); {
+		last := i
+		for last+1 < len(set) && set[last+1] == set[last]+1 {
+			last++
+		}
+		part := strconv.Itoa(set[i])
+		if last > i {
+			part += "-" + strconv.Itoa(set[last])
+		}
+		parts = append(parts, part)
+		i = last + 1
+	}
+	return strings.Join(parts, ",")
+}
+
 func member(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n >= maxSetMember || strings.HasPrefix(text, "+") {
