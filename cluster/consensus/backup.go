@@ -14,6 +14,9 @@ import (
 // Backup writes the state as of now to w in the format of README.md. On the leader it contains every command that
 // was acknowledged before the call; on a follower, what that follower has applied.
 func (n *Node) Backup(ctx context.Context, w io.Writer) error {
+	if err := n.gone.err(); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
 	if n.IsLeader() {
 		if err := n.ReadIndex(ctx); err != nil {
 			return fmt.Errorf("backup: %w", err)

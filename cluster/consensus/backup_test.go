@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -17,7 +16,7 @@ func TestBackupWipeRestore(t *testing.T) {
 	c.fill(c.leader(), 2000)
 	hash := c.leader().sm.hash()
 	var backup bytes.Buffer
-	require.NoError(t, c.leader().Backup(short(t, 10*time.Second), &backup))
+	require.NoError(t, c.leader().Backup(short(t, patience), &backup))
 	for _, m := range c.members {
 		c.kill(m)
 	}
@@ -25,16 +24,16 @@ func TestBackupWipeRestore(t *testing.T) {
 	fresh := newCluster(t, 3, nil)
 	fresh.set("other", "x")
 	lead := fresh.leader()
-	require.NoError(t, lead.Restore(short(t, 20*time.Second), bytes.NewReader(backup.Bytes())))
-	require.NoError(t, lead.ReadIndex(short(t, 10*time.Second)))
+	require.NoError(t, lead.Restore(short(t, patience), bytes.NewReader(backup.Bytes())))
+	require.NoError(t, lead.ReadIndex(short(t, patience)))
 	require.Equal(t, hash, lead.sm.hash())
-	fresh.converge(20 * time.Second)
+	fresh.converge()
 	index := fresh.set("after", "1")
 	for _, m := range fresh.members {
-		require.NoError(t, m.WaitApplied(short(t, 10*time.Second), index))
+		require.NoError(t, m.WaitApplied(short(t, patience), index))
 	}
 	var again bytes.Buffer
-	require.NoError(t, fresh.others(fresh.leader())[0].Backup(short(t, 10*time.Second), &again), "a follower backs up too")
+	require.NoError(t, fresh.others(fresh.leader())[0].Backup(short(t, patience), &again), "a follower backs up too")
 
 	after := lead.sm.hash()
 	for _, m := range fresh.members {
@@ -43,7 +42,7 @@ func TestBackupWipeRestore(t *testing.T) {
 	for id := range fresh.members {
 		fresh.start(id)
 	}
-	require.NoError(t, fresh.leader().ReadIndex(short(t, 10*time.Second)))
+	require.NoError(t, fresh.leader().ReadIndex(short(t, patience)))
 	require.Equal(t, after, fresh.leader().sm.hash(), "a restored cluster restarts")
 }
 
@@ -52,7 +51,7 @@ func TestDamagedBackupChangesNothing(t *testing.T) {
 	lead := c.leader()
 	c.fill(lead, 200)
 	var buf bytes.Buffer
-	require.NoError(t, lead.Backup(short(t, 10*time.Second), &buf))
+	require.NoError(t, lead.Backup(short(t, patience), &buf))
 	c.set("after", "1")
 	hash, good := lead.sm.hash(), buf.Bytes()
 	edited := bytes.Clone(good)
@@ -67,11 +66,11 @@ func TestDamagedBackupChangesNothing(t *testing.T) {
 		"longer": {append(bytes.Clone(good), 0), ErrCorrupt}, "empty": {nil, ErrCorrupt}, "newer": {newer, ErrUpgrade},
 		"other file": {[]byte(strings.Repeat("hello world ", 10)), ErrCorrupt},
 	} {
-		require.ErrorIs(t, lead.Restore(short(t, 10*time.Second), bytes.NewReader(bad.data)), bad.want, name)
+		require.ErrorIs(t, lead.Restore(short(t, patience), bytes.NewReader(bad.data)), bad.want, name)
 		require.Equal(t, hash, lead.sm.hash(), name)
 	}
 	lead.sm.refuse = errors.New("not mine")
-	require.ErrorIs(t, lead.Restore(short(t, 10*time.Second), bytes.NewReader(good)), lead.sm.refuse)
+	require.ErrorIs(t, lead.Restore(short(t, patience), bytes.NewReader(good)), lead.sm.refuse)
 	require.Equal(t, hash, lead.sm.hash())
 	left, err := os.ReadDir(lead.dir)
 	require.NoError(t, err)
@@ -83,7 +82,7 @@ func TestQuorumLostForGood(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	lead := c.leader()
 	c.fill(lead, 300)
-	c.converge(10 * time.Second)
+	c.converge()
 	hash, survivor := lead.sm.hash(), c.others(lead)[0]
 	for _, m := range c.members {
 		c.kill(m)
@@ -93,7 +92,7 @@ func TestQuorumLostForGood(t *testing.T) {
 	require.ErrorIs(t, RecoverPeers(cfg, newRegisters(), nil), ErrLastVoter)
 	require.NoError(t, RecoverPeers(cfg, newRegisters(), alone))
 	c.start(survivor.id)
-	require.NoError(t, c.leader().ReadIndex(short(t, 10*time.Second)))
+	require.NoError(t, c.leader().ReadIndex(short(t, patience)))
 	require.Equal(t, hash, survivor.sm.hash())
 	c.set("b", "2")
 
@@ -114,7 +113,7 @@ func TestDamagedSnapshotOnDisk(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	m := c.leader()
 	c.fill(m, 100)
-	require.NoError(t, m.Backup(short(t, 10*time.Second), new(bytes.Buffer)))
+	require.NoError(t, m.Backup(short(t, patience), new(bytes.Buffer)))
 	c.stop(m)
 	require.NoError(t, os.Mkdir(m.dir+"/snapshots/9-9-9.tmp", 0o755))
 	entries, err := os.ReadDir(m.dir + "/snapshots")

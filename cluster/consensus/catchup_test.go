@@ -19,7 +19,7 @@ func TestFarBehindFollowerCatchesUpByLog(t *testing.T) {
 	c.fill(lead, entries)
 	c.start(behind.id)
 	start := time.Now()
-	c.converge(15 * time.Second)
+	c.converge()
 	t.Logf("%d entries behind -> caught up: %v", entries, time.Since(start).Round(time.Millisecond))
 	require.Zero(t, behind.Stats().LastSnapshotIndex)
 }
@@ -32,15 +32,15 @@ func TestSnapshotIsInstalledOnAFarBehindFollower(t *testing.T) {
 	behind := c.others(lead)[0]
 	c.kill(behind)
 	c.fill(lead, 3000)
-	require.Eventually(t, func() bool { return lead.Stats().LastSnapshotIndex > 2000 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return lead.Stats().LastSnapshotIndex > 2000 }, patience, time.Millisecond)
 	c.start(behind.id)
-	c.converge(20 * time.Second)
+	c.converge()
 	require.NotZero(t, behind.Stats().LastSnapshotIndex)
 	require.Less(t, behind.sm.applied(), 1500, "most came by snapshot")
-	require.NoError(t, behind.WaitApplied(short(t, 10*time.Second), c.set("z", "1")))
+	require.NoError(t, behind.WaitApplied(short(t, patience), c.set("z", "1")))
 
 	c.stop(behind)
 	c.start(behind.id)
-	c.converge(20 * time.Second)
+	c.converge()
 	require.Equal(t, "1", behind.sm.get("z"))
 }

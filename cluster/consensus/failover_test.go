@@ -38,13 +38,13 @@ func TestCloseHandsLeadershipOver(t *testing.T) {
 	c.set("a", "1")
 	start := time.Now()
 	stopped := make(chan error, 1)
-	go func() { stopped <- lead.Close(short(t, 20*time.Second)) }()
+	go func() { stopped <- lead.Close(short(t, patience)) }()
 	c.set("a", "2", lead)
 	t.Logf("close of the leader -> next commit: %v", time.Since(start).Round(time.Millisecond))
 	require.NoError(t, <-stopped)
 	lead.down = true
 	require.Less(t, time.Since(start), 6*time.Second)
-	c.converge(10 * time.Second)
+	c.converge()
 }
 
 func TestMinorityRefusesHealsAndCatchesUp(t *testing.T) {
@@ -59,14 +59,14 @@ func TestMinorityRefusesHealsAndCatchesUp(t *testing.T) {
 	require.True(t, errors.Is(err, ErrNotLeader) || errors.Is(err, ErrOutcomeUnknown), "%v", err)
 	require.Eventually(t, func() bool {
 		return errors.Is(old.ReadIndex(short(t, time.Second)), ErrNotLeader)
-	}, 10*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 	_, _, err = mate.Propose(context.Background(), setCmd("lost", "2"))
 	require.ErrorIs(t, err, ErrNotLeader)
 
 	c.set("a", "2", old, mate)
 	require.Equal(t, "1", old.sm.get("a"))
 	c.net.heal()
-	c.converge(20 * time.Second)
+	c.converge()
 	require.Equal(t, "2", old.sm.get("a"))
 }
 
@@ -78,11 +78,11 @@ func TestOneWayPartitionDoesNotDisturbTheTerm(t *testing.T) {
 	term := lead.Stats().Term
 	// The deaf node hears nobody, but everybody hears it: without pre-vote it would depose leader after leader.
 	c.net.drop(lead.id, deaf.id)
-	require.Eventually(t, func() bool { return deaf.Stats().LastContact > 5*testTiming().Heartbeat }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return deaf.Stats().LastContact > 5*testTiming().Heartbeat }, patience, 5*time.Millisecond)
 	c.set("a", "2")
 	require.Equal(t, term, lead.Stats().Term)
 	c.net.heal()
-	c.converge(20 * time.Second)
+	c.converge()
 }
 
 // hangingLog is a disk that stops answering.
@@ -147,7 +147,7 @@ func TestHangingDiskOfAFollowerHarmsNobody(t *testing.T) {
 	slow := c.others(lead)[0]
 	hangs[slow.id].Store(true)
 	c.set("a", "1")
-	require.Eventually(t, func() bool { return slow.Stats().InFlight > 600*time.Millisecond }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return slow.Stats().InFlight > 600*time.Millisecond }, patience, time.Millisecond)
 	c.set("a", "2")
 	require.Zero(t, stalls.Load())
 	require.True(t, lead.IsLeader())
@@ -179,7 +179,7 @@ func TestFollowerRecoversFromRefusedAppends(t *testing.T) {
 		fails[full.id].Store(1)
 		c.fill(lead, 200)
 		index := c.set("a", "1")
-		require.NoError(t, full.WaitApplied(short(t, 10*time.Second), index))
+		require.NoError(t, full.WaitApplied(short(t, patience), index))
 	}
 }
 
@@ -195,7 +195,7 @@ func TestHandOverThatNeverEndsIsAStall(t *testing.T) {
 	require.Eventually(t, func() bool {
 		require.ErrorIs(t, m.translate(raft.ErrLeadershipTransferInProgress), ErrNotLeader)
 		return len(stalls) == 1
-	}, 10*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 	require.Equal(t, "leadership hand-over", <-stalls)
 	_, _, err := m.Propose(context.Background(), setCmd("a", "1"))
 	require.ErrorIs(t, err, ErrStalled)
@@ -216,6 +216,6 @@ func TestCloseOfAHungNodeHonoursItsContext(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorIs(t, m.Close(ctx), context.DeadlineExceeded)
 	close(release)
-	require.NoError(t, m.Close(short(t, 10*time.Second)))
+	require.NoError(t, m.Close(short(t, patience)))
 	m.down = true
 }

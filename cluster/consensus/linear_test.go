@@ -181,15 +181,16 @@ func TestLinearizableUnderFaults(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, uint64(h.start.UnixNano())))
 	faults := 0
-	for ; time.Since(h.start) < length; faults++ {
+	const enough = 500 // operations; a busy machine takes longer for them
+	for ; time.Since(h.start) < length || h.serve.Load() <= enough && time.Since(h.start) < length+patience; faults++ {
 		disturb(c, rng, &mu)
 	}
 	h.stop.Store(true)
 	clients.Wait()
 	t.Logf("%d faults, %d operations answered, %d without an answer", faults, h.serve.Load(), int64(len(h.ops))-h.serve.Load())
-	require.Greater(t, h.serve.Load(), int64(500))
+	require.Greater(t, h.serve.Load(), int64(enough))
 	require.Equal(t, porcupine.Ok, porcupine.CheckOperationsTimeout(registerModel(), h.ops, time.Minute))
-	c.converge(20 * time.Second)
+	c.converge()
 }
 
 func TestTheCheckerFindsAStaleRead(t *testing.T) {

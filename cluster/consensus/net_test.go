@@ -3,13 +3,17 @@ package consensus
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 )
 
 // testNet is loopback TCP between named nodes that can drop traffic per direction. Dropped bytes break a stream, so
-// healing closes the connections that lost some.
+// healing closes the connections that lost some. Each node has an address of its own in 127.0.0.0/8: nobody else takes the
+// port of one that is down.
 type testNet struct {
+	prefix string
+
 	mu    sync.Mutex
 	names map[string]string // address -> node
 	cut   map[[2]string]bool
@@ -17,16 +21,17 @@ type testNet struct {
 }
 
 func newTestNet() *testNet {
-	return &testNet{names: map[string]string{}, cut: map[[2]string]bool{}, conns: map[*testConn]bool{}}
+	prefix := fmt.Sprintf("127.%d.%d", 1+rand.IntN(254), rand.IntN(256))
+	return &testNet{prefix: prefix, names: map[string]string{}, cut: map[[2]string]bool{}, conns: map[*testConn]bool{}}
 }
 
 // listen returns a listener for a node, at addr when it is not empty.
 func (n *testNet) listen(id, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", or(addr, "127.0.0.1:0"))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l, err := net.Listen("tcp", or(addr, fmt.Sprintf("%s.%d:0", n.prefix, len(n.names)+1)))
 	if err == nil {
-		n.mu.Lock()
 		n.names[l.Addr().String()] = id
-		n.mu.Unlock()
 	}
 	return l, err
 }

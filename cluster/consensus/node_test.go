@@ -16,25 +16,25 @@ import (
 func TestThreeNodesCommitAndAgree(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	lead := c.leader()
-	result, index, err := lead.Propose(short(t, 5*time.Second), setCmd("a", "1"))
+	result, index, err := lead.Propose(short(t, patience), setCmd("a", "1"))
 	require.NoError(t, err)
 	require.Equal(t, "1", result)
 	for _, m := range c.members {
-		require.NoError(t, m.WaitApplied(short(t, 5*time.Second), index))
+		require.NoError(t, m.WaitApplied(short(t, patience), index))
 		require.Equal(t, "1", m.sm.get("a"))
 	}
-	result, next, err := lead.Propose(short(t, 5*time.Second), casCmd("a", "9", "2"))
+	result, next, err := lead.Propose(short(t, patience), casCmd("a", "9", "2"))
 	require.NoError(t, err)
 	require.Equal(t, errCAS, result, "a refused command is a result")
 	require.Greater(t, next, index)
-	require.NoError(t, lead.ReadIndex(short(t, 5*time.Second)))
+	require.NoError(t, lead.ReadIndex(short(t, patience)))
 }
 
 func TestFollowerNamesTheLeader(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	lead := c.leader()
 	f := c.others(lead)[0]
-	require.Eventually(t, func() bool { id, _ := f.Leader(); return id == lead.id }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { id, _ := f.Leader(); return id == lead.id }, patience, time.Millisecond)
 	_, _, err := f.Propose(context.Background(), setCmd("a", "1"))
 	var hint *NotLeaderError
 	require.ErrorAs(t, err, &hint)
@@ -73,9 +73,9 @@ func TestConfigIsChecked(t *testing.T) {
 func TestLargestCommandCommits(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	cmd := setCmd("big", strings.Repeat("x", MaxCommand-100))
-	_, _, err := c.leader().Propose(short(t, 10*time.Second), cmd)
+	_, _, err := c.leader().Propose(short(t, patience), cmd)
 	require.NoError(t, err)
-	c.converge(10 * time.Second)
+	c.converge()
 }
 
 func TestRestartReplaysAndIndexesGrow(t *testing.T) {
@@ -85,7 +85,7 @@ func TestRestartReplaysAndIndexesGrow(t *testing.T) {
 	c.stop(c.members["n1"])
 	m := c.start("n1")
 	require.Same(t, m, c.leader())
-	require.NoError(t, m.ReadIndex(short(t, 5*time.Second)))
+	require.NoError(t, m.ReadIndex(short(t, patience)))
 	require.Equal(t, hash, m.sm.hash())
 	require.Greater(t, c.set("b", "2"), before)
 }
@@ -100,9 +100,9 @@ func TestWholeClusterKillKeepsWhatWasAcknowledged(t *testing.T) {
 	for id := range c.members {
 		c.start(id)
 	}
-	require.NoError(t, c.leader().ReadIndex(short(t, 5*time.Second)))
+	require.NoError(t, c.leader().ReadIndex(short(t, patience)))
 	require.Equal(t, hash, c.leader().sm.hash())
-	c.converge(10 * time.Second)
+	c.converge()
 }
 
 func TestSecondProcessIsLockedOut(t *testing.T) {
@@ -119,7 +119,7 @@ func TestCloseIsIdempotentAndEndsEverything(t *testing.T) {
 	require.True(t, (<-changes).Leader)
 	var wg sync.WaitGroup
 	for range 4 {
-		wg.Go(func() { require.NoError(t, m.Close(short(t, 10*time.Second))) })
+		wg.Go(func() { require.NoError(t, m.Close(short(t, patience))) })
 	}
 	wg.Wait()
 	m.down = true
@@ -148,7 +148,7 @@ func TestNoGoroutineOrDescriptorIsLeft(t *testing.T) {
 	}
 	require.Eventually(t, func() bool {
 		return runtime.NumGoroutine() <= goroutines+5 && descriptors() <= files+5
-	}, 10*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 func TestConcurrentReadersShareRounds(t *testing.T) {
@@ -179,11 +179,11 @@ func TestMembersComeAndGo(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	lead := c.leader()
 	c.set("a", "1")
-	ctx := short(t, 20*time.Second)
+	ctx := short(t, patience)
 	for _, id := range []string{"n2", "n3"} {
 		m := c.start(id)
 		require.NoError(t, lead.AddNonvoter(ctx, id, m.addr))
-		c.converge(10 * time.Second)
+		c.converge()
 		require.NoError(t, lead.AddVoter(ctx, id, m.addr))
 	}
 	require.Equal(t, 3, lead.Stats().Voters)
@@ -213,7 +213,7 @@ func TestLeadershipIsAnnouncedToAll(t *testing.T) {
 		require.Equal(t, lead.Stats().Term, first.Term)
 		subs = append(subs, ch)
 	}
-	require.NoError(t, lead.TransferLeadership(short(t, 10*time.Second), ""))
+	require.NoError(t, lead.TransferLeadership(short(t, patience), ""))
 	for _, ch := range subs {
 		require.False(t, (<-ch).Leader)
 	}
@@ -225,16 +225,16 @@ func TestCommandOfANewerReleaseHaltsTheNode(t *testing.T) {
 	c := newCluster(t, 1, func(_ string, cfg *Config) { cfg.OnFatal = func(err error) { fatal <- err } })
 	m := c.leader()
 	c.set("a", "1")
-	_, _, err := m.Propose(short(t, 5*time.Second), mustJSON(regCmd{Op: "newer"}))
+	_, _, err := m.Propose(short(t, patience), mustJSON(regCmd{Op: "newer"}))
 	require.Error(t, err)
 	err = <-fatal
 	require.ErrorIs(t, err, ErrHalted)
 	require.ErrorIs(t, err, ErrUpgrade)
 	applied := m.sm.applied()
-	_, _, err = m.Propose(short(t, 5*time.Second), setCmd("a", "2"))
+	_, _, err = m.Propose(short(t, patience), setCmd("a", "2"))
 	require.ErrorIs(t, err, ErrHalted)
 	require.Equal(t, applied, m.sm.applied(), "nothing is applied behind it")
-	require.ErrorIs(t, m.Backup(short(t, 5*time.Second), new(strings.Builder)), ErrHalted)
+	require.ErrorIs(t, m.Backup(short(t, patience), new(strings.Builder)), ErrHalted)
 }
 
 func TestDamagedDataDirectoryIsACleanError(t *testing.T) {

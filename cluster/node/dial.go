@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/novacron/novacron/cluster/direct"
 	"github.com/novacron/novacron/cluster/pki"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
@@ -39,6 +40,15 @@ func HTTPClient(config *tls.Config) *http.Client {
 	}
 }
 
+// DirectClient is for calls to very many members at once, such as each question of metrics is. They may be made twice.
+// What is more than a member has connections for goes by others.
+func DirectClient(config *tls.Config, others *http.Client) *direct.Client {
+	return &direct.Client{
+		TLS: config, Others: others,
+		Dial: (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingAfter, Interval: pingTimeout, Count: 2}}).DialContext,
+	}
+}
+
 // URL is the base of a member's API.
 func URL(address string) string { return "https://" + address }
 
@@ -49,7 +59,7 @@ func RoleFromProto(role novacronv1.Role) (pki.Role, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("role %s: must be controller, agent, admin, operator or viewer", role)
+	return "", fmt.Errorf("role %s: must be %s", role, pki.RoleNames())
 }
 
 // RoleToProto gives the API role of a certificate role.
@@ -59,6 +69,7 @@ func roles() map[pki.Role]novacronv1.Role {
 	return map[pki.Role]novacronv1.Role{
 		pki.RoleController: novacronv1.Role_ROLE_CONTROLLER, pki.RoleAgent: novacronv1.Role_ROLE_AGENT,
 		pki.RoleAdmin: novacronv1.Role_ROLE_ADMIN, pki.RoleViewer: novacronv1.Role_ROLE_VIEWER,
-		pki.RoleOperator: novacronv1.Role_ROLE_OPERATOR,
+		pki.RoleOperator: novacronv1.Role_ROLE_OPERATOR, pki.RoleMetricsWriter: novacronv1.Role_ROLE_METRICS_WRITER,
+		pki.RoleMetricsReader: novacronv1.Role_ROLE_METRICS_READER,
 	}
 }

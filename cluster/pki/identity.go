@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,18 +18,36 @@ const maxNameLen = 63
 // Role says what the holder of a certificate may be in the cluster.
 type Role string
 
-// The roles. Controllers and agents are nodes and serve; admins, operators and viewers are clients only.
+// The roles. Controllers and agents are nodes and serve; the others are clients only. What writes metrics, such as a
+// Prometheus, and what only asks for them, such as a dashboard, needs no more than a role of its own.
 const (
-	RoleController Role = "controller"
-	RoleAgent      Role = "agent"
-	RoleAdmin      Role = "admin"
-	RoleOperator   Role = "operator"
-	RoleViewer     Role = "viewer"
+	RoleController    Role = "controller"
+	RoleAgent         Role = "agent"
+	RoleAdmin         Role = "admin"
+	RoleOperator      Role = "operator"
+	RoleViewer        Role = "viewer"
+	RoleMetricsWriter Role = "metrics-writer"
+	RoleMetricsReader Role = "metrics-reader"
 )
+
+// Roles are all there are.
+func Roles() []Role {
+	return []Role{RoleController, RoleAgent, RoleAdmin, RoleOperator, RoleViewer, RoleMetricsWriter, RoleMetricsReader}
+}
+
+// RoleNames are the roles as people list them.
+func RoleNames() string {
+	names := make([]string, 0, len(Roles()))
+	for _, r := range Roles() {
+		names = append(names, string(r))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
 
 // Valid reports whether r is one of the roles.
 func (r Role) Valid() bool {
-	return r.IsNode() || r == RoleAdmin || r == RoleOperator || r == RoleViewer
+	return slices.Contains(Roles(), r)
 }
 
 // IsNode reports whether r is a role that serves other nodes.
@@ -62,7 +81,7 @@ func (id Identity) Validate() error {
 		}
 	}
 	if !id.Role.Valid() {
-		return fmt.Errorf("%w: role %q: use controller, agent, admin, operator or viewer", ErrBadIdentity, clip(string(id.Role)))
+		return fmt.Errorf("%w: role %q: use %s", ErrBadIdentity, clip(string(id.Role)), RoleNames())
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ type TokenRecord struct {
 // goes to the joiner, `nct1.<id>.<secret>.<CA fingerprint>.<checksum>`; the record into the replicated state.
 func NewToken(role Role, ttl time.Duration, nodeName, caFingerprint string, now time.Time) (string, TokenRecord, error) {
 	if ttl <= 0 || ttl > MaxTokenTTL {
-		return "", TokenRecord{}, fmt.Errorf("%w: join token: %s, more than 0 and at most %s: make a new token when it is needed", ErrTTL, ttl, MaxTokenTTL)
+		return "", TokenRecord{}, fmt.Errorf("%w: join token: %s, more than 0 and at most %d min: make a new token when it is needed", ErrTTL, ttl, int(MaxTokenTTL.Minutes()))
 	}
 	if !role.Valid() {
 		return "", TokenRecord{}, fmt.Errorf("%w: role %q", ErrBadIdentity, clip(string(role)))

@@ -54,7 +54,7 @@ func TestTokenRequests(t *testing.T) {
 		require.ErrorIs(t, err, c.want, name)
 	}
 	_, _, err := NewToken(RoleAgent, time.Hour, "", testFingerprint(), time.Now())
-	require.ErrorContains(t, err, "15m0s")
+	require.ErrorContains(t, err, "15 min")
 	_, rec, err := NewToken(RoleAgent, time.Minute, "", testFingerprint(), time.Now())
 	require.NoError(t, err)
 	require.Empty(t, rec.NodeName)
