@@ -11,6 +11,7 @@ import (
 
 	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/collect/custom"
+	"github.com/novacron/novacron/agent/forwards"
 	"github.com/novacron/novacron/agent/hypervisor"
 	"github.com/novacron/novacron/agent/jobs"
 	"github.com/novacron/novacron/agent/reconcile"
@@ -19,6 +20,7 @@ import (
 	"github.com/novacron/novacron/cluster/pki"
 	"github.com/novacron/novacron/itest/fault"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/tsdb/federate"
 	"github.com/novacron/novacron/tsdb/shard"
 )
 
@@ -65,25 +67,35 @@ type daemon struct {
 	server     *http.Server
 	revoked    revocations
 	events     *eventQueue
+	// shieldSoon holds one wish at most.
+	shieldSoon chan struct{}
 	// metrics are those of this host; nil where they cannot be kept.
 	metrics *shard.Shard
+	// limits is nil where metrics is.
+	limits *seriesLimits
+	// survey counts the series of metrics; nil where those are.
+	survey *federate.LocalSurvey
 	// registry is of all metrics that may be stored here, receiver takes those that others send.
 	registry *collect.Registry
 	receiver *custom.Receiver
+	// own is what this agent tells of itself.
+	own *ownMetrics
 	// runner is nil where metrics is.
-	runner  *collect.Runner
-	jobs    *jobs.Manager
-	closers node.Closers
+	runner   *collect.Runner
+	jobs     *jobs.Manager
+	forwards *forwards.Manager
+	closers  node.Closers
 }
 
 func open(ctx context.Context, cfg Config) (*daemon, error) {
-	d := &daemon{cfg: cfg, logger: cfg.Logger.With("node", cfg.Node.Name), events: newEventQueue()}
+	d := &daemon{cfg: cfg, logger: cfg.Logger.With("node", cfg.Node.Name), events: newEventQueue(), shieldSoon: make(chan struct{}, 1)}
 	d.closers.Add(func(context.Context) error { return cfg.Driver.Close() })
 	return d, node.RunSteps(ctx, []node.Step{
 		{Name: "load the keys", Run: d.openKeys},
 		{Name: "open the blob store", Run: d.openBlobs},
 		{Name: "open the hypervisor", Run: d.openMachines},
 		{Name: "open the metrics", Run: d.openMetrics},
+		{Name: "open the queues of forwards", Run: d.openForwards},
 		{Name: "prepare to collect", Run: d.openCollecting},
 		{Name: "join the gossip", Run: d.openGossip},
 		{Name: "listen for the API", Run: d.openAPI},

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/novacron/novacron/agent/collect"
@@ -35,6 +37,19 @@ func (d *daemon) collectMetrics(ctx context.Context) {
 	d.runner.Wait()
 }
 
+// collectorState is where a collector of every agent keeps which series it told last; none where the agent keeps nothing.
+func (d *daemon) collectorState(name string) collect.StateStore {
+	if d.cfg.Node.DataDir == "" {
+		return nil
+	}
+	dir := filepath.Join(d.cfg.Node.DataDir, "collectors")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		d.logger.Warn("a collector keeps nothing: series that have gone while the agent was down end 5 minutes later", "collector", name, "error", err)
+		return nil
+	}
+	return collect.FileState{Path: filepath.Join(dir, name+"-series.json")}
+}
+
 // sink is the shard, behind the names that the settings choose.
 func (d *daemon) sink(registry *collect.Registry) collect.Sink {
 	if d.cfg.Node.Agent.MetricNames == node.NamesNodeExporter {
@@ -46,16 +61,18 @@ func (d *daemon) sink(registry *collect.Registry) collect.Sink {
 // collectJobs are the collectors that every agent has.
 func (d *daemon) collectJobs(ctx context.Context) []collect.Job {
 	hostMeter, machinesMeter := collect.NewMeter(), collect.NewMeter()
-	machines := kvm.New(kvm.Config{Hypervisor: d.cfg.Driver, Host: d.cfg.Node.Name, Cluster: d.cfg.Node.ClusterID, Meter: machinesMeter})
+	machines := kvm.New(kvm.Config{
+		Hypervisor: d.cfg.Driver, Host: d.cfg.Node.Name, Cluster: d.cfg.Node.ClusterID, State: d.collectorState("kvm"), Meter: machinesMeter,
+	})
 	go func() {
 		if err := machines.Watch(ctx); ctx.Err() == nil {
 			d.logger.Warn("events of machines are not counted", "error", err)
 		}
 	}()
 	return []collect.Job{
-		{Name: "host", Collector: host.New(host.Config{Name: d.cfg.Node.Name, Meter: hostMeter}), Meter: hostMeter},
+		{Name: "host", Collector: host.New(host.Config{Name: d.cfg.Node.Name, State: d.collectorState("host"), Meter: hostMeter}), Meter: hostMeter},
 		{Name: "kvm", Collector: machines, Meter: machinesMeter},
-		{Name: "agent", Collector: newOwnMetrics(d.cfg.Node.Name, d.cfg.Version, d.metrics.Metrics), Limits: collect.Limits{Undeclared: true}},
+		{Name: "agent", Collector: d.own, Limits: collect.Limits{Undeclared: true}},
 		{Name: "receiver", Collector: d.receiver, Meter: d.receiver.Meter},
 	}
 }

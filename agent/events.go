@@ -68,6 +68,10 @@ func (d *daemon) collectEvents(ctx context.Context) error {
 	}
 	for event := range events {
 		d.events.add(event)
+		switch event.Kind {
+		case "started", "stopped", "crashed", "connected":
+			d.shield()
+		}
 		if event.Kind == "started" || event.Kind == "rebooted" {
 			d.guests.again(event.ID)
 		}

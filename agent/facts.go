@@ -34,7 +34,7 @@ func (d *daemon) report(ctx context.Context) (*agentv1.ReportRequest, error) {
 	info.NetworkFaults = d.networks.report()
 	return &agentv1.ReportRequest{
 		Info: info, Vms: d.guests.add(d.reconciler.Observations()), Volumes: d.volumes.Observations(), Events: events, BootId: d.events.bootID,
-		MetricJobs: d.jobs.Observations(),
+		MetricJobs: d.jobs.Observations(), MetricForwards: d.forwards.Observations(), MetricUsage: d.limits.usage(),
 	}, nil
 }
 

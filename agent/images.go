@@ -45,14 +45,16 @@ func (s imageSource) file(ctx context.Context, ref *novacronv1.ImageRef) (hyperv
 	return hypervisor.ImageFile{Path: path, SHA256: ref.GetSha256(), Format: ref.GetFormat()}, err
 }
 
-// takeDesired hands a desired set on, and drops images that it has no use for.
+// takeDesired hands a desired set on, machines first, and drops images that it has no use for.
 func (d *daemon) takeDesired(revision uint64, set *agentv1.DesiredSet) {
 	d.revoked.set(set.GetRevokedNodes())
 	d.machines.SetCPUBaseline(set.GetCpuBaseline())
-	d.jobs.Desired(revision, set.GetMetrics())
 	d.networks.setDesired(revision, set)
 	d.volumes.SetDesired(revision, set.GetVolumes()) // first: machines name them
 	d.reconciler.SetDesired(revision, set.GetVms())
+	d.limits.want(revision, set.GetMetrics().GetLimits())
+	d.jobs.Desired(revision, set.GetMetrics())
+	d.forwards.Desired(revision, set.GetMetricForwards())
 	used := map[string]bool{}
 	for _, vm := range set.GetVms() {
 		for _, ref := range vm.GetImages() {

@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/cluster/pki"
@@ -22,12 +23,15 @@ import (
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
 
-const patience = 10 * time.Second
+// patience is how long anything may take; what works takes a fraction.
+const patience = time.Minute
 
 // mock is a controller as an agent sees it.
 type mock struct {
 	address string
 	desired *agentv1.DesiredSet
+	// interval is how often it wants reports; 0 is as often as the agent may.
+	interval time.Duration
 
 	mu      sync.Mutex
 	refuses error
@@ -55,7 +59,7 @@ func (m *mock) Report(context.Context, *connect.Request[agentv1.ReportRequest]) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reports++
-	return connect.NewResponse(&agentv1.ReportResponse{}), m.refuses
+	return connect.NewResponse(&agentv1.ReportResponse{Interval: durationpb.New(m.interval)}), m.refuses
 }
 
 func (m *mock) counts() (reports, watches int) {
@@ -113,12 +117,10 @@ func TestAnAgentLeavesAControllerThatTakesNoReports(t *testing.T) {
 	cutOff := &mock{refuses: connect.NewError(connect.CodeUnavailable, errors.New("no leader"))}
 	good := &mock{}
 	config := mocks(t, cutOff, good)
-	began := time.Now()
 	running(t, linkConfig{Controllers: []string{cutOff.address, good.address}, TLS: config})
 	require.Eventually(t, func() bool { reports, _ := good.counts(); return reports > 0 }, patience, 5*time.Millisecond)
-	require.Less(t, time.Since(began), reportEvery, "at the first refusal, or the host counts as silent")
 	refusals, _ := cutOff.counts()
-	require.LessOrEqual(t, refusals, 1)
+	require.LessOrEqual(t, refusals, 1, "at the first refusal, or the host counts as silent")
 }
 
 func TestAnAgentComesBackAfterTheStreamIsCut(t *testing.T) {
@@ -155,17 +157,15 @@ func TestAnAgentLearnsTheControllersAndWhatIsWanted(t *testing.T) {
 }
 
 func TestNewsAreReportedWithoutDelay(t *testing.T) {
-	m := &mock{}
+	m := &mock{interval: time.Hour}
 	config := mocks(t, m)
 	l := running(t, linkConfig{Controllers: []string{m.address}, TLS: config})
 	reported := func(n int) func() bool {
 		return func() bool { reports, _ := m.counts(); return reports >= n }
 	}
 	require.Eventually(t, reported(1), patience, 5*time.Millisecond)
-	began := time.Now()
 	l.reportSoon()
-	require.Eventually(t, reported(2), patience, 5*time.Millisecond)
-	require.Less(t, time.Since(began), reportEvery)
+	require.Eventually(t, reported(2), patience, 5*time.Millisecond, "the next one by itself is due in an hour")
 }
 
 func TestAHostThatCannotBeObservedKeepsItsController(t *testing.T) {

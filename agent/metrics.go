@@ -39,6 +39,9 @@ func (d *daemon) openMetrics(context.Context) error {
 		return nil
 	}
 	d.metrics = s
+	d.limits = newSeriesLimits(s, func() { d.link.reportSoon() }, d.logger)
+	d.openSurvey()
+	d.own = newOwnMetrics(d.cfg.Node.Name, d.cfg.Version, d.ownMetrics)
 	d.receiver = newReceiver(d.registry, s, d.cfg.Node.Agent)
 	d.closers.Add(func(context.Context) error {
 		if err := s.Close(); err != nil {

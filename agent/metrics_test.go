@@ -84,6 +84,7 @@ func TestMetricsStay(t *testing.T) {
 	d := &daemon{cfg: Config{Node: node.Config{DataDir: t.TempDir()}}, logger: slog.New(slog.DiscardHandler)}
 	require.NoError(t, d.openMetrics(t.Context()))
 	require.NotNil(t, d.metrics.Durable())
+	assert.Same(t, d.survey, d.shardService().Survey, "one question is counted at a time, of controllers and of people")
 	now := time.Now()
 	require.NoError(t, d.metrics.StoreMetrics(t.Context(), []tsdb.Metric{{Name: "vm_available", Value: 1, Timestamp: now}}))
 	require.NoError(t, d.closers.Close())

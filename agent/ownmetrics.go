@@ -4,10 +4,14 @@ import (
 	"context"
 	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/novacron/novacron/agent/collect"
+	"github.com/novacron/novacron/agent/forwards"
+	"github.com/novacron/novacron/cluster/telemetry"
 	"github.com/novacron/novacron/tsdb"
+	"github.com/novacron/novacron/tsdb/shard"
 )
 
 // ownMetrics tells what the agent and its shard say of themselves.
@@ -51,7 +55,24 @@ var ownDefinitions = []collect.MetricDefinition{
 
 // ListAvailableMetrics lists those of the agent.
 func (o *ownMetrics) ListAvailableMetrics(context.Context) ([]collect.MetricDefinition, error) {
-	return ownDefinitions, nil
+	return slices.Concat(ownDefinitions, forwards.Definitions()), nil
+}
+
+// samples are all of it as they stand now, for those who scrape this agent.
+func (o *ownMetrics) samples(describe func() map[string]shard.Description) func() []telemetry.Sample {
+	return func() (all []telemetry.Sample) {
+		metrics, err := o.CollectMetrics(context.Background(), tsdb.MetricsQuery{})
+		if err != nil {
+			return nil // there is no error without filters
+		}
+		described := describe()
+		for _, m := range metrics {
+			all = append(all, telemetry.Sample{
+				Name: m.Name, Help: described[m.Name].Help, Counter: m.Type == tsdb.TypeCounter, Labels: m.Labels, Value: m.Value,
+			})
+		}
+		return all
+	}
 }
 
 func (o *ownMetrics) agent(now time.Time) []collect.Metric {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/collect/custom"
@@ -11,7 +12,7 @@ import (
 )
 
 // metricWriters are the roles that may send metrics to an agent.
-var metricWriters = []pki.Role{pki.RoleAdmin, pki.RoleOperator}
+var metricWriters = []pki.Role{pki.RoleAdmin, pki.RoleOperator, pki.RoleMetricsWriter}
 
 // Where an agent takes metrics.
 const (
@@ -34,6 +35,6 @@ func (d *daemon) takeMetrics(mux *http.ServeMux) {
 	if d.receiver == nil {
 		return
 	}
-	mux.Handle(writePath, only(d.receiver.WriteHandler(), metricWriters...))
+	mux.Handle(writePath, only(d.receiver.WriteHandler(), slices.Concat(metricWriters, []pki.Role{pki.RoleController})...)) // who spreads it over hosts
 	mux.Handle(pushPath, only(d.receiver.PushHandler(), metricWriters...))
 }

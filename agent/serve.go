@@ -18,6 +18,7 @@ import (
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
+	"github.com/novacron/novacron/tsdb/federate/wire"
 )
 
 // nodes are the members of the cluster.
@@ -39,8 +40,12 @@ func (d *daemon) openAPI(ctx context.Context) error {
 	path, metrics := agentv1connect.NewMetricAgentServiceHandler(d.metricService(), limit)
 	mux.Handle(path, only(metrics, pki.RoleController))
 	if d.metrics != nil {
-		path, shards := agentv1connect.NewShardServiceHandler(d.shardService(), limit)
+		service := d.shardService()
+		service.Relaying = d.relaying()
+		path, shards := wire.NewHandler(service, limit)
 		mux.Handle(path, only(shards, pki.RoleController))
+		// Another agent may bring the question of a controller, which it has to prove.
+		mux.Handle(agentv1connect.ShardServiceEvaluateSealedProcedure, only(shards, nodes...))
 		d.serveMetrics(mux)
 	}
 	path, blobs := agentv1connect.NewBlobServiceHandler(peer.Service{Store: d.blobs}, limit)
@@ -77,8 +82,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	parts.Go(func() { d.guests.run(ctx) })
 	parts.Go(func() { _ = d.volumes.Run(ctx) }) // so does this
 	parts.Go(func() { _ = d.link.run(ctx) })
+	parts.Go(func() { d.limits.run(ctx) })
 	parts.Go(func() { d.collectMetrics(ctx) })
+	parts.Go(func() { d.forwards.Run(ctx) })
 	parts.Go(func() { d.restProgram(ctx) })
+	parts.Go(func() { d.shieldDedicated(ctx) })
 	parts.Go(func() {
 		if err := d.collectEvents(ctx); ctx.Err() == nil {
 			d.logger.Warn("the hypervisor tells no events; changes are still seen by looking", "error", err)

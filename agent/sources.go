@@ -24,7 +24,7 @@ func (d *daemon) openCollecting(context.Context) error {
 		d.runner = collect.NewRunner(collect.RunnerConfig{
 			Sink: d.sink(d.registry), Registry: d.registry, Labels: map[string]string{"host": d.cfg.Node.Name}, Logger: d.logger,
 		})
-		cfg.Runner = d.runner
+		cfg.Runner, cfg.Sink = d.runner, d.sink(d.registry)
 	}
 	d.jobs = jobs.New(cfg)
 	return nil

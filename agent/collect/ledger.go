@@ -36,7 +36,7 @@ type Ledger struct {
 	keep time.Duration
 
 	accounts map[string]Account
-	told     map[string]map[int64]float64
+	told     told
 	// The turn's changes.
 	turnAccounts map[string]Account
 	turnTold     map[string][]Point
@@ -44,7 +44,7 @@ type Ledger struct {
 
 // OpenLedger loads what was saved. Accounts without a period for longer than keep are forgotten.
 func OpenLedger(ctx context.Context, store StateStore, keep time.Duration) (*Ledger, error) {
-	l := &Ledger{store: store, keep: keep, accounts: map[string]Account{}, told: map[string]map[int64]float64{}}
+	l := &Ledger{store: store, keep: keep, accounts: map[string]Account{}, told: newTold()}
 	l.Begin()
 	data, err := store.Load(ctx)
 	if err != nil || data == nil {
@@ -88,7 +88,7 @@ func (l *Ledger) Total(key string) (account Account, ok bool) {
 // Tell leaves of a gauge's points those that have not been stored with the same value.
 func (l *Ledger) Tell(key string, points []Point) (fresh []Point) {
 	for _, p := range points {
-		if v, told := l.told[key][p.Time.UnixMilli()]; !told || v != p.Value {
+		if !l.told.has(key, p) {
 			fresh = append(fresh, p)
 		}
 	}
@@ -118,23 +118,12 @@ func (l *Ledger) Settle(ctx context.Context, stored bool, now time.Time) error {
 	return nil
 }
 
-// toldFor is how long points are known: longer than any source is read again.
-const toldFor = time.Hour
-
 func (l *Ledger) remember(now time.Time) {
+	oldest := now.Add(-toldFor)
+	l.told.forget(oldest)
 	for key, points := range l.turnTold {
-		if l.told[key] == nil {
-			l.told[key] = map[int64]float64{}
-		}
-		for _, p := range points {
-			l.told[key][p.Time.UnixMilli()] = p.Value
-		}
-	}
-	oldest := now.Add(-toldFor).UnixMilli()
-	for key, points := range l.told {
-		maps.DeleteFunc(points, func(at int64, _ float64) bool { return at < oldest })
-		if len(points) == 0 {
-			delete(l.told, key)
+		if len(points) > 0 {
+			l.told.add(key, points, oldest)
 		}
 	}
 }

@@ -183,7 +183,7 @@ func TestHungCreateIsLeftInTheJournal(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { _, err := h.Create(ctx, order); ended <- err }()
-	require.Eventually(t, func() bool { return faults.Hits("hypervisor.create.start.before") > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return faults.Hits("hypervisor.create.start.before") > 0 }, patience, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	h.restart(nil)

@@ -47,6 +47,9 @@ func (c *creation) neighbours(ctx context.Context) ([]neighbour, error) {
 		one := neighbour{name: d.Name, paths: map[string]pathUse{}, pins: pinsOf(&x)}
 		meta, ours := c.claim(d)
 		one.dedicated = ours && meta.Definition.CPU.Dedicated
+		if ours && floatsFree(meta.Definition) {
+			one.pins = nil // Shield ties it, and to other CPUs if need be
+		}
 		if x.Devices != nil {
 			one.macs = actualMACs(&x)
 			for _, disk := range x.Devices.Disks {

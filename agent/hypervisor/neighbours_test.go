@@ -99,7 +99,7 @@ func TestAResumedCreateLooksForUsersAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { _, err := h.Create(ctx, order); done <- err }()
-	require.Eventually(t, func() bool { return faults.Hits("hypervisor.create.define.before") > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return faults.Hits("hypervisor.create.define.before") > 0 }, patience, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 	h.restart(nil)

@@ -11,8 +11,8 @@ import (
 	"github.com/novacron/novacron/vm"
 )
 
-// ReshapeDriver changes domains that exist. Every change holds for later starts; in a running domain it is made at once too,
-// but for that of the definition.
+// ReshapeDriver changes domains that exist. Every change but that of the ties holds for later starts; in a running domain it
+// is made at once too, but for that of the definition.
 type ReshapeDriver interface {
 	// EditDefinition changes the definition that the next start takes.
 	EditDefinition(ctx context.Context, id string, edit func(*libvirtxml.Domain) error) error
@@ -26,6 +26,9 @@ type ReshapeDriver interface {
 	LimitDisk(ctx context.Context, id, target string, limits *libvirtxml.DomainDiskIOTune) error
 	// EditCard changes the filter and the limits of the card with an address.
 	EditCard(ctx context.Context, id, mac string, edit func(*libvirtxml.DomainInterface)) error
+	// TieCPUs has all threads of a running domain run on some logical CPUs of the host until it stops. One that does not run
+	// is left alone.
+	TieCPUs(ctx context.Context, id string, cpus []int) error
 }
 
 // Reshape brings a machine in line with its definition where it was created with another: all that vm.Reshape allows to

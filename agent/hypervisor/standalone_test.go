@@ -223,7 +223,7 @@ func (h *host) dieAt(point string, o hypervisor.VolumeOrder) {
 	ctx, die := context.WithCancel(h.t.Context())
 	ended := make(chan error, 1)
 	go func() { _, err := h.EnsureVolume(ctx, o); ended <- err }()
-	require.Eventually(h.t, func() bool { return faults.Hits(point) > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(h.t, func() bool { return faults.Hits(point) > 0 }, patience, time.Millisecond)
 	die()
 	require.Error(h.t, <-ended)
 	h.restart(nil)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,9 @@ import (
 )
 
 const testCluster = "cluster-under-test"
+
+// patience is how long anything may take; what works takes a fraction.
+const patience = time.Minute
 
 // host is a fake host with a manager that can die and come back.
 type host struct {

@@ -168,14 +168,18 @@ func (t *Template) features(def *VMDefinition) *libvirtxml.DomainFeatureList {
 		f.SMM = &libvirtxml.DomainFeatureSMM{State: "on"}
 	}
 	if t.Accelerator == AcceleratorQEMU {
-		f.TCG = &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: tbCache(def.MemoryMB)}}
+		f.TCG = &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: tbCache(def)}}
 	}
 	return f
 }
 
-// tbCache is how many MiB of translated code a guest with that many MiB of memory has kept.
-func tbCache(memoryMB int) uint {
-	return uint(min(max(memoryMB/tbCacheShare, tbCacheMinMiB), tbCacheMaxMiB))
+// tbCache is how many MiB of translated code a guest has kept: by its memory, and the most where CPUs can be plugged in.
+// QEMU 7.2 aborts when a CPU comes while the cache is all handed out («tcg_region_initial_alloc__locked»).
+func tbCache(def *VMDefinition) uint {
+	if def.CPU.Max > def.CPUs {
+		return tbCacheMaxMiB
+	}
+	return uint(min(max(def.MemoryMB/tbCacheShare, tbCacheMinMiB), tbCacheMaxMiB))
 }
 
 // clock has lenient timers for Windows.

@@ -37,8 +37,9 @@ func small() vm.Definition {
 
 func TestTranslationCacheGrowsWithTheGuest(t *testing.T) {
 	for memory, want := range map[int]uint{1: 16, 96: 16, 512: 64, 2048: 256, 1 << 20: 256} {
-		require.Equal(t, want, tbCache(memory), memory)
+		require.Equal(t, want, tbCache(&vm.Definition{MemoryMB: memory, CPUs: 2, CPU: vm.CPU{Max: 2}}), memory)
 	}
+	require.EqualValues(t, 256, tbCache(&vm.Definition{MemoryMB: 96, CPUs: 2, CPU: vm.CPU{Max: 3}}), "a CPU can be plugged in")
 }
 
 func TestGeneratedDomain(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/novacron/novacron/agent/collect"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/tsdb"
 )
 
@@ -81,11 +82,10 @@ func (f *fenced) ListAvailableMetrics(ctx context.Context) ([]collect.MetricDefi
 	return f.inner.ListAvailableMetrics(ctx)
 }
 
-// Settle passes on what became of the answer. What a collector without a memory has told is final once it is stored.
+// Settle passes on what became of the answer. What a collector has told that does not say how far it is is final once it is stored.
 func (f *fenced) Settle(ctx context.Context, stored bool) error {
 	var err error
-	settler, settles := f.inner.(collect.Settler)
-	if settles {
+	if settler, settles := f.inner.(collect.Settler); settles {
 		err = settler.Settle(ctx, stored)
 	}
 	if !stored && f.err == nil {
@@ -95,7 +95,7 @@ func (f *fenced) Settle(ctx context.Context, stored bool) error {
 	switch {
 	case tells:
 		f.job.told.progressed(teller.Progress())
-	case stored && !settles && err == nil:
+	case stored && err == nil:
 		f.job.told.progressed(collect.Progress{Watermark: f.began})
 	}
 	return err
@@ -109,6 +109,8 @@ type telling struct {
 	series                  int
 	forecastUnits, forecast float64
 	watermark               time.Time
+	pauses                  []collect.Pause
+	spent                   collect.Spending
 }
 
 func (t *telling) failed(err error, at time.Time) {
@@ -131,7 +133,7 @@ func (t *telling) collected(series int, err error, at time.Time) {
 func (t *telling) progressed(p collect.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forecastUnits, t.forecast = p.ForecastUnits, p.ForecastCost
+	t.forecastUnits, t.forecast, t.pauses, t.spent = p.ForecastUnits, p.ForecastCost, p.Pauses, p.Spent
 	if p.Watermark.After(t.watermark) {
 		t.watermark = p.Watermark
 	}
@@ -142,4 +144,10 @@ func (t *telling) describe(o *agentv1.MetricJobObservation) {
 	defer t.mu.Unlock()
 	o.LastSuccessTime, o.LastErrorTime, o.LastError = stamp(t.success), stamp(t.failure), t.message
 	o.Series, o.ForecastUnits, o.ForecastCost, o.Watermark = uint64(t.series), t.forecastUnits, t.forecast, stamp(t.watermark)
+	if t.spent.Day != "" {
+		o.Spent = &novacronv1.MetricSpending{Day: t.spent.Day, Units: uint64(max(0, t.spent.Units))}
+	}
+	for _, p := range t.pauses {
+		o.Pauses = append(o.Pauses, &novacronv1.MetricPause{Account: p.Account, Api: p.API, UntilTime: stamp(p.Until)})
+	}
 }

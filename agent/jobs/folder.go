@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,11 +22,10 @@ func stateFolder(root, name string, epoch, continued uint64) (string, error) {
 	}
 	dir := filepath.Join(root, name)
 	mark := collect.FileState{Path: filepath.Join(dir, epochFile)}
-	text, err := mark.Load(context.Background())
+	was, err := epochOf(dir)
 	if err != nil {
-		return "", fmt.Errorf("metric source %s: its folder cannot be read: %w", name, err)
+		return "", fmt.Errorf("metric source %s: %w", name, err)
 	}
-	was, _ := strconv.ParseUint(string(bytes.TrimSpace(text)), 10, 64) // what is no number is no epoch
 	if was == epoch && epoch != 0 {
 		return dir, nil
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/metric"
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
+	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
 
 const (
@@ -48,6 +50,8 @@ func (j *job) over() bool {
 func (m *Manager) start(ctx context.Context, want *agentv1.MetricJob) *job {
 	ctx, cancel := context.WithCancel(ctx)
 	j := &job{manager: m, want: want, told: &telling{}, stop: cancel, done: make(chan struct{})}
+	j.told.pauses = pausesOf(want.GetPauses())
+	j.told.spent = collect.Spending{Day: want.GetSpent().GetDay(), Units: int(min(want.GetSpent().GetUnits(), math.MaxInt))}
 	j.told.watermark = want.GetWatermark().AsTime()
 	if want.GetWatermark() == nil {
 		j.told.watermark = time.Time{}
@@ -59,6 +63,13 @@ func (m *Manager) start(ctx context.Context, want *agentv1.MetricJob) *job {
 		j.run(ctx)
 	}()
 	return j
+}
+
+func pausesOf(told []*novacronv1.MetricPause) (pauses []collect.Pause) {
+	for _, p := range told {
+		pauses = append(pauses, collect.Pause{Account: p.GetAccount(), API: p.GetApi(), Until: p.GetUntilTime().AsTime()})
+	}
+	return pauses
 }
 
 // run makes the collector, again and again while it cannot be made, and has it collect until the job is stopped.
@@ -120,7 +131,7 @@ func (j *job) open(ctx context.Context, meter *collect.Meter) (Opened, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	opened, err := j.manager.cfg.Open(ctx, Source{Spec: j.want.GetSpec(), Secret: secret, From: j.told.watermark, Dir: dir, Meter: meter})
+	opened, err := j.manager.cfg.Open(ctx, Source{Spec: j.want.GetSpec(), Secret: secret, From: j.told.watermark, Pauses: j.told.pauses, Spent: j.told.spent, Dir: dir, Meter: meter})
 	if err != nil {
 		return Opened{}, fmt.Errorf("metric source %s: %w", j.name(), err)
 	}

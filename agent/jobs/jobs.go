@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -25,10 +26,21 @@ type Source struct {
 	Secret func() ([]byte, error)
 	// From is up to when another host has collected everything; zero where nobody has.
 	From time.Time
+	// Pauses are the APIs that must not be called yet, as the cluster knows.
+	Pauses []collect.Pause
+	// Spent is what another host has used of the day's budget, as the cluster knows.
+	Spent collect.Spending
 	// Dir is a folder of the source, for what has to outlive the agent. It is empty when another host had the source
 	// in between: counters begin anew then, which rate() understands.
 	Dir   string
 	Meter *collect.Meter
+}
+
+// Store is where one of its states is kept, in its folder.
+func (s Source) Store(name string) collect.StateStore { return storeIn(s.Dir, name) }
+
+func storeIn(dir, name string) collect.StateStore {
+	return collect.FileState{Path: filepath.Join(dir, name+".json")}
 }
 
 // Opened is a collector at hand.
@@ -49,6 +61,8 @@ type Config struct {
 	// Runner and Registry are those of the host; a nil Runner means that the host keeps no metrics.
 	Runner   Starter
 	Registry *collect.Registry
+	// Sink takes the ends of the series of deleted sources; nil takes none.
+	Sink collect.Sink
 	// Open makes the collector of a source. Its error is reported to the cluster.
 	Open func(ctx context.Context, source Source) (Opened, error)
 	// Dir holds the folders of the sources.
@@ -70,6 +84,8 @@ type Manager struct {
 	jobs     map[string]*job
 	// ended are the epochs that are over for good on this host.
 	ended map[string]uint64
+	// known are the sources of the cluster as told last, until what is left of others has been removed.
+	known *known
 }
 
 // New has no sources yet.
@@ -94,6 +110,7 @@ func (m *Manager) Desired(revision uint64, intent *agentv1.MetricIntent) {
 		wanted[one.GetSpec().GetName()] = one
 	}
 	m.wanted = wanted
+	m.known = knownOf(revision, intent.GetSources())
 	maps.DeleteFunc(m.ended, func(name string, _ uint64) bool { return wanted[name] == nil })
 	m.wakeUp()
 }

@@ -19,6 +19,7 @@ func (m *Manager) Run(ctx context.Context) {
 		if m.settle(ctx, time.Now()) {
 			m.cfg.Changed()
 		}
+		m.clean(ctx)
 		select {
 		case <-ctx.Done():
 			m.stopAll()

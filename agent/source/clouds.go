@@ -19,7 +19,7 @@ func (m *Maker) aws(ctx context.Context, s jobs.Source) (jobs.Opened, error) {
 	cfg := cloudwatch.Config{
 		Regions: spec.GetRegions(), Namespaces: spec.GetNamespaces(), Tags: s.Spec.GetTags(), Sets: []cloudwatch.Set{cloudwatch.SetDefault},
 		Interval: s.Spec.GetInterval().AsDuration(), Since: s.From, DailyBudget: int(s.Spec.GetBudget().GetUnitsPerDay()), Price: s.Spec.GetBudget().GetPricePerUnit(),
-		Stores: stores(s), Paces: &m.paces, Meter: s.Meter, Credentials: cloudwatch.Credentials{Profile: spec.GetProfile()},
+		Stores: s.Store, Paces: &m.paces, Pauses: s.Pauses, Spent: s.Spent, Meter: s.Meter, Credentials: cloudwatch.Credentials{Profile: spec.GetProfile()},
 	}
 	if extended(s) {
 		cfg.Sets = append(cfg.Sets, cloudwatch.SetExtended, cloudwatch.SetVolumes, cloudwatch.SetAgent)
@@ -61,7 +61,7 @@ func (m *Maker) azure(ctx context.Context, s jobs.Source) (jobs.Opened, error) {
 	cfg := azuremonitor.Config{
 		Subscriptions: spec.GetSubscriptions(), ResourceGroups: spec.GetResourceGroups(), Tags: s.Spec.GetTags(),
 		Interval: s.Spec.GetInterval().AsDuration(), Since: s.From, DailyCalls: int(s.Spec.GetBudget().GetUnitsPerDay()),
-		PricePerCall: s.Spec.GetBudget().GetPricePerUnit(), Stores: stores(s), Paces: &m.paces, Meter: s.Meter, Logger: m.Logger,
+		PricePerCall: s.Spec.GetBudget().GetPricePerUnit(), Stores: s.Store, Paces: &m.paces, Pauses: s.Pauses, Spent: s.Spent, Meter: s.Meter, Logger: m.Logger,
 		Credentials: azuremonitor.Credentials{TenantID: spec.GetTenantId(), ClientID: spec.GetClientId()},
 	}
 	if extended(s) {
@@ -95,7 +95,7 @@ func (m *Maker) gcp(ctx context.Context, s jobs.Source) (jobs.Opened, error) {
 		Projects: spec.GetProjects(), Credentials: gcpmonitoring.Credentials{JSON: text, Impersonate: spec.GetImpersonate()},
 		Extended: extended(s), Agent: extended(s), Tags: s.Spec.GetTags(), Interval: s.Spec.GetInterval().AsDuration(), Since: s.From,
 		DailySeries: int(s.Spec.GetBudget().GetUnitsPerDay()), SeriesPrice: s.Spec.GetBudget().GetPricePerUnit(),
-		Stores: stores(s), Paces: &m.paces, Meter: s.Meter, Logger: m.Logger,
+		Stores: s.Store, Paces: &m.paces, Pauses: s.Pauses, Spent: s.Spent, Meter: s.Meter, Logger: m.Logger,
 	})
 	if err != nil {
 		return jobs.Opened{}, err

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/collect/custom"
 	"github.com/novacron/novacron/agent/jobs"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
@@ -14,7 +15,7 @@ func scrape(s jobs.Source) (jobs.Opened, error) {
 	}
 	cfg := custom.Config{
 		Job: s.Spec.GetName(), URL: spec.GetUrl(), Labels: s.Spec.GetLabels(), Metrics: s.Spec.GetMetrics(), Undeclared: spec.GetUndeclared(),
-		NativeHistograms: true, Timeout: spec.GetTimeout().AsDuration(), Login: login, Meter: s.Meter,
+		NativeHistograms: true, Timeout: spec.GetTimeout().AsDuration(), Login: login, State: s.Store(collect.SeriesName), Meter: s.Meter,
 	}
 	if pem := spec.GetCaPem(); pem != "" {
 		cfg.TLS.CA = custom.Secret{Value: []byte(pem)}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 
 	"github.com/novacron/novacron/agent/collect"
@@ -45,13 +44,6 @@ func (m *Maker) open(ctx context.Context, s jobs.Source) (jobs.Opened, error) {
 		return scrape(s)
 	default:
 		return jobs.Opened{}, fmt.Errorf("kind %q: this release has no collector for it: upgrade this node", kind)
-	}
-}
-
-// stores keep what has to outlive the agent in the source's folder.
-func stores(s jobs.Source) cloud.Stores {
-	return func(name string) collect.StateStore {
-		return collect.FileState{Path: filepath.Join(s.Dir, name+".json")}
 	}
 }
 

@@ -66,6 +66,9 @@ type Config struct {
 
 	// Stores keep counters, windows and what was spent.
 	Stores cloud.Stores
+	// Pauses are what the host before was told of the APIs, Spent what it used of the day's budget.
+	Pauses []collect.Pause
+	Spent  collect.Spending
 	// Paces are shared by the collectors of a process; nil for own ones.
 	Paces *cloud.Paces
 	// Transport sends requests; nil for the network.
@@ -182,6 +185,7 @@ type Collector struct {
 	// book is nil before the first answer, which tells the time by the service's clock.
 	book   *cloud.Book
 	budget *cloud.Budget
+	access *cloud.Access
 	// lastCalls are those of the last whole collection.
 	lastCalls int
 	// over are the resources, by id, that are gone and that the service tells nothing of any more.
@@ -206,7 +210,10 @@ func New(ctx context.Context, cfg Config) (*Collector, error) {
 		return nil, fmt.Errorf("Azure: %w", err)
 	}
 	c := &Collector{cfg: cfg, clock: &clock{}, over: map[string]bool{}, complained: map[string]bool{}}
-	dial := dialer{cfg: cfg, places: places, send: &transport{client: &http.Client{Transport: cfg.Transport, CheckRedirect: stay}, clock: c.clock}}
+	if c.access, err = cloud.OpenAccess(ctx, cfg.Stores("pauses"), cfg.Paces, cfg.Pauses); err != nil {
+		return nil, fmt.Errorf("Azure: %w", err)
+	}
+	dial := dialer{cfg: cfg, access: c.access, places: places, send: &transport{client: &http.Client{Transport: cfg.Transport, CheckRedirect: stay}, clock: c.clock}}
 	if dial.token, err = dial.credential(); err != nil {
 		return nil, fmt.Errorf("Azure: %w", err)
 	}
@@ -219,7 +226,7 @@ func New(ctx context.Context, cfg Config) (*Collector, error) {
 		c.accounts = append(c.accounts, a)
 	}
 	tariff := cloud.Tariff{Unit: "calls for metrics", Price: cfg.PricePerCall, Daily: cfg.DailyCalls}
-	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), tariff); err != nil {
+	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), tariff, cfg.Spent); err != nil {
 		return nil, fmt.Errorf("Azure: %w", err)
 	}
 	return c, nil
@@ -239,7 +246,7 @@ func (c *Collector) ListAvailableMetrics(context.Context) ([]collect.MetricDefin
 // Progress tells how far it is, and what a day costs.
 func (c *Collector) Progress() collect.Progress {
 	f := c.Forecast()
-	p := collect.Progress{ForecastUnits: f.Units, ForecastCost: f.Dollars()}
+	p := collect.Progress{ForecastUnits: f.Units, ForecastCost: f.Dollars(), Pauses: c.access.Pauses(), Spent: c.budget.Spending()}
 	if c.book != nil {
 		p.Watermark = c.book.Through()
 	}
@@ -248,8 +255,9 @@ func (c *Collector) Progress() collect.Progress {
 
 // Settle ends the collection before: what it came to counts where it was stored.
 func (c *Collector) Settle(ctx context.Context, stored bool) error {
+	paused := c.access.Settle(ctx)
 	if c.book == nil {
-		return nil
+		return paused
 	}
-	return c.book.Settle(ctx, stored, c.clock.now())
+	return errors.Join(paused, c.book.Settle(ctx, stored, c.clock.now()))
 }

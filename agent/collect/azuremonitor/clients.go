@@ -11,11 +11,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/monitor/query/azmetrics"
+
+	"github.com/novacron/novacron/agent/collect/cloud"
 )
 
 // dialer makes the SDK's clients.
 type dialer struct {
 	cfg    Config
+	access *cloud.Access
 	places places
 	send   *transport
 	token  azcore.TokenCredential
@@ -33,7 +36,7 @@ func (d dialer) credential() (azcore.TokenCredential, error) {
 // do not know how long the service asks others to wait.
 func (d dialer) options(subscription, api string, perSecond float64, burst int) azcore.ClientOptions {
 	keeper := &gatekeeper{
-		api: api, pace: d.cfg.Paces.For(subscription, api, perSecond, burst), meter: d.cfg.Meter, deadline: d.cfg.Deadline,
+		api: api, door: d.access.To(subscription, api, perSecond, burst), meter: d.cfg.Meter, deadline: d.cfg.Deadline,
 	}
 	return azcore.ClientOptions{
 		Cloud: d.places.config, Transport: d.send, Retry: policy.RetryOptions{MaxRetries: -1},

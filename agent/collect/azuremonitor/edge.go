@@ -90,7 +90,7 @@ func (c *clock) now() time.Time {
 // asked for again by the next collection.
 type gatekeeper struct {
 	api      string
-	pace     *cloud.Pace
+	door     cloud.Door
 	meter    *collect.Meter
 	deadline time.Duration
 
@@ -100,7 +100,7 @@ type gatekeeper struct {
 
 // Do waits for the pace and sends.
 func (g *gatekeeper) Do(req *policy.Request) (*http.Response, error) {
-	if err := g.pace.Wait(req.Raw().Context()); err != nil {
+	if err := g.door.Wait(req.Raw().Context()); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(req.Raw().Context(), g.deadline)
@@ -111,12 +111,12 @@ func (g *gatekeeper) Do(req *policy.Request) (*http.Response, error) {
 		return nil, err
 	}
 	g.meter.Request(g.api, strconv.Itoa(resp.StatusCode))
-	g.heed(resp)
+	g.heed(req.Raw().Context(), resp)
 	return resp, nil
 }
 
 // heed closes the pace for as long as the service asks, and for a while that grows where it does not say how long.
-func (g *gatekeeper) heed(resp *http.Response) {
+func (g *gatekeeper) heed(ctx context.Context, resp *http.Response) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	throttled := resp.StatusCode == http.StatusTooManyRequests
@@ -128,9 +128,9 @@ func (g *gatekeeper) heed(resp *http.Response) {
 		if !told {
 			asked = min(firstPause<<min(g.refused-1, 10), longestPause)
 		}
-		g.pace.Close(time.Now().Add(asked))
+		g.door.Close(ctx, time.Now().Add(asked))
 	case resp.StatusCode == http.StatusServiceUnavailable && told:
-		g.pace.Close(time.Now().Add(asked))
+		g.door.Close(ctx, time.Now().Add(asked))
 	case resp.StatusCode < http.StatusBadRequest:
 		g.refused = 0
 	}

@@ -44,7 +44,7 @@ func (t *turn) machines(ctx context.Context, a *account) {
 			id: m.id, subscription: a.id, region: m.region, labels: m.labels(a.id), since: m.created, luns: m.luns(),
 			gone: one.Gone, alive: one.Alive() && a.powered[m.id].state == "running",
 		}
-		if one.Alive() {
+		if one.Alive() && !m.recalled {
 			r.temp = t.tell(ctx, a, m, powers, now)
 		}
 		t.known.present(r)
@@ -60,6 +60,8 @@ func (t *turn) tell(ctx context.Context, a *account, m machine, powers map[strin
 	t.faults.add(explain(err, "sizes of machines in "+m.region, t.cfg.Credentials))
 	if known, is := sizes[strings.ToLower(m.size)]; is {
 		s, temp = &known, known.temp
+	} else if err != nil {
+		t.known.unsized[m.labels(a.id)["vm_id"]] = true
 	}
 	var p *power
 	if powers != nil {

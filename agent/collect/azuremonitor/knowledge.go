@@ -10,6 +10,8 @@ import (
 type knowledge struct {
 	// lists are those that could be read, by subscription and type; states those of the states.
 	lists, states map[string]bool
+	// unsized are the machines whose size could not be looked up.
+	unsized map[string]bool
 	// there are the resources on the lists.
 	there map[string]bool
 	// open are the queries of a resource that were not answered, by the metrics that they would have told.
@@ -17,7 +19,7 @@ type knowledge struct {
 }
 
 func newKnowledge() knowledge {
-	return knowledge{lists: map[string]bool{}, states: map[string]bool{}, there: map[string]bool{}, open: map[string]int{}}
+	return knowledge{lists: map[string]bool{}, states: map[string]bool{}, unsized: map[string]bool{}, there: map[string]bool{}, open: map[string]int{}}
 }
 
 // ownerOf is the resource of a series by its labels.
@@ -60,9 +62,16 @@ var factNames = map[string]bool{
 func (k knowledge) conclusive(m collect.Metric) bool {
 	subscription := m.Labels["cloud_account_id"]
 	owner := ownerOf(m.Labels)
-	listed := k.lists[subscription+"|"]
+	list := subscription + "|"
 	if m.Labels["vm_id"] == "" {
-		listed = k.lists[subscription+"|"+typeOf(owner)]
+		list += typeOf(owner)
+	}
+	listed, wanted := k.lists[list]
+	switch {
+	case !wanted: // it was collected by an earlier definition
+		return true
+	case k.unsized[owner] && (m.Name == "vm_vcpus" || m.Name == "vm_memory_limit_bytes"):
+		return false
 	}
 	if !k.there[owner] {
 		return listed

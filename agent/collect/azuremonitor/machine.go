@@ -12,6 +12,8 @@ import (
 
 // machine is what the inventory says of one virtual machine.
 type machine struct {
+	// recalled says that it is known of before the start alone, and little of it.
+	recalled bool
 	// id is the resource id in lower case, uuid the machine's own id.
 	id, uuid, name, region string
 	size, image, os        string

@@ -39,7 +39,7 @@ type remembered struct {
 }
 
 func (r remembered) item() cloud.Item[machine] {
-	return cloud.Item[machine]{ID: r.ID, Resource: machine{id: r.ID, uuid: r.VMID, name: r.Name, region: r.Region}, Gone: r.Gone}
+	return cloud.Item[machine]{ID: r.ID, Resource: machine{recalled: true, id: r.ID, uuid: r.VMID, name: r.Name, region: r.Region}, Gone: r.Gone}
 }
 
 // load gives the machines that were saved; nil where nothing was.

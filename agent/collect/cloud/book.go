@@ -61,8 +61,10 @@ type windowsState struct {
 type Book struct {
 	ledger *collect.Ledger
 	store  collect.StateStore
-	since  time.Time
-	meter  *collect.Meter
+	// known is where the series are kept that were told last.
+	known collect.StateStore
+	since time.Time
+	meter *collect.Meter
 
 	through  map[string]time.Time
 	presence collect.Presence
@@ -78,7 +80,7 @@ func OpenBook(ctx context.Context, stores Stores, since time.Time, meter *collec
 	if err != nil {
 		return nil, err
 	}
-	b := &Book{ledger: ledger, store: stores("windows"), since: since, meter: meter, through: map[string]time.Time{}}
+	b := &Book{ledger: ledger, store: stores("windows"), known: stores(collect.SeriesName), since: since, meter: meter, through: map[string]time.Time{}}
 	data, err := b.store.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -87,6 +89,9 @@ func OpenBook(ctx context.Context, stores Stores, since time.Time, meter *collec
 		err = b.save(ctx, b.through)
 	} else {
 		err = b.restore(data)
+	}
+	if err == nil {
+		err = b.presence.Restore(ctx, b.known)
 	}
 	if err != nil {
 		return nil, err
@@ -152,6 +157,9 @@ func (b *Book) Through() (through time.Time) {
 	return through
 }
 
+// Told are the series that were told last, without values: after a start those of before it.
+func (b *Book) Told() []collect.Metric { return b.presence.Series() }
+
 // Enter turns all series of the turn into metrics: what was told before is left out, and series that are missing are
 // ended by a stale marker at now where conclusive says that they could have been there.
 func (b *Book) Enter(series []Series, now time.Time, conclusive func(collect.Metric) bool) []collect.Metric {
@@ -175,7 +183,7 @@ func (b *Book) points(s Series) []collect.Point {
 		Kind: s.Kind, Period: s.Period, Points: b.countable(s.Points), From: s.Window.From, Through: s.Window.Final, Alive: s.Alive,
 	})
 	b.meter.Late(late)
-	return b.ledger.Tell(key, points)
+	return points // a counter's points are new by what it has counted
 }
 
 // countable are the points that nobody counted before this book.
@@ -208,5 +216,5 @@ func (b *Book) Settle(ctx context.Context, stored bool, now time.Time) error {
 		return err
 	}
 	b.through, b.presence = next, b.turnPresence
-	return nil
+	return b.presence.Keep(ctx, b.known, now)
 }

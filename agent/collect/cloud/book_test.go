@@ -173,7 +173,7 @@ func TestDamagedStatesAreRefused(t *testing.T) {
 		if _, err := OpenBook(t.Context(), shelf{"windows": {state: []byte(state)}}.store, noon, nil); err == nil {
 			t.Errorf("windows %s were taken", state)
 		}
-		if _, err := OpenBudget(t.Context(), &memory{state: []byte("{")}, Tariff{}); err == nil {
+		if _, err := OpenBudget(t.Context(), &memory{state: []byte("{")}, Tariff{}, collect.Spending{}); err == nil {
 			t.Error("a damaged budget was taken")
 		}
 	}

@@ -52,27 +52,32 @@ type Budget struct {
 	store  collect.StateStore
 
 	mu    sync.Mutex
-	spent spent
+	spent collect.Spending
 }
 
-// spent is the saved form.
-type spent struct {
-	// Day is in UTC, as 2006-01-02.
-	Day   string `json:"day"`
-	Units int    `json:"units"`
-}
-
-// OpenBudget goes on with what was spent today.
-func OpenBudget(ctx context.Context, store collect.StateStore, tariff Tariff) (*Budget, error) {
+// OpenBudget goes on with what was spent today, here or, as told, by another collector of the source before.
+func OpenBudget(ctx context.Context, store collect.StateStore, tariff Tariff, told collect.Spending) (*Budget, error) {
 	b := &Budget{tariff: tariff, store: store}
 	data, err := store.Load(ctx)
-	if err != nil || data == nil {
-		return b, err
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(data, &b.spent); err != nil {
-		return nil, fmt.Errorf("state of a budget: %w; remove it to begin the day anew", err)
+	if data != nil {
+		if err := json.Unmarshal(data, &b.spent); err != nil {
+			return nil, fmt.Errorf("state of a budget: %w; remove it to begin the day anew", err)
+		}
+	}
+	if told.Day > b.spent.Day || told.Day == b.spent.Day && told.Units > b.spent.Units {
+		b.spent = told
 	}
 	return b, nil
+}
+
+// Spending is what was spent on the last day on which something was.
+func (b *Budget) Spending() collect.Spending {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spent
 }
 
 // Spend takes units before they are used, and keeps that they are: who dies in between has spent them. What is above
@@ -112,15 +117,15 @@ func (b *Budget) Forecast(units int, interval time.Duration) Forecast {
 	return b.tariff.Forecast(units, interval)
 }
 
-func (b *Budget) on(now time.Time) spent {
+func (b *Budget) on(now time.Time) collect.Spending {
 	day := now.UTC().Format(time.DateOnly)
 	if b.spent.Day != day {
-		return spent{Day: day}
+		return collect.Spending{Day: day}
 	}
 	return b.spent
 }
 
-func (b *Budget) save(ctx context.Context, next spent) error {
+func (b *Budget) save(ctx context.Context, next collect.Spending) error {
 	data, err := json.Marshal(next)
 	if err != nil {
 		return fmt.Errorf("state of a budget: %w", err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/novacron/novacron/agent/collect"
 )
 
 // memory is a state that lies in memory; while failing is set nothing is kept.
@@ -30,7 +32,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func TestBudgetEndsAtItsBound(t *testing.T) {
 	store := &memory{}
 	tariff := Tariff{Unit: "metrics requested", Price: 1e-5, Daily: 100}
-	b, err := OpenBudget(t.Context(), store, tariff)
+	b, err := OpenBudget(t.Context(), store, tariff, collect.Spending{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestBudgetEndsAtItsBound(t *testing.T) {
 		t.Errorf("error %q names neither the limit nor when the next day begins", text)
 	}
 
-	again, err := OpenBudget(t.Context(), store, tariff)
+	again, err := OpenBudget(t.Context(), store, tariff, collect.Spending{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func TestBudgetEndsAtItsBound(t *testing.T) {
 
 func TestBudgetSpendsNothingThatItCannotKeep(t *testing.T) {
 	store := &memory{failing: errors.New("disk full")}
-	b, err := OpenBudget(t.Context(), store, Tariff{Unit: "calls"})
+	b, err := OpenBudget(t.Context(), store, Tariff{Unit: "calls"}, collect.Spending{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,5 +88,43 @@ func TestForecastSaysWhatADayCosts(t *testing.T) {
 	want := "115200 metrics requested a day: this costs about $1.15 a day; the budget of 57600 stops it after 12.0 h"
 	if f.String() != want {
 		t.Errorf("got  %s\nwant %s", f, want)
+	}
+}
+
+// TestABudgetGoesOnOnAnotherHost holds that a source that moves does not get the day's units anew, and that what is told of
+// another day, or is less than what is known here, does not count.
+func TestABudgetGoesOnOnAnotherHost(t *testing.T) {
+	tariff := Tariff{Unit: "calls", Daily: 100}
+	first, err := OpenBudget(t.Context(), &memory{}, tariff, collect.Spending{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Spend(t.Context(), noon, 70); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		kept string
+		told collect.Spending
+		want int
+	}{
+		"told":                 {"", first.Spending(), 70},
+		"told, of yesterday":   {"", collect.Spending{Day: "2026-02-28", Units: 99}, 0},
+		"told less":            {`{"day":"2026-03-01","units":80}`, first.Spending(), 80},
+		"kept is of yesterday": {`{"day":"2026-02-28","units":80}`, first.Spending(), 70},
+	} {
+		disk := &memory{}
+		if c.kept != "" {
+			disk.state = []byte(c.kept)
+		}
+		b, err := OpenBudget(t.Context(), disk, tariff, c.told)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Spent(noon); got != c.want {
+			t.Errorf("%s: %d are spent, want %d", name, got, c.want)
+		}
+		if err := b.Spend(t.Context(), noon, 101-c.want); err == nil {
+			t.Errorf("%s: more than the day's units are spent", name)
+		}
 	}
 }

@@ -7,12 +7,16 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/novacron/novacron/agent/collect"
 )
 
 // Paces are those of all APIs that a process calls: collectors of one account share its pace. It is safe for concurrent use.
 type Paces struct {
 	mu    sync.Mutex
-	paces map[string]*Pace
+	paces map[apiKey]*Pace
+	// closed are APIs that were closed before anybody asked for their pace.
+	closed map[apiKey]time.Time
 }
 
 // For is the pace of an account's API. The rate, in calls a second, and how many may be made at once are those of the
@@ -20,14 +24,42 @@ type Paces struct {
 func (p *Paces) For(account, api string, perSecond float64, burst int) *Pace {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	key := account + "\x00" + api
+	key := apiKey{account, api}
 	if p.paces == nil {
-		p.paces = map[string]*Pace{}
+		p.paces = map[apiKey]*Pace{}
 	}
 	if p.paces[key] == nil {
 		p.paces[key] = NewPace(api, perSecond, burst)
+		p.paces[key].Close(p.closed[key])
+		delete(p.closed, key)
 	}
 	return p.paces[key]
+}
+
+// close has the pace of an API begin closed, or closes it.
+func (p *Paces) close(pause collect.Pause) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := apiKey{pause.Account, pause.API}
+	if pace := p.paces[key]; pace != nil {
+		pace.Close(pause.Until)
+		return
+	}
+	if p.closed == nil {
+		p.closed = map[apiKey]time.Time{}
+	}
+	if pause.Until.After(p.closed[key]) {
+		p.closed[key] = pause.Until
+	}
+}
+
+func (p *Paces) closedUntil(key apiKey) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pace := p.paces[key]; pace != nil {
+		return pace.closedUntil()
+	}
+	return p.closed[key]
 }
 
 // Pace is a token bucket that the provider can close for as long as it says. It is safe for concurrent use.

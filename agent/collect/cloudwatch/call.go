@@ -37,6 +37,7 @@ var (
 type caller struct {
 	account, region string
 	cfg             Config
+	access          *cloud.Access
 	budget          *cloud.Budget
 }
 
@@ -46,9 +47,9 @@ const tries = 4
 // call waits for the pace, makes a call and makes it again where that helps: after a throttling as soon as AWS allows,
 // however late that is, and at once after a fault of AWS's or of the clock, which the SDK has then learnt.
 func call[Out any](ctx context.Context, c caller, of api, do func(context.Context) (Out, error)) (out Out, err error) {
-	pace := c.cfg.Paces.For(c.account, of.name+" in "+c.region, of.perSecond, of.burst)
+	door := c.access.To(c.account, of.name+" in "+c.region, of.perSecond, of.burst)
 	for try := range tries {
-		if err := pace.Wait(ctx); err != nil {
+		if err := door.Wait(ctx); err != nil {
 			return out, c.explain(of, err)
 		}
 		out, err = within(ctx, c.cfg.Limits.CallTime, do)
@@ -62,9 +63,9 @@ func call[Out any](ctx context.Context, c caller, of api, do func(context.Contex
 			again = true
 		}
 		if until, asked := retryAfter(err, time.Now()); asked {
-			pace.Close(until)
+			door.Close(ctx, until)
 		} else if again {
-			pace.Close(time.Now().Add(backoff << try))
+			door.Close(ctx, time.Now().Add(backoff<<try))
 		}
 		if !again || ctx.Err() != nil {
 			break

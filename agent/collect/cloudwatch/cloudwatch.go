@@ -35,6 +35,7 @@ type Collector struct {
 	session session
 	regions []*region
 	budget  *cloud.Budget
+	access  *cloud.Access
 	book    *cloud.Book
 	account string
 
@@ -62,15 +63,21 @@ func New(ctx context.Context, cfg Config) (*Collector, error) {
 	if len(regions) == 0 {
 		return nil, errors.New("AWS: no region; name regions, or set AWS_REGION or the profile's region")
 	}
-	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), cfg.tariff()); err != nil {
+	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), cfg.tariff(), cfg.Spent); err != nil {
+		return nil, err
+	}
+	if c.access, err = cloud.OpenAccess(ctx, cfg.Stores("pauses"), cfg.Paces, cfg.Pauses); err != nil {
 		return nil, err
 	}
 	if c.book, err = cloud.OpenBook(ctx, cfg.Stores, cfg.Since, cfg.Meter); err != nil {
 		return nil, err
 	}
+	for _, m := range c.book.Told() {
+		c.settled.told[collect.SeriesKey(m.Name, m.Labels, m.Source)] = true
+	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(regions))) {
 		r := newRegion(name, cfg, c.session)
-		r.budget = c.budget
+		r.budget, r.access = c.budget, c.access
 		if err := r.recall(ctx); err != nil {
 			return nil, err
 		}
@@ -124,7 +131,7 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 			failed = append(failed, w.region.checkUnits(ctx, w.asks, w.answers, c.turn.now))
 		}
 	}
-	metrics := c.enter(append(series, facts.series...))
+	metrics := c.enter(append(series, facts.series...), works)
 	return selection.Keep(metrics), joined(failed)
 }
 
@@ -150,7 +157,7 @@ func (c *Collector) identify(ctx context.Context) error {
 	if c.account != "" {
 		return nil
 	}
-	who := caller{cfg: c.cfg}
+	who := caller{cfg: c.cfg, access: c.access}
 	account, err := call(ctx, who, apiIdentity, c.session.identity)
 	if err != nil {
 		return err
@@ -267,7 +274,7 @@ func (c *Collector) Forecast() cloud.Forecast {
 // Progress tells how far it is, and what a day costs.
 func (c *Collector) Progress() collect.Progress {
 	f := c.Forecast()
-	return collect.Progress{Watermark: c.Through(), ForecastUnits: f.Units, ForecastCost: f.Dollars()}
+	return collect.Progress{Watermark: c.Through(), ForecastUnits: f.Units, ForecastCost: f.Dollars(), Pauses: c.access.Pauses(), Spent: c.budget.Spending()}
 }
 
 // Through is the end of the last period up to which everything is stored: where another collector of the same account

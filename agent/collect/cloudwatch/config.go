@@ -54,6 +54,9 @@ type Config struct {
 
 	// Stores keep the counters, windows and spendings.
 	Stores cloud.Stores
+	// Pauses are what the host before was told of the APIs, Spent what it used of the day's budget.
+	Pauses []collect.Pause
+	Spent  collect.Spending
 	// Paces are shared by the collectors of one process; nil means none to share with.
 	Paces *cloud.Paces
 	Meter *collect.Meter

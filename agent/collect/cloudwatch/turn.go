@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -116,8 +117,12 @@ func (c *Collector) answered(r *region, p plan, asks map[string]ask, answers map
 }
 
 // enter turns series into metrics. One that has never had a value is no series yet: it is not ended either.
-func (c *Collector) enter(series []cloud.Series) []collect.Metric {
-	metrics := c.book.Enter(series, c.turn.now, func(collect.Metric) bool { return true })
+func (c *Collector) enter(series []cloud.Series, works []*work) []collect.Metric {
+	unread := map[string]bool{} // regions whose lists are not known to be whole
+	for _, w := range works {
+		unread[w.region.name] = !w.known.whole
+	}
+	metrics := c.book.Enter(series, c.turn.now, func(m collect.Metric) bool { return !unread[m.Labels["cloud_region"]] })
 	kept := metrics[:0]
 	for _, m := range metrics {
 		key := collect.SeriesKey(m.Name, m.Labels, m.Source)
@@ -143,7 +148,7 @@ func (c *Collector) Settle(ctx context.Context, stored bool) error {
 		return nil
 	}
 	stored = stored && !c.turn.peek
-	err := c.book.Settle(ctx, stored, c.turn.now)
+	err := errors.Join(c.access.Settle(ctx), c.book.Settle(ctx, stored, c.turn.now))
 	if stored && err == nil {
 		maps.Copy(c.settled.through, c.turn.through)
 		maps.Copy(c.settled.asked, c.turn.asked)

@@ -25,6 +25,12 @@ type Collector struct {
 	// they are.
 	round        uint64
 	known, byKey map[string]*series
+
+	// markers are those of the last scrape, owed those that were not stored.
+	markers, owed []collect.Metric
+	// changed says that series have come or gone since they were kept.
+	changed, resumed bool
+	kept             time.Time
 }
 
 var _ collect.MetricsCollector = (*Collector)(nil)
@@ -64,11 +70,12 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 		return nil, err
 	}
 	at := time.Now()
+	forgot := c.resume(ctx)
 	got, err := c.scrape(ctx, at)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, ctx.Err() // we end, not the target
 	}
-	return selection.Keep(got), err
+	return selection.Keep(got), errors.Join(err, forgot)
 }
 
 // ended are stale markers for the series that were there before the scrape and are not now, told once. A series that
@@ -78,8 +85,11 @@ func (c *Collector) ended(at time.Time) (markers []collect.Metric) {
 		if s.present != 0 && s.present != c.round {
 			markers = append(markers, collect.Metric{Name: s.name, Labels: s.labels, Value: collect.Stale(), Timestamp: at})
 			s.present = 0
+			c.changed = true
 		}
 	}
+	markers = append(markers, c.due(at)...)
+	c.markers = markers
 	return markers
 }
 
@@ -128,6 +138,7 @@ func (c *Collector) take(got answer, at time.Time) ([]collect.Metric, error) {
 		return ended, c.explain(err)
 	}
 	for _, s := range all.untimed {
+		c.changed = c.changed || s.present == 0
 		s.present = c.round
 	}
 	ended := c.ended(at)

@@ -40,6 +40,9 @@ type Config struct {
 	Limits  ScrapeLimits
 	Login   Login
 	TLS     TLS
+	// State is where the series of the last scrape are kept, so that those that have gone while the agent was down end;
+	// nil keeps none.
+	State collect.StateStore
 	// Meter counts requests; nil counts none.
 	Meter *collect.Meter
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/auth"
+	"google.golang.org/genproto/googleapis/api/metric"
 
 	"github.com/novacron/novacron/agent/collect"
 	"github.com/novacron/novacron/agent/collect/cloud"
@@ -24,6 +25,7 @@ type Collector struct {
 	projects []*project
 	book     *cloud.Book
 	budget   *cloud.Budget
+	access   *cloud.Access
 	clock    clock
 
 	// counters are those of amounts that were told, with the group they are of: they go on while their machine runs.
@@ -72,11 +74,15 @@ func New(ctx context.Context, cfg Config) (_ *Collector, err error) {
 		return nil, err
 	}
 	tariff := cloud.Tariff{Unit: "time series returned", Price: cfg.SeriesPrice, Daily: cfg.DailySeries}
-	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), tariff); err != nil {
+	if c.budget, err = cloud.OpenBudget(ctx, cfg.Stores("budget"), tariff, cfg.Spent); err != nil {
 		return nil, err
 	}
+	if c.access, err = cloud.OpenAccess(ctx, cfg.Stores("pauses"), cfg.Paces, cfg.Pauses); err != nil {
+		return nil, err
+	}
+	c.recall(c.book.Told())
 	for _, id := range cfg.Projects {
-		p, err := newProject(ctx, cfg, id, creds, &c.clock)
+		p, err := newProject(ctx, cfg, id, creds, &c.clock, c.access)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
@@ -124,6 +130,37 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 	return selection.Keep(metrics), t.err()
 }
 
+// recall goes on with the counters of before the start, as one in which nothing happens comes in no answer, and with what
+// metrics have told of disks.
+func (c *Collector) recall(told []collect.Metric) {
+	for _, m := range told {
+		if m.Name == "vm_disk_info" {
+			c.kinds[[2]string{m.Labels["vm_id"], m.Labels["device"]}] = diskKind{m.Labels["storage_type"], m.Labels["device_type"]}
+		}
+		for _, r := range c.rows[c.nativeOf(m)] {
+			if r.name != m.Name || r.kind != metric.MetricDescriptor_DELTA || r.name == "vm_available" {
+				continue
+			}
+			s := cloud.Series{
+				Name: m.Name, Labels: m.Labels, Source: r.source(), Kind: collect.NativeDelta, Period: collect.GCPCompute.Period,
+			}
+			c.counters[counterKey(s)] = counted{s, groupOf(m.Labels["cloud_account_id"], r.native)}
+		}
+	}
+}
+
+// nativeOf is the metric type that a canonical series comes from; empty where none is asked for.
+func (c *Collector) nativeOf(m collect.Metric) string {
+	for native, rows := range c.rows {
+		for _, r := range rows {
+			if r.name == m.Name && string(r.source()) == m.Source {
+				return native
+			}
+		}
+	}
+	return ""
+}
+
 // finish keeps what the next collection needs of a whole one.
 func (c *Collector) finish(t *turn) {
 	c.series = len(t.series)
@@ -137,7 +174,9 @@ func (c *Collector) finish(t *turn) {
 		}
 	}
 	maps.DeleteFunc(c.counters, func(key string, _ counted) bool { return t.dead[key] })
-	forgetDisks(c.kinds, there)
+	if len(t.unlisted) == 0 {
+		forgetDisks(c.kinds, there)
+	}
 	c.estimate(t.units)
 }
 
@@ -166,7 +205,7 @@ func counterKey(s cloud.Series) string {
 
 // Settle ends the turn: what it counted counts where it was stored.
 func (c *Collector) Settle(ctx context.Context, stored bool) error {
-	return c.book.Settle(ctx, stored && !c.glance, c.clock.now())
+	return errors.Join(c.access.Settle(ctx), c.book.Settle(ctx, stored && !c.glance, c.clock.now()))
 }
 
 // Forecast says what a day costs when it goes on like the last collection; nothing before the first.
@@ -177,7 +216,7 @@ func (c *Collector) Forecast() cloud.Forecast {
 // Progress tells how far it is, and what a day costs.
 func (c *Collector) Progress() collect.Progress {
 	f := c.Forecast()
-	return collect.Progress{Watermark: c.Through(), ForecastUnits: f.Units, ForecastCost: f.Dollars()}
+	return collect.Progress{Watermark: c.Through(), ForecastUnits: f.Units, ForecastCost: f.Dollars(), Pauses: c.access.Pauses(), Spent: c.budget.Spending()}
 }
 
 // Through is the end of the last period up to which everything is stored; zero before the first collection was.

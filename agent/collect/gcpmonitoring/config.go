@@ -56,6 +56,9 @@ type Config struct {
 
 	// Stores keep the counters, the windows and the budget.
 	Stores cloud.Stores
+	// Pauses are what the host before was told of the APIs, Spent what it used of the day's budget.
+	Pauses []collect.Pause
+	Spent  collect.Spending
 	// Paces are shared by the collectors of a process; nil for its own.
 	Paces *cloud.Paces
 	// Meter counts requests, nil for none; Logger gets what is told once, nil for none.

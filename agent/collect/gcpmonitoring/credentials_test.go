@@ -121,7 +121,9 @@ func computeFor(t *testing.T, fake *fakecloud.Cloud, who Credentials, creds *aut
 	t.Helper()
 	cfg, err := Config{Projects: []string{testProject}, Stores: (&shelf{}).store, Dial: fake.Dial, ComputeEndpoint: fakecloud.ComputeEndpoint, Paces: &cloud.Paces{}}.withDefaults()
 	require.NoError(t, err)
-	g := &gate{who: who, project: testProject, paces: cfg.Paces, timeout: cfg.CallTimeout, refused: map[string]int{}}
+	access, err := cloud.OpenAccess(t.Context(), cfg.Stores("pauses"), cfg.Paces, nil)
+	require.NoError(t, err)
+	g := &gate{who: who, project: testProject, access: access, timeout: cfg.CallTimeout, refused: map[string]int{}}
 	client := newComputeClient(cfg, testProject, nil, g, &clock{})
 	client.creds = creds
 	t.Cleanup(client.close)

@@ -17,7 +17,7 @@ type gate struct {
 	// who and where are told in errors.
 	who     Credentials
 	project string
-	paces   *cloud.Paces
+	access  *cloud.Access
 	meter   *collect.Meter
 	timeout time.Duration
 
@@ -49,9 +49,9 @@ type verdict struct {
 
 // pass makes a call of a method of an API, which judges its own answer.
 func (g *gate) pass(ctx context.Context, api, method string, call func(context.Context) verdict) error {
-	pace := g.paces.For(g.project, api, rates[api].perSecond, rates[api].burst)
+	door := g.access.To(g.project, api, rates[api].perSecond, rates[api].burst)
 	for attempt := 1; ; attempt++ {
-		if err := pace.Wait(ctx); err != nil {
+		if err := door.Wait(ctx); err != nil {
 			return err
 		}
 		v := g.once(ctx, call)
@@ -62,7 +62,7 @@ func (g *gate) pass(ctx context.Context, api, method string, call func(context.C
 		}
 		g.meter.Throttled(api + "." + method)
 		until := time.Now().Add(g.backoff(api, v.after))
-		pace.Close(until)
+		door.Close(ctx, until)
 		if attempt == maxAttempts {
 			return &cloud.ThrottledError{API: api + "." + method, Until: until}
 		}

@@ -41,8 +41,8 @@ const (
 	inventoryLinger = time.Hour
 )
 
-func newProject(ctx context.Context, cfg Config, id string, creds *auth.Credentials, c *clock) (*project, error) {
-	g := &gate{who: cfg.Credentials, project: id, paces: cfg.Paces, meter: cfg.Meter, timeout: cfg.CallTimeout, refused: map[string]int{}}
+func newProject(ctx context.Context, cfg Config, id string, creds *auth.Credentials, c *clock, access *cloud.Access) (*project, error) {
+	g := &gate{who: cfg.Credentials, project: id, access: access, meter: cfg.Meter, timeout: cfg.CallTimeout, refused: map[string]int{}}
 	client, err := newMetricClient(ctx, cfg, creds, g)
 	if err != nil {
 		return nil, fmt.Errorf("client of Cloud Monitoring for project %s: %w", id, err)
@@ -60,7 +60,9 @@ func newProject(ctx context.Context, cfg Config, id string, creds *auth.Credenti
 }
 
 // group names what is asked for together.
-func (p *project) group(native string) string { return p.id + " " + native }
+func (p *project) group(native string) string { return groupOf(p.id, native) }
+
+func groupOf(project, native string) string { return project + " " + native }
 
 func (p *project) close() error {
 	p.compute.close()

@@ -16,6 +16,8 @@ type turn struct {
 	*Collector
 	selection collect.Selection
 	series    []cloud.Series
+	// unlisted are the projects whose machines are not known.
+	unlisted map[string]bool
 	// answered are the groups whose windows were answered in full.
 	answered map[string]bool
 	// feeds are the groups that a metric of a project comes from.
@@ -31,7 +33,7 @@ type turn struct {
 
 func newTurn(c *Collector, selection collect.Selection) *turn {
 	return &turn{
-		Collector: c, selection: selection, answered: map[string]bool{}, feeds: map[string][]string{},
+		Collector: c, selection: selection, unlisted: map[string]bool{}, answered: map[string]bool{}, feeds: map[string][]string{},
 		windows: map[string]cloud.Window{}, groups: map[string]string{}, dead: map[string]bool{},
 	}
 }
@@ -60,6 +62,7 @@ func (t *turn) project(ctx context.Context, p *project) {
 	items, err := p.inventory.Get(ctx, t.clock.now())
 	t.fail(err)
 	if !p.inventory.Known() {
+		t.unlisted[p.id] = true
 		return
 	}
 	t.fail(p.learnTypes(ctx, items))
@@ -237,6 +240,9 @@ func (t *turn) tell(p *project, items []cloud.Item[instance], now time.Time, beg
 // conclusive tells whether a series that is missing is gone: all that it could come from has answered. What the
 // inventory tells is there as long as the inventory has it, also beside an error.
 func (t *turn) conclusive(m collect.Metric) bool {
+	if t.unlisted[m.Labels["cloud_account_id"]] {
+		return false
+	}
 	if inventoryNames[m.Name] {
 		return true
 	}

@@ -28,6 +28,9 @@ type Config struct {
 	NetworkFilesystems bool
 	// Statfs asks for the size of what is mounted at a path; nil means the system call.
 	Statfs func(path string) (unix.Statfs_t, error)
+	// State is where the series are kept that were told last, so that those that have gone while the agent was down end;
+	// nil keeps none.
+	State collect.StateStore
 	// Meter counts partial answers; nil for none.
 	Meter *collect.Meter
 }
@@ -37,12 +40,15 @@ type Collector struct {
 	cfg      Config
 	labels   map[string]string
 	mounts   mountWatch
-	presence collect.Presence
+	presence collect.Remembered
 	// parts says which part told a metric.
 	parts map[string]string
 }
 
-var _ collect.MetricsCollector = (*Collector)(nil)
+var (
+	_ collect.MetricsCollector = (*Collector)(nil)
+	_ collect.Settler          = (*Collector)(nil)
+)
 
 // New measures nothing yet.
 func New(cfg Config) *Collector {
@@ -55,7 +61,10 @@ func New(cfg Config) *Collector {
 	if cfg.Statfs == nil {
 		cfg.Statfs = statfs
 	}
-	return &Collector{cfg: cfg, labels: map[string]string{"host": cfg.Name}, mounts: mountWatch{asking: map[string]bool{}}, parts: map[string]string{}}
+	return &Collector{
+		cfg: cfg, labels: map[string]string{"host": cfg.Name}, mounts: mountWatch{asking: map[string]bool{}}, parts: map[string]string{},
+		presence: collect.Remembered{Store: cfg.State},
+	}
 }
 
 // part is one thing to measure.
@@ -105,6 +114,9 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 	b := &batch{at: time.Now(), labels: c.labels}
 	failed := map[string]bool{}
 	var failures []error
+	if err := c.presence.Begin(ctx); err != nil {
+		failures = append(failures, err)
+	}
 	for _, p := range allParts {
 		before := len(b.metrics)
 		if err := p.measure(c, ctx, b); err != nil {
@@ -116,13 +128,22 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 		}
 	}
 	conclusive := func(m collect.Metric) bool {
-		return !failed[c.parts[m.Name]] && !c.mounts.hangs(m.Labels["mountpoint"])
+		part, known := c.parts[m.Name]
+		if !known { // it was told before the start, by a part that tells nothing of it now
+			return len(failed) == 0 && !c.mounts.hangs(m.Labels["mountpoint"])
+		}
+		return !failed[part] && !c.mounts.hangs(m.Labels["mountpoint"])
 	}
 	if len(failures) > 0 {
 		c.cfg.Meter.Partial()
 	}
 	b.metrics = append(b.metrics, c.presence.Ended(b.metrics, b.at, conclusive)...)
 	return selection.Keep(b.metrics), errors.Join(failures...)
+}
+
+// Settle notes whether the series are stored.
+func (c *Collector) Settle(ctx context.Context, stored bool) error {
+	return c.presence.Settle(ctx, stored, time.Now())
 }
 
 // ListAvailableMetrics lists what a host can tell.

@@ -35,6 +35,9 @@ type Config struct {
 	// Proc, Cgroups and Run are where the host's processes, control groups and libvirt's own files are; empty means
 	// /proc, /sys/fs/cgroup and /run/libvirt/qemu.
 	Proc, Cgroups, Run string
+	// State is where the series are kept that were told last, so that those of machines that have gone while the agent
+	// was down end; nil keeps none.
+	State collect.StateStore
 	// Meter counts partial answers; nil for none.
 	Meter *collect.Meter
 }
@@ -43,13 +46,16 @@ type Config struct {
 type Collector struct {
 	cfg      Config
 	asked    asker
-	presence collect.Presence
+	presence collect.Remembered
 	machines map[string]*machine
 	guests   *guestRounds
 	events   *eventBook
 }
 
-var _ collect.MetricsCollector = (*Collector)(nil)
+var (
+	_ collect.MetricsCollector = (*Collector)(nil)
+	_ collect.Settler          = (*Collector)(nil)
+)
 
 // New measures nothing yet.
 func New(cfg Config) *Collector {
@@ -63,7 +69,10 @@ func New(cfg Config) *Collector {
 			*field = fallback
 		}
 	}
-	return &Collector{cfg: cfg, machines: map[string]*machine{}, guests: newGuestRounds(), events: newEventBook()}
+	return &Collector{
+		cfg: cfg, machines: map[string]*machine{}, guests: newGuestRounds(), events: newEventBook(),
+		presence: collect.Remembered{Store: cfg.State},
+	}
 }
 
 // machine is what is known of a domain between collections.
@@ -86,9 +95,10 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 		return nil, err
 	}
 	b := &batch{at: time.Now()}
+	forgot := c.presence.Begin(ctx)
 	reading := c.read(ctx)
 	if reading.err != nil && len(reading.stats) == 0 {
-		return nil, reading.err
+		return nil, errors.Join(reading.err, forgot)
 	}
 	described := c.describe(ctx, b.at, reading.stats)
 	c.guests.ask(ctx, c, b.at, reading.stats)
@@ -104,7 +114,12 @@ func (c *Collector) CollectMetrics(ctx context.Context, query tsdb.MetricsQuery)
 	if reading.partial() {
 		c.cfg.Meter.Partial()
 	}
-	return selection.Keep(b.metrics), errors.Join(reading.err, described, b.err)
+	return selection.Keep(b.metrics), errors.Join(reading.err, described, b.err, forgot)
+}
+
+// Settle notes whether the series are stored.
+func (c *Collector) Settle(ctx context.Context, stored bool) error {
+	return c.presence.Settle(ctx, stored, time.Now())
 }
 
 // ListAvailableMetrics lists what the hypervisor and the agents in the guests can tell.
@@ -151,8 +166,10 @@ func (c *Collector) measure(b *batch, r reading) func(collect.Metric) bool {
 // lacks tells whether a running machine has no more of what a series is about: NOWAIT leaves values out where a machine
 // is busy, which does not end them.
 func (m *machine) lacks(gone collect.Metric) bool {
-	if gone.Labels["vm_name"] != m.labels["vm_name"] {
-		return true
+	for name, value := range m.labels { // it was renamed, or the host was
+		if gone.Labels[name] != value {
+			return true
+		}
 	}
 	switch gone.Name {
 	case "vm_info", "vm_disk_info", "vm_network_info":

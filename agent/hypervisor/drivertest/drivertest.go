@@ -3,7 +3,6 @@ package drivertest
 
 import (
 	"context"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +91,7 @@ func Run(t *testing.T, target Target) {
 	t.Run("pool stats", target.poolStats)
 	t.Run("media", target.media)
 	t.Run("reshape", target.reshapes)
+	t.Run("ties to CPUs", target.ties)
 	t.Run("limits of cards", target.cardLimits)
 	t.Run("name clash", target.nameClash)
 	t.Run("metadata", target.metadata)
@@ -370,42 +370,16 @@ func (g Target) obedience(t *testing.T) {
 func (g Target) console(t *testing.T) {
 	g.need(t, Console)
 	id := g.guest(t, "contract-7")
-	require.NoError(t, g.Driver.Start(t.Context(), id))
-	console, err := g.Driver.Console(t.Context(), id)
-	require.NoError(t, err)
-	heard := make(chan error, 1)
-	go func() { heard <- hear(console, "GUEST-UP") }()
-	select {
-	case err := <-heard:
-		require.NoError(t, err)
-	case <-time.After(g.Patience):
-		require.Fail(t, "the guest does not greet")
-	}
-	ended := make(chan struct{})
-	go func() { _, _ = io.Copy(io.Discard, console); close(ended) }()
-	_, err = console.Write([]byte("\n"))
+	console := g.boot(t, id, 1)
+	_, err := console.Write([]byte("\n"))
 	require.NoError(t, err)
 	require.NoError(t, g.Driver.Kill(t.Context(), id, false))
 	select {
-	case <-ended:
+	case <-console.ended:
 	case <-time.After(g.Patience):
 		require.Fail(t, "the console outlives the guest")
 	}
 	require.NoError(t, console.Close())
-}
-
-// hear reads until a word has passed.
-func hear(r io.Reader, word string) error {
-	var heard []byte
-	buf := make([]byte, 4096)
-	for !strings.Contains(string(heard), word) {
-		n, err := r.Read(buf)
-		if err != nil {
-			return err
-		}
-		heard = append(heard, buf[:n]...)
-	}
-	return nil
 }
 
 func (g Target) unknown(t *testing.T) {

@@ -50,7 +50,11 @@ func (d *Driver) Domain(ctx context.Context, id string) (hypervisor.Domain, erro
 }
 
 func (dom *domain) seen() (hypervisor.Domain, error) {
-	seen, err := hypervisor.ParseDomain(dom.XML)
+	text, err := dom.running()
+	if err != nil {
+		return hypervisor.Domain{}, err
+	}
+	seen, err := hypervisor.ParseDomain(text)
 	seen.State = dom.State
 	return seen, err
 }
@@ -223,6 +227,9 @@ func (d *Driver) move(id string, dom *domain, to hypervisor.State) error {
 		kind = "resumed"
 	}
 	dom.State = to
+	if to.Off() {
+		dom.Tied = nil
+	}
 	if to == hypervisor.StateStopped {
 		d.hangUp(id)
 	}

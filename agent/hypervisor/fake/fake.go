@@ -66,6 +66,8 @@ type state struct {
 type domain struct {
 	XML   string           `json:"xml"`
 	State hypervisor.State `json:"state"`
+	// Tied are the host's CPUs that a running domain was tied to.
+	Tied []int `json:"tied,omitempty"`
 }
 
 // New returns a fake host, with what Dir kept of a former one.

@@ -87,7 +87,7 @@ func reservePages(t *testing.T, n int) {
 
 func TestGuestOnHugePages(t *testing.T) {
 	const pages = 64
-	host, guest := labHost(t)
+	host, guest := loneHost(t)
 	reservePages(t, pages)
 	d := openHost(t, host, Options{Accelerator: hypervisor.AcceleratorQEMU})
 	def := bootedGuest(func(def *vm.Definition) {
@@ -141,7 +141,7 @@ func TestHyperVEnlightenments(t *testing.T) {
 }
 
 func TestEncryptedMemory(t *testing.T) {
-	host, guest := labHost(t)
+	host, guest := loneHost(t)
 	d := openHost(t, host, Options{})
 	def := bootedGuest(func(def *vm.Definition) {
 		def.Firmware, def.LaunchSecurity, def.TPM, def.MemoryMB = vm.FirmwareUEFI, vm.LaunchSEV, vm.TPMNone, 256
@@ -179,7 +179,7 @@ func TestHostDevicePassedThrough(t *testing.T) {
 	case address == "":
 		t.Skipf("set %s to the address of a PCI device that nobody uses, such as 0000:3b:00.0", spareDevice)
 	}
-	host, guest := labHost(t)
+	host, guest := loneHost(t)
 	d := openHost(t, host, Options{})
 	def := bootedGuest(func(def *vm.Definition) { def.Devices.HostDevices = []vm.HostDevice{{PCI: address}} })
 	facts := needHost(t, d, &def)

@@ -58,7 +58,7 @@ func (s shell) ask(command string) string {
 	select {
 	case text := <-heard:
 		return text
-	case <-time.After(time.Minute):
+	case <-time.After(labPatience):
 		require.Failf(s.t, "the guest's shell does not answer", "%s", command)
 		return ""
 	}

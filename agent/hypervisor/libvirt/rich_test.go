@@ -63,7 +63,7 @@ func TestRichDefinitionBoots(t *testing.T) {
 	require.Eventually(t, func() bool { // the record may lag behind what a reader gets
 		recorded, err := os.ReadFile(logs[0])
 		return err == nil && strings.Contains(string(recorded), lab.UpMark+" rich-guest")
-	}, 10*time.Second, 50*time.Millisecond)
+	}, labPatience, 50*time.Millisecond)
 	seen, err := d.Domain(t.Context(), id)
 	require.NoError(t, err)
 	differences, err := hypervisor.Differences(order.Definition, seen.XML)

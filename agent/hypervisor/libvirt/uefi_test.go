@@ -67,7 +67,7 @@ func TestUEFIGuests(t *testing.T) {
 			requireFirmware(t, d, id, c)
 			require.Equal(t, c.kept(), keptState(t, host))
 			requireOwnAuthority(t, host, c)
-			require.NoError(t, m.Stop(t.Context(), id, hypervisor.StopOptions{Timeout: time.Minute}))
+			require.NoError(t, m.Stop(t.Context(), id, hypervisor.StopOptions{Timeout: labPatience}))
 			require.Equal(t, c.kept(), keptState(t, host), "variables and keys outlive a stop")
 			require.NoError(t, m.Start(t.Context(), id))
 			require.NoError(t, m.Delete(t.Context(), id, hypervisor.DeleteOptions{Force: true}))
