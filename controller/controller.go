@@ -18,6 +18,7 @@ import (
 	"github.com/novacron/novacron/cluster/gossip"
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/cluster/pki"
+	"github.com/novacron/novacron/cluster/telemetry"
 	"github.com/novacron/novacron/controller/loop"
 	"github.com/novacron/novacron/controller/rpc"
 	"github.com/novacron/novacron/controller/state"
@@ -63,13 +64,16 @@ type daemon struct {
 	server  *http.Server
 	hangUp  atomic.Pointer[http.Server]
 	live    *loop.Liveness
+	shares  *loop.MetricShares
 	fatal   chan error
 	metrics rpc.Metrics
+	// own is what this controller tells of itself.
+	own     *telemetry.Registry
 	closers node.Closers
 }
 
 func open(ctx context.Context, cfg Config) (*daemon, error) {
-	d := &daemon{cfg: cfg, logger: cfg.Logger.With("node", cfg.Node.Name), store: state.New(), fatal: make(chan error, 1)}
+	d := &daemon{cfg: cfg, logger: cfg.Logger.With("node", cfg.Node.Name), store: state.New(), fatal: make(chan error, 1), own: telemetry.New(cfg.Version)}
 	return d, node.RunSteps(ctx, []node.Step{
 		{Name: "load the keys", Run: d.openKeys},
 		{Name: "open the blob store", Run: d.openBlobs},
@@ -126,7 +130,7 @@ func (d *daemon) gossipState(memberID string) string {
 func (d *daemon) apiServer() *rpc.Server {
 	return &rpc.Server{
 		Self: d.creds.Identity(), Version: d.cfg.Version, Store: d.store, Consensus: d.raft, Credentials: d.creds, CA: d.ca,
-		Blobs: d.blobs, Beats: d.live, Metrics: d.metrics, Gossip: d.gossipState, Peers: d.peers, Logger: d.logger,
+		Blobs: d.blobs, Beats: d.live, Series: d.shares, Metrics: d.metrics, Gossip: d.gossipState, Peers: d.peers, Logger: d.logger,
 		Now: time.Now, NewID: uuid.NewString, NewMAC: newMAC, Throttle: pki.NewThrottle(joinFailures, joinWindow, joinRemotes),
 	}
 }

@@ -20,13 +20,14 @@ const drainTimeout = 3 * time.Second
 
 func (d *daemon) openAPI(ctx context.Context) error {
 	d.live = &loop.Liveness{Store: d.store, Log: d.raft, Now: time.Now, Logger: d.logger}
+	d.shares = &loop.MetricShares{Store: d.store, Log: d.raft, Now: time.Now, Logger: d.logger}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.cfg.Node.API)
 	if err != nil {
 		return err
 	}
 	d.api = tls.NewListener(listener, d.creds.ServerTLS())
 	d.rpc = d.apiServer()
-	d.server = node.APIServer(d.rpc.Handler(), d.logger)
+	d.server = node.APIServer(d.own.Calls(d.rpc.Handler(), rpc.Procedure), d.logger)
 	d.hangUp.Store(d.server)
 	d.closers.Add(d.closeAPI)
 	return nil
@@ -78,7 +79,7 @@ func (d *daemon) loops() []loop.Loop {
 		}}
 	drainer := &loop.Drainer{Store: d.store, Log: d.raft, Now: time.Now, NewID: uuid.NewString}
 	sources := &loop.MetricSources{Store: d.store, Log: d.raft, Now: time.Now, Logger: d.logger}
-	loops := []loop.Loop{placer.Loop(), d.live.Loop(), members.Loop(), drainer.Loop(), sources.Loop()}
+	loops := []loop.Loop{placer.Loop(), d.live.Loop(), members.Loop(), drainer.Loop(), sources.Loop(), d.shares.Loop()}
 	if d.cfg.Node.Bootstrap {
 		loops = append(loops, loop.Loop{Name: "found", Run: func(ctx context.Context) error {
 			if err := d.found(ctx); err != nil {

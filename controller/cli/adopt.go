@@ -50,6 +50,9 @@ deletes it. Its disks are not the cluster's: deleting the machine leaves them.
   novacron vm adopt old-db --host kvm-1`,
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client, args []string) error {
+		if host == "" {
+			return usagef("--host is missing: name the host that the domain is on")
+		}
 		return a.change(ctx, c, args, &w, func(domain string) (*pb.VM, error) {
 			answer, err := c.vms.AdoptVM(ctx, connect.NewRequest(&pb.AdoptVMRequest{Host: host, Domain: domain, Project: a.project}))
 			if err != nil {
@@ -59,8 +62,7 @@ deletes it. Its disks are not the cluster's: deleting the machine leaves them.
 		})
 	})
 	cmd.Flags().StringVar(&host, "host", "", "`host` that the domain is on")
-	_ = cmd.MarkFlagRequired("host")                                        // the flag is there: it was made above
-	_ = cmd.RegisterFlagCompletionFunc("host", a.completeOnce(a.hostNames)) // likewise
+	a.completeFlag(cmd, "host", a.hostNames)
 	w.register(cmd.Flags())
 	return cmd
 }

@@ -63,6 +63,8 @@ Exit status: 0 done, 1 failed, 2 bad usage, 3 accepted but not yet placed.`)
 	}
 	root.AddCommand(extra...)
 	a.completeGlobals(root)
+	completeChoices(root)
+	describeCompletion(root)
 	markUsage(root)
 	return root
 }
@@ -88,9 +90,9 @@ func (a *app) flags() *pflag.FlagSet {
 	f.StringVar(&a.config, "config", "", "client configuration `file` (default $NOVACRON_CONFIG or ~/.config/novacron/config.yaml)")
 	f.StringVar(&a.context, "context", "", "`name` of the context to use (default $NOVACRON_CONTEXT or the current one)")
 	f.StringSliceVar(&a.endpoints, "endpoint", nil, "controllers to call, `host:port`, instead of those of the context")
-	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long a call may take, its retries included")
-	f.Var(&a.consistency, "consistency", "how fresh reads must be: linearizable, leader or stale")
-	f.VarP(&a.output, "output", "o", "output format: table, wide, json, yaml or csv")
+	spanVar(f, &a.timeout, "timeout", defaultTimeout, "how long a call may take, its retries included").above = true
+	f.Var(&a.consistency, "consistency", "how fresh reads must be (default linearizable)")
+	f.VarP(&a.output, "output", "o", "output format")
 	f.StringVar(&a.project, "project", defaultProject, "`project` that names belong to")
 	f.BoolVar(&a.noHeaders, "no-headers", false, "leave out the line of column names")
 	return f
@@ -122,8 +124,8 @@ func needCommand(cmd *cobra.Command, args []string) error {
 func markUsage(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{err, "usage: " + cmd.UseLine()}
+			if check(cmd, args) != nil {
+				return wrongArguments(cmd, args)
 			}
 			return nil
 		}
@@ -134,6 +136,22 @@ func markUsage(cmd *cobra.Command) {
 	for _, child := range cmd.Commands() {
 		markUsage(child)
 	}
+}
+
+// wrongArguments says what a command takes and what it was given.
+func wrongArguments(cmd *cobra.Command, args []string) error {
+	_, takes, _ := strings.Cut(cmd.Use, " ")
+	if takes == "" {
+		takes = "no argument"
+	}
+	given := fmt.Sprintf("%d arguments: %s", len(args), strings.Join(args, " "))
+	switch len(args) {
+	case 0:
+		given = "none"
+	case 1:
+		given = fmt.Sprintf("%q", args[0])
+	}
+	return usageError{fmt.Errorf("%s takes %s, and was given %s", cmd.CommandPath(), takes, given), "usage: " + cmd.UseLine()}
 }
 
 // withClient runs f with a client of the chosen context.

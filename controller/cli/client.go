@@ -37,6 +37,7 @@ type client struct {
 	groups    api.SecurityGroupServiceClient
 	storage   api.StorageServiceClient
 	metrics   api.MetricServiceClient
+	forwards  api.MetricForwardServiceClient
 
 	eventService api.EventServiceClient
 	events       eventStream
@@ -101,6 +102,7 @@ func (a *app) dialContext(ctx Context) (*client, error) {
 		templates: api.NewTemplateServiceClient(endpoints, virtualHost, options...),
 		networks:  api.NewNetworkServiceClient(endpoints, virtualHost, options...),
 		metrics:   api.NewMetricServiceClient(endpoints, virtualHost, options...),
+		forwards:  api.NewMetricForwardServiceClient(endpoints, virtualHost, options...),
 		groups:    api.NewSecurityGroupServiceClient(endpoints, virtualHost, options...),
 
 		eventService: api.NewEventServiceClient(endpoints, virtualHost, options...),

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/novacron/novacron/cluster/node"
+	"github.com/novacron/novacron/cluster/pki"
 )
 
 // failover sends every request to one of several controllers. It goes on to the next one only while no connection
@@ -153,7 +156,15 @@ func (t *trail) fail(err error) {
 	if _, known := t.why[t.asked]; !known {
 		t.order = append(t.order, t.asked)
 	}
-	t.why[t.asked] = strings.TrimSpace(strings.ReplaceAll(err.Error(), "\n", "; "))
+	t.why[t.asked] = failureText(err)
+}
+
+// failureText is a failure in one line. Who named an agent by mistake is told so, without the identities that were compared.
+func failureText(err error) string {
+	if errors.Is(err, pki.ErrWrongRole) {
+		return "this is an agent: the calls go to controllers, mostly at port " + node.PortAPI + " of their machines"
+	}
+	return strings.TrimSpace(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // failSilent notes why the endpoint asked last did not do, unless it has said so itself: what it said tells more.

@@ -83,7 +83,7 @@ func (r *retrier) do(ctx context.Context, call func(ctx context.Context, news fu
 // unreachable tells which endpoints were tried and why each failed.
 func (r *retrier) unreachable(err error, track *trail) error {
 	return &fault{
-		what:    fmt.Sprintf("the cluster did not answer within %s", r.timeout),
+		what:    "the cluster did not answer within " + formatDuration(r.timeout),
 		details: track.lines(),
 		hint:    "check the controllers and the endpoints (`novacron config show`), or raise --timeout",
 		cause:   err,

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -107,12 +106,9 @@ func (a *app) clusterTransfer() *cobra.Command {
 
 // result tells people a sentence and machines the answer.
 func (a *app) result(answer any, format string, args ...any) error {
-	switch a.output.value {
-	case outJSON, outYAML:
+	if a.output.value == outJSON || a.output.value == outYAML {
 		return a.writeObject(answer)
-	case outCSV:
-		return errors.New("this command has no rows to print as csv")
 	}
-	a.tell(format, args...)
-	return nil
+	_, err := fmt.Fprintln(a.io.Out, clean(fmt.Sprintf(format, args...)))
+	return err
 }

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"connectrpc.com/connect"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
@@ -77,7 +80,28 @@ func (c *client) listMembers(ctx context.Context) ([]*pb.MemberStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer.Msg.GetMembers(), nil
+	members := answer.Msg.GetMembers()
+	slices.SortStableFunc(members, func(x, y *pb.MemberStatus) int {
+		a, b := x.GetMember(), y.GetMember()
+		return cmp.Or(cmp.Compare(a.GetRole(), b.GetRole()), strings.Compare(a.GetName(), b.GetName()))
+	})
+	return members, nil
+}
+
+// raftText is empty for members that have no part in Raft.
+func raftText(m *pb.MemberStatus) string {
+	if m.GetMember().GetRole() != pb.Role_ROLE_CONTROLLER {
+		return ""
+	}
+	return m.GetRaft()
+}
+
+// raftAddress is empty for members that do not listen there.
+func raftAddress(m *pb.MemberStatus) string {
+	if m.GetMember().GetRole() != pb.Role_ROLE_CONTROLLER {
+		return ""
+	}
+	return m.GetMember().GetRaftAddress()
 }
 
 func (a *app) memberTable() table[*pb.MemberStatus] {
@@ -85,10 +109,10 @@ func (a *app) memberTable() table[*pb.MemberStatus] {
 	return table[member]{plural: "members", columns: []column[member]{
 		{name: "NAME", text: func(m member) string { return m.GetMember().GetName() }},
 		{name: "ROLE", text: func(m member) string { return word(m.GetMember().GetRole(), "ROLE_") }},
-		{name: "RAFT", text: func(m member) string { return m.GetRaft() }},
+		{name: "RAFT", text: func(m member) string { return raftText(m) }, raw: member.GetRaft},
 		{name: "GOSSIP", text: func(m member) string { return m.GetGossip() }},
 		{name: "ADDRESS", text: func(m member) string { return m.GetMember().GetApiAddress() }},
-		{name: "RAFT ADDRESS", where: wideAndCSV, text: func(m member) string { return m.GetMember().GetRaftAddress() }},
+		{name: "RAFT ADDRESS", where: wideAndCSV, text: raftAddress},
 		{name: "GOSSIP ADDRESS", where: wideAndCSV, text: func(m member) string { return m.GetMember().GetGossipAddress() }},
 		{name: "VOTER", where: wideAndCSV, text: func(m member) string { return yesNo(m.GetMember().GetVoter()) },
 			raw: func(m member) string { return fmt.Sprint(m.GetMember().GetVoter()) }},

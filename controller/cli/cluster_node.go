@@ -12,7 +12,6 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/novacron/novacron/cluster/node"
-	"github.com/novacron/novacron/cluster/pki"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -174,7 +173,7 @@ func (a *app) joinCluster(ctx context.Context, options node.JoinOptions) error {
 	if err := SaveContext(path, NewContext(name, endpoints, joined.Material)); err != nil {
 		return err
 	}
-	a.tell("context %q in %s is yours, as %s", name, path, withArticle(string(joined.Material.Role)))
+	a.tell("context %q in %s is yours, as %s, and the current one", name, path, withArticle(string(joined.Material.Role)))
 	return nil
 }
 
@@ -214,18 +213,6 @@ more. Asks first; a script must say --yes.
 	cmd.Flags().BoolVar(&force, "force", false, "also when that does harm")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
-}
-
-// contextName is --context, else "default" unless that leads to another cluster, whose keys must not be lost.
-func (a *app) contextName(cfg Config, m pki.Material) string {
-	if a.context != "" {
-		return a.context
-	}
-	i := cfg.index("default")
-	if i < 0 || cfg.Contexts[i].view(cfg).ClusterID == m.ClusterID {
-		return "default"
-	}
-	return "cluster-" + m.ClusterID[:min(8, len(m.ClusterID))]
 }
 
 // addressTowards is the address of this machine on the way to another; empty when there is no way.

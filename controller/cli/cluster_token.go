@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/novacron/novacron/cluster/pki"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -18,7 +19,10 @@ func (a *app) clusterToken() *cobra.Command {
 }
 
 func (a *app) tokenCreate() *cobra.Command {
-	role := choice{allowed: []string{"controller", "agent", "admin", "operator", "viewer"}}
+	var role choice
+	for _, one := range pki.Roles() {
+		role.allowed = append(role.allowed, string(one))
+	}
 	var ttl time.Duration
 	var node string
 	cmd := &cobra.Command{
@@ -42,21 +46,24 @@ func (a *app) tokenCreate() *cobra.Command {
 			return a.printToken(answer.Msg)
 		}),
 	}
-	cmd.Flags().Var(&role, "role", "what the holder becomes: controller, agent, admin, operator or viewer")
-	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long the token can be used, at most 15m (default 15m)")
+	cmd.Flags().Var(&role, "role", "`role` that the holder gets: "+pki.RoleNames())
+	spanVar(cmd.Flags(), &ttl, "ttl", 0, "how long the token can be used, at most 15m (default 15m)")
 	cmd.Flags().StringVar(&node, "node", "", "only a node of this `name` may use it")
 	return cmd
 }
 
 func roleNamed(name string) pb.Role {
-	return pb.Role(pb.Role_value["ROLE_"+strings.ToUpper(name)])
+	return pb.Role(pb.Role_value["ROLE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))])
 }
+
+// roleWord is a role as --role takes it.
+func roleWord(role pb.Role) string { return strings.ReplaceAll(word(role, "ROLE_"), "_", "-") }
 
 func (a *app) printToken(answer *pb.CreateTokenResponse) error {
 	token := answer.GetToken()
 	if a.forPeople() {
 		fmt.Fprintf(a.io.Err, "token %s for one %s, to be used within %s: `novacron cluster join` takes it\n",
-			clean(token.GetId()), word(token.GetRole(), "ROLE_"), a.until(token.GetExpireTime()))
+			clean(token.GetId()), roleWord(token.GetRole()), a.until(token.GetExpireTime()))
 	}
 	return a.result(answer, "%s", answer.GetSecret())
 }
@@ -96,7 +103,7 @@ func (a *app) tokenTable() table[*pb.Token] {
 	type token = *pb.Token
 	return table[token]{plural: "join tokens", columns: []column[token]{
 		{name: "ID", text: func(t token) string { return t.GetId() }},
-		{name: "ROLE", text: func(t token) string { return word(t.GetRole(), "ROLE_") }},
+		{name: "ROLE", text: func(t token) string { return roleWord(t.GetRole()) }},
 		{name: "NODE", text: func(t token) string { return t.GetNodeName() }},
 		{name: "EXPIRES", text: func(t token) string { return a.until(t.GetExpireTime()) },
 			raw: func(t token) string { return moment(t.GetExpireTime()) }},

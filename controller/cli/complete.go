@@ -2,12 +2,16 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/vm"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // completionTimeout is short: nobody waits longer for a key press.
@@ -85,6 +89,33 @@ func (a *app) imageNames(ctx context.Context) ([]string, error) {
 	return liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.Image, error) { return c.listImages(ctx) }, (*pb.Image).GetName)
 }
 
+func (a *app) poolNames(ctx context.Context) ([]string, error) {
+	found, err := liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.Pool, error) {
+		answer, err := c.storage.ListPools(ctx, connect.NewRequest(&pb.ListPoolsRequest{}))
+		if err != nil {
+			return nil, err
+		}
+		return answer.Msg.GetPools(), nil
+	}, (*pb.Pool).GetName)
+	slices.Sort(found) // each host has its own
+	return slices.Compact(found), err
+}
+
+// usableNetworks are those of the cluster and those that hosts have by themselves.
+func (a *app) usableNetworks(ctx context.Context) ([]string, error) {
+	found, err := a.networkNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := liveNames(ctx, a, func(ctx context.Context, c *client) ([]*pb.Host, error) { return c.listHosts(ctx) },
+		func(h *pb.Host) string { return strings.Join(h.GetInfo().GetNetworks(), " ") })
+	for _, names := range hosts {
+		found = append(found, strings.Fields(names)...)
+	}
+	slices.Sort(found)
+	return slices.Compact(found), err
+}
+
 func (a *app) memberNames(ctx context.Context) ([]string, error) { return a.membersNamed(ctx, false) }
 
 func (a *app) controllerNames(ctx context.Context) ([]string, error) {
@@ -129,10 +160,42 @@ func liveNames[T any](ctx context.Context, a *app, list func(context.Context, *c
 }
 
 // completeGlobals offers values for the global flags; the nouns share them with the root.
-func (a *app) completeGlobals(root *cobra.Command) {
-	a.completeFlag(root, "context", a.contextNames)
-	for flag, words := range map[string][]string{"output": a.output.allowed, "consistency": a.consistency.allowed} {
-		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+func (a *app) completeGlobals(root *cobra.Command) { a.completeFlag(root, "context", a.contextNames) }
+
+// completeChoices offers the words of every flag that takes one of a few.
+func completeChoices(cmd *cobra.Command) {
+	cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+		if words, is := flag.Value.(*choice); is {
+			// Flags that a command shares with those above it have theirs from the first.
+			_ = cmd.RegisterFlagCompletionFunc(flag.Name, cobra.FixedCompletions(words.allowed, cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
+	for _, child := range cmd.Commands() {
+		completeChoices(child)
+	}
+}
+
+// describeCompletion puts cobra's command for the shells into our words, and has it refuse shells that it does not know.
+func describeCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	cmd, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return
+	}
+	cmd.Short = "Print what completes commands in a shell"
+	cmd.Long = `Print a script with which the Tab key completes commands, flags and the names of machines, hosts, images and other things.
+
+  novacron completion bash > /etc/bash_completion.d/novacron
+  source <(novacron completion bash)`
+	cmd.Args, cmd.RunE = nil, needCommand
+	for shell, to := range map[string]string{
+		"bash": "> /etc/bash_completion.d/novacron", "zsh": `> "${fpath[1]}/_novacron"`,
+		"fish": "> ~/.config/fish/completions/novacron.fish", "powershell": "| Out-String | Invoke-Expression",
+	} {
+		if child, _, err := cmd.Find([]string{shell}); err == nil {
+			child.Short = "Print the script for " + shell
+			child.Long = fmt.Sprintf("Print the script that completes commands in %s; new shells read it from there.\n\n  novacron completion %s %s", shell, shell, to)
+		}
 	}
 }
 
@@ -142,4 +205,7 @@ func (a *app) completeDefinition(cmd *cobra.Command) {
 	for _, flag := range []string{"image", "kernel", "initrd"} {
 		a.completeFlag(cmd, flag, a.imageNames)
 	}
+	a.completeFlag(cmd, "network", a.usableNetworks)
+	a.completeFlag(cmd, "pool", a.poolNames)
+	_ = cmd.RegisterFlagCompletionFunc("firmware", cobra.FixedCompletions([]string{vm.FirmwareBIOS, vm.FirmwareUEFI}, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -24,7 +24,7 @@ type contextView struct {
 
 func (a *app) configCommand() *cobra.Command {
 	return a.group("config", "Choose the cluster to talk to", `The client configuration holds contexts: how to reach a cluster, and as whom.
-`+"`novacron cluster init` and `novacron cluster join` write them.", a.configList(), a.configUse(), a.configShow(), a.configPathCommand())
+`+"`novacron cluster init` and `novacron cluster join` write them.", a.configList(), a.configUse(), a.configShow(), a.configExport(), a.configPathCommand())
 }
 
 func (a *app) configList() *cobra.Command {

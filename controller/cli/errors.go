@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/novacron/novacron/vm"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit statuses of the command line.
@@ -29,14 +31,58 @@ type usageError struct {
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// usagef is a usage error with the command's help as the way out.
+// usagef is a usage error that tells the way out itself.
 func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...), ""}
 }
 
+// UsageErrorf is for the commands that the program adds: its process ends with the status of bad usage.
+func UsageErrorf(format string, args ...any) error { return usagef(format, args...) }
+
 // flagError is cobra's hook for flags that do not parse.
 func flagError(cmd *cobra.Command, err error) error {
-	return usageError{err, fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
+	return usageError{flagFault(err), fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
+}
+
+// flagFault tells the flag and its value once, and nothing of Go's parsers.
+func flagFault(err error) error {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	flag, value, cause := "--"+bad.GetFlag().Name, strconv.Quote(bad.GetValue()), bad.Unwrap()
+	if wrong, is := errors.AsType[*strconv.NumError](cause); is {
+		return fmt.Errorf("%s %s: %s", flag, value, numberFault(wrong, bad.GetFlag().Value.Type()))
+	}
+	if strings.HasPrefix(cause.Error(), value) {
+		return fmt.Errorf("%s %w", flag, cause)
+	}
+	return fmt.Errorf("%s %s: %w", flag, value, cause)
+}
+
+// numberFault says what a flag of Go's type takes.
+func numberFault(wrong *strconv.NumError, kind string) string {
+	switch {
+	case errors.Is(wrong, strconv.ErrRange):
+		return "the number is too large"
+	case kind == "bool":
+		return "use true or false"
+	case strings.HasPrefix(kind, "float"):
+		return "give a number"
+	}
+	return "give a whole number"
+}
+
+// earlyFlagError marks what is wrong with flags before the noun, for which cobra has no hook.
+func earlyFlagError(err error) error {
+	_, value := errors.AsType[*pflag.InvalidValueError](err)
+	_, missing := errors.AsType[*pflag.ValueRequiredError](err)
+	_, unknown := errors.AsType[*pflag.NotExistError](err)
+	_, syntax := errors.AsType[*pflag.InvalidSyntaxError](err)
+	if _, told := errors.AsType[usageError](err); told || !value && !missing && !unknown && !syntax {
+		return err
+	}
+	return usageError{flagFault(err), "`novacron --help` lists the flags"}
 }
 
 // fault is an error told in full: what went wrong, the particulars, and the way out.
@@ -73,6 +119,7 @@ func ExitCode(err error) int {
 	if err == nil {
 		return exitDone
 	}
+	err = earlyFlagError(err)
 	if parts, ok := errors.AsType[several](err); ok {
 		return exitCodes(parts)
 	}
@@ -124,6 +171,7 @@ func writeFault(w io.Writer, f *fault) {
 
 // explain turns any error into a fault.
 func explain(err error) *fault {
+	err = earlyFlagError(err)
 	if f, ok := errors.AsType[*fault](err); ok {
 		return f.prefixed(err)
 	}

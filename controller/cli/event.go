@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/tsdb"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -20,10 +21,13 @@ func (a *app) eventCommand() *cobra.Command {
 }
 
 // eventFlags choose events.
-type eventFlags struct{ since, vm, host, kind string }
+type eventFlags struct {
+	since, vm, host, kind string
+	until                 *instant
+}
 
 func (f *eventFlags) register(a *app, c *cobra.Command) {
-	c.Flags().StringVar(&f.since, "since", "", "only what came after this `revision`, or within this time, such as 10m")
+	c.Flags().StringVar(&f.since, "since", "", "only what is younger than this, such as 10m or 1d, came after this `time`, or after this revision, such as 1200")
 	c.Flags().StringVar(&f.vm, "vm", "", "only about this `machine`, by name or id")
 	c.Flags().StringVar(&f.host, "host", "", "only on this `host`, by name or id")
 	c.Flags().StringVar(&f.kind, "kind", "", "only kinds that begin with this `text`, such as vm. or host.down")
@@ -34,6 +38,9 @@ func (f *eventFlags) register(a *app, c *cobra.Command) {
 // request tells a revision from a time by its unit.
 func (f *eventFlags) request(now time.Time) (*pb.WatchEventsRequest, error) {
 	r := &pb.WatchEventsRequest{Vm: f.vm, Host: f.host, Kind: f.kind}
+	if f.until != nil && !f.until.at.IsZero() {
+		r.UntilTime = timestamppb.New(f.until.at)
+	}
 	if f.since == "" {
 		return r, nil
 	}
@@ -41,19 +48,27 @@ func (f *eventFlags) request(now time.Time) (*pb.WatchEventsRequest, error) {
 		r.SinceRevision = revision
 		return r, nil
 	}
-	age, err := time.ParseDuration(f.since)
-	if err != nil || age < 0 {
-		return nil, usagef("--since %q is neither a revision, such as 1200, nor a time, such as 10m", f.since)
+	if age, err := tsdb.ParseDuration(f.since); err == nil {
+		r.SinceTime = timestamppb.New(now.Add(-time.Duration(age)))
+		return r, nil
 	}
-	r.SinceTime = timestamppb.New(now.Add(-age))
+	at := instant{now: func() time.Time { return now }}
+	if err := at.Set(f.since); err != nil {
+		return nil, usagef("--since %q is no age such as 10m or 1d, no time such as 2026-01-31T12:00:00Z, and no revision such as 1200", f.since)
+	}
+	r.SinceTime = timestamppb.New(at.at)
 	return r, nil
 }
 
 func (a *app) eventList() *cobra.Command {
-	var flags eventFlags
+	flags := eventFlags{until: &instant{now: a.io.Now}}
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the events that are kept", Args: cobra.NoArgs,
-		Long: "List the events that the cluster keeps, oldest first.\n\n  novacron event list --since 1h --vm web-1",
+		Long: `List the events that the cluster keeps, oldest first. Events of machines' lives, as their hypervisors told them, are of
+the kinds that begin with hypervisor.
+
+  novacron event list --since 1h --vm web-1
+  novacron event list --kind hypervisor. --since 2026-01-31T12:00:00Z --until 2026-01-31T13:00:00Z -o json`,
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client, _ []string) error {
 		req, err := flags.request(a.io.Now())
@@ -68,6 +83,7 @@ func (a *app) eventList() *cobra.Command {
 		return list(a, a.eventTable(), events)
 	})
 	flags.register(a, cmd)
+	cmd.Flags().Var(flags.until, "until", "only what came before this time")
 	return cmd
 }
 

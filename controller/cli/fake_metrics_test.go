@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +16,9 @@ import (
 	"github.com/novacron/novacron/metric"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
 	api "github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
+	"github.com/novacron/novacron/tsdb/query"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // fakeMetrics are the sources and metrics of the fake cluster. What becomes of a source is decided by its name.
@@ -23,6 +27,8 @@ type fakeMetrics struct {
 	mu          sync.Mutex
 	sources     map[string]*pb.MetricSource
 	definitions map[string]*pb.MetricDefinition
+	limits      *pb.MetricLimits
+	limited     uint64
 }
 
 func newFakeMetrics() *fakeMetrics {
@@ -157,6 +163,12 @@ func (f *fakeMetrics) QueryMetrics(_ context.Context, r *connect.Request[pb.Quer
 	if r.Msg.GetQuery() == "sum(" {
 		return connect.NewError(connect.CodeInvalidArgument, errors.New("parse error: unclosed left parenthesis"))
 	}
+	if r.Msg.GetExplain() || r.Msg.GetAnalyze() {
+		return stream.Send(&pb.QueryMetricsResponse{Summary: plannedQuery(r.Msg)})
+	}
+	if r.Msg.GetQuery() == "lat_seconds" {
+		return stream.Send(queriedHistograms(r.Msg.GetTime().AsTime().UnixMilli()))
+	}
 	series := &pb.QueriedSeries{Labels: map[string]string{"host": "kvm-1"}}
 	at, end, step := r.Msg.GetTime().AsTime(), r.Msg.GetTime().AsTime(), time.Second
 	if r.Msg.GetStart() != nil {
@@ -169,4 +181,92 @@ func (f *fakeMetrics) QueryMetrics(_ context.Context, r *connect.Request[pb.Quer
 		return err
 	}
 	return stream.Send(&pb.QueryMetricsResponse{Summary: &pb.QuerySummary{Warnings: []string{"1 of 2 hosts did not answer, and their series are missing: kvm-2"}}})
+}
+
+// queriedHistograms are one as JSON, one with a sum that JSON does not have, and something to note.
+func queriedHistograms(at int64) *pb.QueryMetricsResponse {
+	p := query.Point{T: at}
+	if err := json.Unmarshal([]byte(`{"Count":2,"PositiveSpans":[{"Offset":0,"Length":1}],"PositiveBuckets":[2]}`), &p.H); err != nil {
+		panic(err)
+	}
+	p.H.Sum = math.NaN()
+	packed, err := query.PackHistogram(p)
+	if err != nil {
+		panic(err)
+	}
+	return &pb.QueryMetricsResponse{
+		Series: []*pb.QueriedSeries{{
+			Labels: map[string]string{"host": "kvm-1"}, Times: []int64{at - 1000, at}, Values: []float64{0, math.NaN()},
+			Histograms:       map[uint32]string{0: `{"Count":1,"Sum":0.5,"PositiveSpans":[{"Offset":0,"Length":1}],"PositiveBuckets":[1]}`},
+			PackedHistograms: map[uint32][]byte{1: packed},
+		}},
+		Summary: &pb.QuerySummary{Infos: []string{"lat_seconds is no counter"}},
+	}
+}
+
+// GetMetricLimits tells the limits that were set, and of two hosts.
+func (f *fakeMetrics) GetMetricLimits(context.Context, *connect.Request[pb.GetMetricLimitsRequest]) (*connect.Response[pb.GetMetricLimitsResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := &pb.GetMetricLimitsResponse{Limits: &pb.MetricLimits{}, Revision: f.limited, Shares: []*pb.MetricShare{{HostName: "kvm-1", Active: proto.Uint64(900)}, {HostName: "kvm-2"}}}
+	if f.limits != nil {
+		answer.Limits = proto.CloneOf(f.limits)
+	}
+	for _, share := range answer.GetShares() {
+		share.Series = answer.GetLimits().GetClusterSeries() / 2
+		share.Held = share.GetSeries()
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// SetMetricLimits refuses a change that was made from older limits.
+func (f *fakeMetrics) SetMetricLimits(_ context.Context, r *connect.Request[pb.SetMetricLimitsRequest]) (*connect.Response[pb.SetMetricLimitsResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := metric.ValidateLimits(r.Msg.GetLimits()); err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	if r.Msg.GetRevision() != f.limited {
+		return nil, connect.NewError(connect.CodeAborted, errors.New("stale"))
+	}
+	f.limits = proto.CloneOf(r.Msg.GetLimits())
+	f.limited++
+	return connect.NewResponse(&pb.SetMetricLimitsResponse{Limits: f.limits, Revision: f.limited}), nil
+}
+
+// ExploreCardinality answers with what was asked in the name of a group.
+func (f *fakeMetrics) ExploreCardinality(_ context.Context, r *connect.Request[pb.ExploreCardinalityRequest]) (*connect.Response[pb.ExploreCardinalityResponse], error) {
+	m := r.Msg
+	return connect.NewResponse(&pb.ExploreCardinalityResponse{
+		Series: 51204, SeriesBefore: 1400, GroupCount: 12, Warnings: []string{"1 of 2 hosts did not answer, and their series are missing: kvm-2"},
+		Groups: []*pb.CardinalityCount{
+			{Name: "request_id", Series: 51004, SeriesBefore: 1200, Values: 48211, ValuesBefore: 1000, Left: 212, LeftBefore: 200},
+			{Name: fmt.Sprintf("%s/%s/%s/%d/%s", m.GetSelector(), m.GetBy(), m.GetSince().AsDuration(), m.GetTop(), m.GetDrop()), Series: 200, SeriesBefore: 200, Estimated: true},
+		},
+		Findings: []*pb.CardinalityFinding{{Text: "label request_id of metric http_requests_total: 48,211 values"}},
+	}), nil
+}
+
+// plannedQuery says how the fake cluster would compute a query, or what that took.
+func plannedQuery(r *pb.QueryMetricsRequest) *pb.QuerySummary {
+	if r.GetQuery() == "old" {
+		return &pb.QuerySummary{} // a controller of before
+	}
+	if r.GetAnalyze() {
+		return &pb.QuerySummary{Warnings: []string{"kvm-2 is missing"}, Analysis: &pb.QueryAnalysis{
+			Elapsed: durationpb.New(12345 * time.Microsecond), Controller: durationpb.New(2345 * time.Microsecond), PeakSamples: 480, Series: 2,
+			Cache: &pb.QueryCacheUse{Steps: 241, KnownSteps: 200},
+			Hosts: []*pb.QueriedHost{
+				{Name: "kvm-1", Elapsed: durationpb.New(9 * time.Millisecond), Samples: 9600, Series: 40, Bytes: 4096, Calls: 1},
+				{Name: "kvm-2", Elapsed: durationpb.New(10 * time.Millisecond), Calls: 2, Retries: 1, Error: "unavailable"},
+			},
+		}}
+	}
+	return &pb.QuerySummary{Explanation: &pb.QueryExplanation{
+		Expression: "topk(2, avg(up))", Controller: `topk(2, {__part__="0"})`, Steps: 241,
+		Parts:      []*pb.QueryPart{{Expressions: []string{"sum(up)", "count(up)"}, Merge: "average", Tiers: map[string]uint32{"raw": 1, "5m:last": 2}}},
+		AskedHosts: []string{"kvm-1", "kvm-2", "kvm-4"}, PrunedHosts: []string{"kvm-3"}, Relays: 1,
+		Series: []*pb.SelectorEstimate{{Selector: `{__name__="up"}`, Least: 2, Likely: 3}},
+		Cache:  &pb.QueryCacheUse{Steps: 241, UnusedReason: "host kvm-2 does not tell what has changed"},
+	}}
 }

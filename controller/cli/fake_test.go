@@ -65,23 +65,27 @@ type fake struct {
 
 // authority is a CA with the certificates that tests need.
 type authority struct {
-	t  *testing.T
-	ca *pki.CA
+	t       *testing.T
+	cluster string
+	ca      *pki.CA
 }
 
-func newAuthority(t *testing.T) *authority {
-	ca, err := pki.NewCA("lab", time.Now())
+func newAuthority(t *testing.T) *authority { return authorityOf(t, "lab") }
+
+func authorityOf(t *testing.T, cluster string) *authority {
+	ca, err := pki.NewCA(cluster, time.Now())
 	require.NoError(t, err)
-	return &authority{t, ca}
+	return &authority{t, cluster, ca}
 }
 
+// material is what a join gives.
 func (a *authority) material(name string, role pki.Role) pki.Material {
 	key, csr, err := pki.NewKeyAndCSR()
 	require.NoError(a.t, err)
-	id := pki.Identity{ClusterID: "lab", NodeID: "id-" + name, Name: name, Role: role}
+	id := pki.Identity{ClusterID: a.cluster, NodeID: "id-" + name, Name: name, Role: role}
 	cert, err := a.ca.Sign(csr, id, nil, 0, time.Now())
 	require.NoError(a.t, err)
-	return pki.Material{CertPEM: cert, KeyPEM: key, CAPEM: a.ca.CertPEM()}
+	return pki.Material{Identity: id, CertPEM: cert, KeyPEM: key, CAPEM: a.ca.CertPEM()}
 }
 
 // startFake serves until the test ends.
@@ -97,6 +101,7 @@ func startFake(t *testing.T, a *authority, role pki.Role) *fake {
 	mux.Handle(api.NewNetworkServiceHandler(networks, gate))
 	mux.Handle(api.NewSecurityGroupServiceHandler(networks, gate))
 	mux.Handle(api.NewMetricServiceHandler(newFakeMetrics(), gate))
+	mux.Handle(api.NewMetricForwardServiceHandler(newFakeForwards(), gate))
 	mux.Handle(api.NewHostServiceHandler(f, gate))
 	mux.Handle(api.NewClusterServiceHandler(f, gate))
 	mux.Handle(api.NewStorageServiceHandler(f, gate))

@@ -4,7 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
+
+// widestChoice is how many characters of words stand between a flag and its meaning in help.
+const widestChoice = 30
 
 // choice is a flag that takes one of a few words.
 type choice struct {
@@ -24,8 +30,19 @@ func (c *choice) Set(word string) error {
 	return nil
 }
 
-// Type is what help shows as the placeholder.
-func (c *choice) Type() string { return strings.Join(c.allowed, "|") }
+// Type is what help shows as the placeholder. Where the words take too much room, the flag's usage lists them.
+func (c *choice) Type() string {
+	if all := strings.Join(c.allowed, "|"); len(all) <= widestChoice {
+		return all
+	}
+	return "word"
+}
+
+// anyGiven tells whether the command was given a flag of its own.
+func anyGiven(cmd *cobra.Command) (given bool) {
+	cmd.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) { given = given || flag.Changed })
+	return given
+}
 
 // alternatives writes "a, b or c".
 func alternatives(words []string) string {

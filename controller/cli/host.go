@@ -15,7 +15,7 @@ import (
 const pageSize = 500
 
 func (a *app) hostCommand() *cobra.Command {
-	return a.group("host", "See the hypervisors", "Hosts are the machines that run `novacron agent` and on which virtual machines run.",
+	return a.group("host", "Look after the hypervisors", "Hosts are the machines that run `novacron agent` and on which virtual machines run.",
 		a.hostList(), a.hostShow(), a.hostForeign(), a.hostDrain(), a.hostUndrain())
 }
 
@@ -87,10 +87,10 @@ func (a *app) hostTable() table[*pb.Host] {
 		},
 			where: peopleOnly},
 		{name: "MEMORY", text: func(h host) string {
-			return formatMiB(h.GetAllocated().GetMemoryMb()) + "/" + formatMiB(h.GetInfo().GetCapacity().GetMemoryMb())
+			return formatBytes(h.GetAllocated().GetMemoryMb()*mib) + "/" + formatBytes(h.GetInfo().GetCapacity().GetMemoryMb()*mib)
 		}, where: peopleOnly},
 		{name: "DISK", text: func(h host) string {
-			return formatGiB(h.GetAllocated().GetDiskGb()) + "/" + formatGiB(h.GetInfo().GetCapacity().GetDiskGb())
+			return formatBytes(h.GetAllocated().GetDiskGb()*gib) + "/" + formatBytes(h.GetInfo().GetCapacity().GetDiskGb()*gib)
 		}, where: peopleOnly},
 		{name: "cpus_allocated", text: func(h host) string { return num(h.GetAllocated().GetCpus()) }, where: csvOnly},
 		{name: "cpus", text: func(h host) string { return num(h.GetInfo().GetCapacity().GetCpus()) }, where: csvOnly},
@@ -109,6 +109,15 @@ func (a *app) hostTable() table[*pb.Host] {
 	}}
 }
 
+// machinesText names the families of machine types; of their versions there are too many to read.
+func machinesText(types []string) string {
+	families := slices.DeleteFunc(slices.Clone(types), func(t string) bool { return strings.ContainsAny(t, "0123456789") && t != "q35" && t != "440fx" })
+	if len(families) == 0 || len(families) == len(types) {
+		return strings.Join(types, ", ")
+	}
+	return fmt.Sprintf("%s; with their versions %d types, which -o yaml lists", strings.Join(families, ", "), len(types))
+}
+
 func (a *app) hostDetails(h *pb.Host) (d details) {
 	info := h.GetInfo()
 	d.add("Name", h.GetName())
@@ -121,8 +130,8 @@ func (a *app) hostDetails(h *pb.Host) (d details) {
 	used, all := h.GetAllocated(), info.GetCapacity()
 	d.sub("VMs", fmt.Sprint(h.GetVms()))
 	d.sub("CPUs", fmt.Sprintf("%d of %d", used.GetCpus(), all.GetCpus()))
-	d.sub("Memory", fmt.Sprintf("%s of %s", formatMiB(used.GetMemoryMb()), formatMiB(all.GetMemoryMb())))
-	d.sub("Disk", fmt.Sprintf("%s of %s", formatGiB(used.GetDiskGb()), formatGiB(all.GetDiskGb())))
+	d.sub("Memory", fmt.Sprintf("%s of %s", formatBytes(used.GetMemoryMb()*mib), formatBytes(all.GetMemoryMb()*mib)))
+	d.sub("Disk", fmt.Sprintf("%s of %s", formatBytes(used.GetDiskGb()*gib), formatBytes(all.GetDiskGb()*gib)))
 	d.section("Hypervisor")
 	d.sub("Driver", info.GetDriver())
 	d.sub("Accelerator", info.GetAccelerator())
@@ -139,7 +148,7 @@ func (a *app) hostDetails(h *pb.Host) (d details) {
 	d.sub("Networks", strings.Join(info.GetNetworks(), ", "))
 	d.sub("Bridges", strings.Join(info.GetBridges(), ", "))
 	d.sub("Firmware", strings.Join(info.GetFirmwares(), ", "))
-	d.sub("Machines", strings.Join(info.GetMachineTypes(), ", "))
+	d.sub("Machines", machinesText(info.GetMachineTypes()))
 	if len(info.GetNetworkFaults()) > 0 {
 		d.section("Faults")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 	pb "github.com/novacron/novacron/proto/novacron/v1"
+	"github.com/novacron/novacron/vm"
 	"github.com/spf13/cobra"
 )
 
@@ -51,6 +52,9 @@ func (a *app) addImage(ctx context.Context, c *client, name, path string, f *ima
 	want, err := parseSHA256(f.sha256)
 	if err != nil {
 		return nil, err
+	}
+	if err := vm.CheckImageName("name", name); err != nil {
+		return nil, err // before the file is sent for nothing
 	}
 	file, err := os.Open(path)
 	if err != nil {

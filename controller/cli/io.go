@@ -23,6 +23,8 @@ type IO struct {
 	Now func() time.Time
 	// Width is the number of columns of the terminal behind Err; nil or 0 means unknown.
 	Width func() int
+	// Size is that of the terminal behind Out in columns and lines; nil or 0 means unknown.
+	Size func() (width, height int)
 	// MakeRaw passes keys on as they are typed until restore is called; nil does so where In is a terminal's file.
 	MakeRaw func() (restore func() error, err error)
 }
@@ -33,7 +35,7 @@ func SystemIO() IO {
 	return IO{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		InTTY: isTTY(os.Stdin), OutTTY: isTTY(os.Stdout), ErrTTY: isTTY(os.Stderr),
-		Env: os.Getenv, Home: home, Width: stderrWidth,
+		Env: os.Getenv, Home: home, Width: stderrWidth, Size: stdoutSize,
 	}.withDefaults()
 }
 
@@ -46,6 +48,9 @@ func (s IO) withDefaults() IO {
 	}
 	if s.Width == nil {
 		s.Width = func() int { return 0 }
+	}
+	if s.Size == nil {
+		s.Size = func() (int, int) { return 0, 0 }
 	}
 	if file, ok := s.In.(*os.File); ok && s.InTTY && s.MakeRaw == nil {
 		s.MakeRaw = func() (func() error, error) { return makeRaw(file) }
@@ -61,6 +66,14 @@ func stderrWidth() int {
 		return 0
 	}
 	return width
+}
+
+func stdoutSize() (width, height int) {
+	width, height, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return width, height
 }
 
 func makeRaw(terminal *os.File) (restore func() error, err error) {

@@ -17,7 +17,8 @@ import (
 // metricCommand holds what concerns metrics.
 func (a *app) metricCommand() *cobra.Command {
 	return a.group("metric", "Work with metrics", "Every host keeps the metrics that it measures, or collects for the cluster, in a shard of its own.",
-		a.metricQuery(), a.sourceCommand(), a.metricDefine(), a.definitionCommand(), a.metricPush(), a.shardCommand())
+		a.metricQuery(), a.metricCardinality(), a.limitsCommand(), a.sourceCommand(), a.forwardCommand(), a.metricDefine(), a.definitionCommand(),
+		a.metricPush(), a.shardCommand())
 }
 
 // shardFlags are common to the commands on one shard.
@@ -76,7 +77,7 @@ func (a *app) openShard(f *shardFlags, options shard.Options) (*shard.Shard, err
 func explainShard(err error) error {
 	switch {
 	case errors.Is(err, durable.ErrLocked):
-		return &fault{what: err.Error(), hint: "stop the agent, or work on a copy of the folder's snapshot", cause: err}
+		return &fault{what: err.Error(), hint: "stop the agent, or ask it while it runs: `novacron metric query`", cause: err}
 	case errors.Is(err, shard.ErrNoShard):
 		return &fault{what: err.Error(), hint: "`novacron metric shard import` makes a new one", cause: err}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
@@ -16,99 +15,69 @@ import (
 	"github.com/novacron/novacron/tsdb/query"
 )
 
-const (
-	// autoPoints is about how many points a range has whose step is found by itself.
-	autoPoints = 240
-	// leastStep is the shortest of such a step: how often hosts are measured.
-	leastStep = 15 * time.Second
-)
-
 // metricQuery asks the shards of all hosts.
 func (a *app) metricQuery() *cobra.Command {
-	q, step, complete := &queryFlags{}, "", false
-	for _, at := range []*instant{&q.at, &q.start, &q.end} {
-		at.now = a.io.Now
-	}
+	q, plan, complete := a.newQueryFlags(), &explainFlags{}, false
 	cmd := &cobra.Command{
-		Use: "query EXPR", Short: "Ask all hosts in PromQL", Args: cobra.ExactArgs(1),
+		Use: "query [EXPR]", Short: "Ask all hosts in PromQL", Args: cobra.MaximumNArgs(1),
 		Long: `Evaluate PromQL over the metrics of all hosts: now, at --time, or at many times with --range or --start. Hosts that do not
 answer are told in a warning; with --complete there is no answer then.
 
   novacron metric query 'topk(5, sum by (vm_name) (rate(vm_cpu_seconds_total[5m])))'
   novacron metric query 'sum by (host) (host_memory_available_bytes)' --range 6h -o csv
-  novacron metric query 'vm_memory_used_bytes{vm_name="web-1"}' --start 2026-01-31 --end 2026-02-01 --step 1h`,
+  novacron metric query 'vm_memory_used_bytes{vm_name="web-1"}' --start 2026-01-31 --end 2026-02-01 --step 1h
+  novacron metric query 'vm_cpu_utilization_ratio' --range 6h -o plot
+  novacron metric query --metric vm_memory_used_bytes --filter host=kvm-1 --aggregate sum --by vm_name --limit 10
+
+` + explainHelp + showHelp,
 	}
-	cmd.RunE = a.withClient(func(ctx context.Context, c *client, args []string) error {
-		if err := errors.Join(notBoth(cmd, "time", "start", "end", "range", "step"), notBoth(cmd, "start", "range")); err != nil {
-			return err
-		}
-		request, err := q.request(args[0], step, a.io.Now())
+	ask := a.withClient(func(ctx context.Context, c *client, args []string) error {
+		asked, err := q.question(args, a.io.Now(), q.show.points(a))
 		if err != nil {
 			return err
 		}
-		request.Complete = complete
-		rows, notes, err := c.ask(ctx, request)
+		request := asked.request()
+		request.Complete, request.Align = complete, true // round times are the same each time, and those that rollups have
+		if plan.asked() {
+			return a.showPlan(ctx, c, plan, request)
+		}
+		rows, said, err := c.ask(ctx, request)
 		if err != nil {
 			return err
 		}
-		return a.printRows(rows, notes)
+		return a.printRows(&q.show, asked, rows, said)
 	})
-	cmd.Flags().Var(&q.at, "time", "when to evaluate")
-	cmd.Flags().Var(&q.start, "start", "first time of a range")
-	cmd.Flags().Var(&q.end, "end", "last time of a range (default now)")
-	cmd.Flags().Var(&q.length, "range", "length of a range that has no --start, such as 24h")
-	cmd.Flags().StringVar(&step, "step", "auto", "`duration` from one point to the next, such as 1m; auto gives about 240 points")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := errors.Join(q.check(a, cmd), plan.check(a, cmd)); err != nil {
+			return err
+		}
+		if q.pick.promql {
+			return q.printCompiled(a, args)
+		}
+		return ask(cmd, args)
+	}
+	q.register(cmd)
 	cmd.Flags().BoolVar(&complete, "complete", false, "fail when a host does not answer")
+	plan.register(cmd)
 	return cmd
 }
 
-// request is the question for the flags.
-func (q *queryFlags) request(expr, step string, now time.Time) (*pb.QueryMetricsRequest, error) {
-	r := &pb.QueryMetricsRequest{Query: expr}
-	start, end := q.start.at, q.end.or(now)
-	if q.length.Duration != 0 {
-		start = end.Add(-time.Duration(q.length.Duration))
+// request is the question for the controllers.
+func (q question) request() *pb.QueryMetricsRequest {
+	r := &pb.QueryMetricsRequest{Query: q.expr}
+	if q.instant {
+		r.Time = timestamppb.New(q.times.End)
+		return r
 	}
-	if start.IsZero() {
-		if !q.end.at.IsZero() || step != "auto" {
-			return nil, usagef("--end and --step are of a range: say --range or --start, too")
-		}
-		if !q.at.at.IsZero() {
-			r.Time = timestamppb.New(q.at.at)
-		}
-		return r, nil
-	}
-	every, err := stepOf(step, end.Sub(start))
-	if err != nil {
-		return nil, err
-	}
-	// Round times give the same points each time, and points that rollups have.
-	r.Start, r.End, r.Step = timestamppb.New(start.Truncate(every)), timestamppb.New(end), durationpb.New(every)
-	return r, nil
-}
-
-func stepOf(text string, span time.Duration) (time.Duration, error) {
-	if text != "auto" {
-		var given duration
-		if err := given.Set(text); err != nil || given.Duration <= 0 {
-			return 0, usagef("--step %q: write a duration above zero such as 1m, or auto", text)
-		}
-		return time.Duration(given.Duration), nil
-	}
-	every := leastStep
-	for _, round := range []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour} {
-		if every = round; span/round <= autoPoints {
-			break
-		}
-	}
-	return every, nil
+	r.Start, r.End, r.Step = timestamppb.New(q.times.Start), timestamppb.New(q.times.End), durationpb.New(q.times.Step)
+	return r
 }
 
 // ask reads a whole answer, and what there is to say of it.
-func (c *client) ask(ctx context.Context, request *pb.QueryMetricsRequest) (rows []query.Row, notes []string, err error) {
+func (c *client) ask(ctx context.Context, request *pb.QueryMetricsRequest) (rows []query.Row, said notes, err error) {
 	stream, err := c.metrics.QueryMetrics(ctx, connect.NewRequest(request))
 	if err != nil {
-		return nil, nil, err
+		return nil, notes{}, err
 	}
 	defer stream.Close()
 	whole := false
@@ -116,22 +85,22 @@ func (c *client) ask(ctx context.Context, request *pb.QueryMetricsRequest) (rows
 		for _, s := range stream.Msg().GetSeries() {
 			row, err := rowFrom(s)
 			if err != nil {
-				return nil, nil, err
+				return nil, notes{}, err
 			}
 			rows = append(rows, row)
 		}
 		if summary := stream.Msg().GetSummary(); summary != nil {
 			whole = true
-			notes = append(summary.GetWarnings(), summary.GetInfos()...)
+			said = notes{summary.GetWarnings(), summary.GetInfos()}
 		}
 	}
 	if err := stream.Err(); err != nil {
-		return nil, nil, err
+		return nil, notes{}, err
 	}
 	if !whole {
-		return nil, nil, errors.New("the answer was cut off: ask again")
+		return nil, notes{}, errors.New("the answer was cut off: ask again")
 	}
-	return rows, notes, nil
+	return rows, said, nil
 }
 
 func rowFrom(s *pb.QueriedSeries) (query.Row, error) {
@@ -141,12 +110,21 @@ func rowFrom(s *pb.QueriedSeries) (query.Row, error) {
 	}
 	for i, at := range s.GetTimes() {
 		p := query.Point{T: at, V: s.GetValues()[i]}
-		if text, is := s.GetHistograms()[uint32(i)]; is {
-			if err := json.Unmarshal([]byte(text), &p.H); err != nil {
-				return row, fmt.Errorf("series %s: %w", row.Labels, err)
-			}
+		if err := histogramFrom(s, uint32(i), &p); err != nil {
+			return row, fmt.Errorf("series %s: %w", row.Labels, err)
 		}
 		row.Points = append(row.Points, p)
 	}
 	return row, nil
+}
+
+// histogramFrom gives a point the histogram at its place, where there is one.
+func histogramFrom(s *pb.QueriedSeries, at uint32, into *query.Point) error {
+	if packed, is := s.GetPackedHistograms()[at]; is {
+		return query.UnpackHistogram(packed, into)
+	}
+	if text, is := s.GetHistograms()[at]; is {
+		return json.Unmarshal([]byte(text), &into.H)
+	}
+	return nil
 }

@@ -35,7 +35,7 @@ defined anew; what samples mean, type and unit, stays. The name of a counter end
 		}),
 	}
 	fs := cmd.Flags()
-	fs.Var(&kind, "type", "gauge, counter or histogram")
+	fs.Var(&kind, "type", "what its samples are")
 	fs.StringVar(&d.Unit, "unit", "", "base `unit`, such as bytes or seconds; none for plain counts")
 	fs.StringVar(&d.Help, "help-text", "", "what it measures, in a `sentence`")
 	fs.StringSliceVar(&d.Labels, "label", nil, "`name` of a label that its series may have (repeatable); tag_* allows all with that beginning")

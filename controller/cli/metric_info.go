@@ -148,23 +148,33 @@ type countView struct {
 }
 
 func (a *app) shardCardinality(f *shardFlags) *cobra.Command {
-	top := 10
+	e := newExploring()
 	cmd := &cobra.Command{
-		Use: "cardinality", Short: "Tell where the series come from", Args: cobra.NoArgs,
+		Use: "cardinality [SELECTOR]", Short: "Tell where the series come from", Args: cobra.MaximumNArgs(1),
 		Long: `Tell which metrics, labels and values the live series are made of, the largest first. Live are the series of the log:
-those with samples that are not in a block yet.
+those with samples that are not in a block yet. With a selector, --by, --metric, --since or --drop it counts the series of
+the shard's last two hours and compares, as "novacron metric cardinality" does for all hosts.
 
-  novacron metric shard cardinality --dir metrics --top 20`,
-		RunE: func(*cobra.Command, []string) error {
-			if top < 1 || top > 10_000 {
-				return usagef("--top %d: give 1 to 10000", top)
+  novacron metric shard cardinality --dir metrics --top 20
+  novacron metric shard cardinality --dir metrics --metric http_requests_total --since 24h`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ask, err := e.ask(args)
+			if err != nil {
+				return err
 			}
 			return withShard(func() (*shard.Shard, error) { return a.readShard(f) }, func(s *shard.Shard) error {
-				return list(a, countTable(), countViews(s.Engine().Cardinality(top)))
+				if len(args) == 0 && !e.compares(cmd) {
+					return list(a, countTable(), countViews(s.Engine().Cardinality(ask.Top)))
+				}
+				answer, err := exploreShard(cmd.Context(), s, ask)
+				if err != nil {
+					return err
+				}
+				return a.printCardinality(ask, answer.Proto())
 			})
 		},
 	}
-	cmd.Flags().IntVar(&top, "top", top, "how many `lines` of each kind")
+	e.flags(cmd)
 	return cmd
 }
 

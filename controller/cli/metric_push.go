@@ -35,7 +35,7 @@ func (a *app) metricPush() *cobra.Command {
 		Use: "push [NAME VALUE]", Short: "Store samples of defined metrics", Args: cobra.MaximumNArgs(2),
 		Long: `Store samples of metrics that are defined. Each series is kept by a host of its own, or all by --host. A file has a sample a
 line, as JSON: {"name": "queue_length", "labels": {"queue": "in"}, "value": 3, "time": "2026-01-31T12:00:00Z"}. Samples
-without a time have that of the push. Pushing a sample again changes nothing.
+without a time have that of the push. Pushing a sample again changes nothing. A new series shows in queries within 15 s.
 
   novacron metric push queue_length 3 --label queue=in
   novacron metric push --file samples.jsonl`,
@@ -88,6 +88,25 @@ func (a *app) samplesIn(path string, at *timestamppb.Timestamp) ([]*pb.MetricSam
 	return parseSamples(path, file, at)
 }
 
+// refusedText counts samples.
+func refusedText(n uint32) string {
+	if n == 1 {
+		return "1 sample was refused"
+	}
+	return fmt.Sprintf("%d samples were refused", n)
+}
+
+// sampleFault says which field has the wrong kind of value, without Go's names for it.
+func sampleFault(err error) error {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok || wrong.Field == "" {
+		return err
+	}
+	takes := map[string]string{"value": "a number", "name": "a text", "labels": "texts by name, {\"queue\": \"in\"}", "time": "a time such as \"2026-01-31T12:00:00Z\""}
+	field, _, _ := strings.Cut(wrong.Field, ".")
+	return fmt.Errorf("%s is a JSON %s: give %s", wrong.Field, wrong.Value, takes[field])
+}
+
 // sampleLine is one line of a file.
 type sampleLine struct {
 	Name   string            `json:"name"`
@@ -106,7 +125,7 @@ func parseSamples(path string, text io.Reader, at *timestamppb.Timestamp) (sampl
 		case errors.Is(err, io.EOF):
 			return samples, nil
 		case err != nil:
-			return nil, fmt.Errorf("%s: sample %d: %w", path, n, err)
+			return nil, fmt.Errorf("%s: sample %d: %w", path, n, sampleFault(err))
 		case line.Name == "" || line.Value == nil:
 			return nil, fmt.Errorf("%s: sample %d: a name and a value are needed", path, n)
 		}
@@ -156,7 +175,7 @@ func (a *app) tellPushed(total *pb.PushMetricsResponse) error {
 	if total.GetRefusedCount() == 0 {
 		return nil
 	}
-	refused := &fault{what: fmt.Sprintf("%d samples were refused", total.GetRefusedCount()), hint: "`novacron metric define` lets a metric be stored"}
+	refused := &fault{what: refusedText(total.GetRefusedCount()), hint: "`novacron metric define` lets a metric be stored"}
 	for i, one := range total.GetRefused() {
 		if i == maxRefusedShown {
 			refused.details = append(refused.details, "…")

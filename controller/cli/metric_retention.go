@@ -26,7 +26,7 @@ type retentionFlags struct {
 }
 
 func (a *app) shardRetention(f *shardFlags) *cobra.Command {
-	r := &retentionFlags{maxBytes: size{parse: parseBytes, unit: "B"}}
+	r := &retentionFlags{maxBytes: size{parse: parseDiskBytes, unit: "B"}}
 	cmd := &cobra.Command{
 		Use: "retention", Short: "Show or change how long what is kept", Args: cobra.NoArgs,
 		Long: `Show how long samples (raw) and windows (5m, 1h) are kept; with flags, change it first. 0 is for ever. Rules for series of
@@ -57,7 +57,7 @@ their own and the tiers that are made come in a file of JSON, as -o json prints 
 	cmd.Flags().Var(&r.raw, "raw", "how long samples are kept, such as 14d")
 	cmd.Flags().Var(&r.fiveMinutes, "five-minutes", "how long windows of 5 min are kept")
 	cmd.Flags().Var(&r.hour, "hour", "how long windows of 1 h are kept")
-	cmd.Flags().Var(&r.maxBytes, "max-size", "most disk that blocks may take, such as 20GiB; 0 is no bound")
+	cmd.Flags().Var(&r.maxBytes, "max-size", "most disk that blocks may take, such as 20GiB; a plain number is GiB, 0 is no bound")
 	cmd.Flags().StringVar(&r.file, "file", "", "`file` with all policies, - for the standard input")
 	return cmd
 }
@@ -118,6 +118,7 @@ func (a *app) printPolicies(s *shard.Shard) error {
 	if err := list(a, retentionTable(), rows); err != nil || a.output.value == outCSV {
 		return err
 	}
+	fmt.Fprintln(a.io.Out)
 	var d details
 	d.add("Most disk", diskText(v.Retention.MaxBytes))
 	d.add("Windows", tiersText(v.Downsampling))

@@ -26,12 +26,14 @@ terminal; the cluster seals them, gives them to the host that collects and shows
 func (a *app) sourceAdd() *cobra.Command {
 	return a.group("add", "Have the cluster collect from a source", "Have the cluster collect from a cloud, or from a target that tells its metrics over HTTP.",
 		a.sourceAddKind(metric.KindAWS, "Collect from CloudWatch", `Collect the metrics of an account's machines from CloudWatch. Without a credential the host proves itself as the SDK's
-default chain finds it: environment, shared configuration, container or instance role. A secret is the access key,
-ACCESS_KEY_ID:SECRET_ACCESS_KEY. CloudWatch charges for the metrics that are asked for.
+default chain finds it: environment, shared configuration, container or instance role. A secret is the access key as JSON,
+{"AccessKeyId": "…", "SecretAccessKey": "…"}, as "aws configure export-credentials" prints it; --credential-file names a
+shared credentials file on the hosts. CloudWatch charges for the metrics that are asked for.
 
   novacron metric source add aws prod --region eu-central-1 --role arn:aws:iam::123456789012:role/metrics --daily-units 500000`),
 		a.sourceAddKind(metric.KindAzure, "Collect from Azure Monitor", `Collect the metrics of virtual machines from Azure Monitor. Without a credential the host proves itself as the SDK's default
-chain finds it: environment, workload or managed identity. A secret is that of the application --client-id.
+chain finds it: environment, workload or managed identity. A secret is that of the application --client-id: a client secret,
+or a certificate with its key in PEM.
 
   novacron metric source add azure prod --subscription 0b1f6471-1bf0-4dda-aec3-cb9272f09590 --tenant-id example.com --client-id 7a6c --secret-file key`),
 		a.sourceAddKind(metric.KindGCP, "Collect from Google Cloud Monitoring", `Collect the metrics of instances from Cloud Monitoring. Without a credential the host proves itself by the application default
@@ -117,7 +119,7 @@ func (a *app) tellSource(source *pb.MetricSource) error {
 	case pb.MetricSourceState_METRIC_SOURCE_STATE_RUNNING:
 		a.tell("%s: collected by %s, %d series%s", name, status.GetHostName(), status.GetSeries(), forecast(source, "; "))
 	case pb.MetricSourceState_METRIC_SOURCE_STATE_STARTING:
-		a.tell("%s: host %s collects from it every %s; `novacron metric source show %s` tells what it costs once it has begun", name, status.GetHostName(), source.GetSpec().GetInterval().AsDuration(), name)
+		a.tell("%s: host %s collects from it every %s; `novacron metric source show %s` tells what it costs once it has begun", name, status.GetHostName(), formatDuration(source.GetSpec().GetInterval().AsDuration()), name)
 	case pb.MetricSourceState_METRIC_SOURCE_STATE_PAUSED:
 		a.tell("%s: paused", name)
 	case pb.MetricSourceState_METRIC_SOURCE_STATE_WAITING:
@@ -156,6 +158,9 @@ func (a *app) sourceUpdate() *cobra.Command {
 		ValidArgsFunction: a.completeOnce(a.sourceNames),
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client, args []string) error {
+		if !anyGiven(cmd) {
+			return usagef("nothing to change: say what, such as --interval 10m")
+		}
 		return a.updateSource(ctx, c, args[0], f, func(spec *pb.MetricSourceSpec) ([]byte, error) {
 			f.kind = metric.KindOf(spec)
 			return a.changeSource(cmd, f, spec)

@@ -1,10 +1,6 @@
 package cli
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -20,14 +16,15 @@ const defaultSourceWait = 30 * time.Second
 
 // sourceFlags are those of a source. kind is empty for a command that takes those of all kinds.
 type sourceFlags struct {
+	credentialFlags
 	kind                                             string
 	interval, timeout                                time.Duration
 	labels, hosts                                    pairs
-	set, currency, secretFile, file, environment     string
+	set, currency                                    string
 	metrics, tags                                    []string
 	dailyUnits                                       uint64
 	price                                            float64
-	secretPrompt, noCredential, noWait               bool
+	noWait                                           bool
 	waitTimeout                                      time.Duration
 	regions, namespaces, subscriptions, groups, gcps []string
 	role, externalID, profile, tenant, clientID      string
@@ -47,23 +44,24 @@ func emptySource(kind string) *pb.MetricSourceSpec {
 	return &pb.MetricSourceSpec{Kind: &pb.MetricSourceSpec_Scrape{Scrape: &pb.ScrapeMetricSource{}}}
 }
 
+// extendedSets say what is in the extended set of a cloud.
+var extendedSets = map[string]string{
+	metric.KindAWS: ", which is the sets extended, volumes and agent", metric.KindAzure: ", which is all there are", metric.KindGCP: ", which is Extended and agent, too",
+}
+
 func (f *sourceFlags) register(fs *pflag.FlagSet) {
-	fs.DurationVar(&f.interval, "interval", 0, "how often to collect (default 15s for a scrape, 5m for a cloud)")
+	spanVar(fs, &f.interval, "interval", 0, "how often to collect (default 15s for a scrape, 5m for a cloud)")
 	fs.StringSliceVar(&f.metrics, "metric", nil, "`name` of a metric to take (repeatable); all of the set or target when left out")
 	fs.Var(&f.hosts, "hosts", "label that a host must have to collect (repeatable); any host when left out")
 	fs.BoolVar(&f.paused, "paused", false, "do not collect yet")
-	fs.StringVar(&f.secretFile, "secret-file", "", "`file` here with a secret for the cluster to seal; - is standard input")
-	fs.BoolVar(&f.secretPrompt, "secret-prompt", false, "ask for a secret for the cluster to seal")
-	fs.StringVar(&f.file, "credential-file", "", "`file` on the hosts with the credential")
-	fs.StringVar(&f.environment, "credential-env", "", "`variable` of the agents with the credential")
-	fs.BoolVar(&f.noCredential, "no-credential", false, "prove itself as the host does by itself, or not at all")
+	f.registerCredential(fs)
 	fs.BoolVar(&f.noWait, "no-wait", false, "do not wait until a host collects")
-	fs.DurationVar(&f.waitTimeout, "wait-timeout", defaultSourceWait, "how long to wait until a host collects")
+	spanVar(fs, &f.waitTimeout, "wait-timeout", defaultSourceWait, "how long to wait until a host collects")
 	if f.kind != metric.KindScrape {
-		fs.StringVar(&f.set, "metrics-set", "", "metrics to collect: default (cheap) or extended")
+		fs.StringVar(&f.set, "metrics-set", "", "`set` of metrics: default (cheap) or extended"+extendedSets[f.kind])
 		fs.StringSliceVar(&f.tags, "tag", nil, "`tag` of resources to keep as a label of vm_tags (repeatable)")
-		fs.Uint64Var(&f.dailyUnits, "daily-units", 0, "most billable units of a day; then it stops until the next")
-		fs.Float64Var(&f.price, "unit-price", 0, "what a unit costs, for the forecast (default the list price)")
+		fs.Uint64Var(&f.dailyUnits, "daily-units", 0, "most billable `units` of a day; then it stops until the next")
+		fs.Float64Var(&f.price, "unit-price", 0, "`price` of a unit, for the forecast (default the list price)")
 		fs.StringVar(&f.currency, "currency", "", "`code` of the price's currency (default USD)")
 	}
 	f.registerKinds(fs)
@@ -91,7 +89,7 @@ func (f *sourceFlags) registerKinds(fs *pflag.FlagSet) {
 	if of(metric.KindScrape) {
 		fs.StringVar(&f.url, "url", "", "`address` of the metrics")
 		fs.Var(&f.labels, "label", "label of every series (repeatable)")
-		fs.DurationVar(&f.timeout, "scrape-timeout", 0, "how long a scrape may take (default 10s)")
+		spanVar(fs, &f.timeout, "scrape-timeout", 0, "how long a scrape may take (default 10s)")
 		fs.StringVar(&f.username, "username", "", "`name` to log in with; the credential is the password")
 		fs.StringVar(&f.caFile, "ca-file", "", "`file` here with the certificates, in PEM, that vouch for the target")
 		fs.BoolVar(&f.undeclared, "undeclared", false, "take metrics that are not defined")
@@ -128,7 +126,7 @@ func (a *app) changeSource(cmd *cobra.Command, f *sourceFlags, spec *pb.MetricSo
 	if err := a.changeKind(given, f, spec); err != nil {
 		return nil, err
 	}
-	return a.changeCredential(given, f, spec)
+	return a.changeCredential(given, &f.credentialFlags, spec.GetName(), &spec.Credential)
 }
 
 // put sets what was given.
@@ -191,86 +189,4 @@ func (a *app) changeScrape(given func(string) bool, f *sourceFlags, spec *pb.Met
 	pem, err := a.readInput(f.caFile)
 	scrape.CaPem = string(pem)
 	return err
-}
-
-// changeCredential gives the secret to seal, or sets the reference. A secret is never an argument: those are seen by every
-// user of the machine.
-func (a *app) changeCredential(given func(string) bool, f *sourceFlags, spec *pb.MetricSourceSpec) (secret []byte, err error) {
-	chosen := 0
-	for _, flag := range []string{"secret-file", "secret-prompt", "credential-file", "credential-env", "no-credential"} {
-		if given(flag) {
-			chosen++
-		}
-	}
-	if chosen > 1 {
-		return nil, usagef("--secret-file, --secret-prompt, --credential-file, --credential-env and --no-credential: give one of them")
-	}
-	switch {
-	case given("secret-file"):
-		secret, err = a.readInput(f.secretFile)
-		secret = bytes.TrimRight(secret, "\r\n")
-	case given("secret-prompt"):
-		secret, err = a.askSecret("Secret of " + spec.GetName() + ": ")
-	case given("credential-file"):
-		spec.Credential = &pb.MetricCredential{Reference: &pb.MetricCredential_File{File: f.file}}
-		return nil, nil
-	case given("credential-env"):
-		spec.Credential = &pb.MetricCredential{Reference: &pb.MetricCredential_Environment{Environment: f.environment}}
-		return nil, nil
-	case given("no-credential"):
-		spec.Credential = nil
-		return nil, nil
-	default:
-		return nil, nil
-	}
-	if err == nil && len(secret) == 0 {
-		err = usagef("the secret is empty")
-	}
-	spec.Credential = &pb.MetricCredential{Reference: &pb.MetricCredential_Sealed{Sealed: &pb.SealedSecret{}}}
-	return secret, err
-}
-
-// maxSecretLine bounds what is typed.
-const maxSecretLine = 4096
-
-// askSecret reads a line that is not shown.
-func (a *app) askSecret(question string) ([]byte, error) {
-	if !a.io.InTTY || a.io.MakeRaw == nil {
-		return nil, usageError{errors.New("there is no terminal to ask on for the secret"), "use --secret-file, - is standard input"}
-	}
-	fmt.Fprint(a.io.Err, clean(question))
-	restore, err := a.io.MakeRaw()
-	if err != nil {
-		return nil, err
-	}
-	line, err := readLine(a.io.In)
-	if err = errors.Join(err, restore()); err != nil {
-		return nil, err
-	}
-	fmt.Fprintln(a.io.Err)
-	return line, nil
-}
-
-// readLine reads up to the end of a line; an interrupt is as good as none.
-func readLine(in io.Reader) (line []byte, err error) {
-	const interrupt, backspace, del = 3, 8, 127
-	for one := make([]byte, 1); len(line) < maxSecretLine; {
-		if _, err := io.ReadFull(in, one); err != nil {
-			if errors.Is(err, io.EOF) {
-				return line, nil
-			}
-			return nil, err
-		}
-		switch one[0] {
-		case '\r', '\n':
-			return line, nil
-		case interrupt:
-			return nil, &fault{what: "nothing was done"}
-		case backspace, del:
-			line = line[:max(0, len(line)-1)]
-		default:
-			line = append(line, one[0])
-		}
-	}
-	return nil, fmt.Errorf("more than %d characters: use --secret-file", maxSecretLine)
 }

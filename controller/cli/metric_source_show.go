@@ -64,7 +64,7 @@ func (a *app) sourceTable() table[*pb.MetricSource] {
 		{name: "KIND", text: func(s source) string { return metric.KindOf(s.GetSpec()) }},
 		{name: "STATE", text: sourceState},
 		{name: "HOST", text: func(s source) string { return s.GetStatus().GetHostName() }},
-		{name: "INTERVAL", text: func(s source) string { return s.GetSpec().GetInterval().AsDuration().String() }},
+		{name: "INTERVAL", text: func(s source) string { return formatDuration(s.GetSpec().GetInterval().AsDuration()) }},
 		{name: "SERIES", text: func(s source) string { return fmt.Sprint(s.GetStatus().GetSeries()) }},
 		{name: "LAST", text: func(s source) string { return a.age(s.GetStatus().GetLastSuccessTime()) },
 			raw: func(s source) string { return moment(s.GetStatus().GetLastSuccessTime()) }, rawName: "last_success"},
@@ -108,7 +108,15 @@ func sourcePlace(s *pb.MetricSource) string {
 
 // credentialText says where the credential is, never what it is.
 func credentialText(spec *pb.MetricSourceSpec) string {
-	switch ref := spec.GetCredential().GetReference().(type) {
+	none := "the host's own"
+	if metric.KindOf(spec) == metric.KindScrape {
+		none = "none"
+	}
+	return referenceText(spec.GetCredential(), none)
+}
+
+func referenceText(credential *pb.MetricCredential, none string) string {
+	switch ref := credential.GetReference().(type) {
 	case *pb.MetricCredential_File:
 		return "file " + ref.File
 	case *pb.MetricCredential_Environment:
@@ -116,10 +124,7 @@ func credentialText(spec *pb.MetricSourceSpec) string {
 	case *pb.MetricCredential_Sealed:
 		return "sealed, fingerprint " + ref.Sealed.GetFingerprint()
 	}
-	if metric.KindOf(spec) == metric.KindScrape {
-		return "none"
-	}
-	return "the host's own"
+	return none
 }
 
 func (a *app) sourceDetails(s *pb.MetricSource) (d details) {
@@ -130,7 +135,7 @@ func (a *app) sourceDetails(s *pb.MetricSource) (d details) {
 	d.add("State", strings.TrimSuffix(sourceState(s)+": "+status.GetMessage(), ": "))
 	d.add("Host", status.GetHostName())
 	d.add("Since", a.momentAndAge(status.GetSinceTime()))
-	d.add("Interval", spec.GetInterval().AsDuration().String())
+	d.add("Interval", formatDuration(spec.GetInterval().AsDuration()))
 	d.add("Metrics", firstOf(strings.Join(spec.GetMetrics(), ", "), spec.GetMetricSet()))
 	d.add("Labels", joinPairs(spec.GetLabels()))
 	d.add("Tags", strings.Join(spec.GetTags(), ", "))
@@ -143,6 +148,9 @@ func (a *app) sourceDetails(s *pb.MetricSource) (d details) {
 	d.sub("Final until", moment(status.GetWatermark()))
 	d.sub("Error", status.GetLastError())
 	d.sub("Last error", a.momentAndAge(status.GetLastErrorTime()))
+	for _, p := range status.GetPauses() {
+		d.sub("Not called", fmt.Sprintf("%s of %s before %s, as it asked", p.GetApi(), firstOf(p.GetAccount(), "the account"), moment(p.GetUntilTime())))
+	}
 	if most := spec.GetBudget().GetUnitsPerDay(); most > 0 {
 		d.sub("Budget", fmt.Sprintf("%d units a day", most))
 	}

@@ -52,7 +52,7 @@ func (a *app) networkCreate() *cobra.Command {
 		}),
 	}
 	fs := cmd.Flags()
-	fs.Var(&f.mode, "mode", "what guests reach: nat (what the host reaches), isolated (each other) or bridge (what a bridge of the host does)")
+	fs.Var(&f.mode, "mode", "what guests reach: nat what the host reaches, isolated each other, bridge what a bridge of the host does")
 	fs.StringVar(&f.subnet, "subnet", "", "IPv4 `network` in CIDR form that no other network has")
 	fs.StringVar(&f.bridge, "bridge", "", "`bridge` of the hosts, for mode bridge")
 	fs.Uint32Var(&f.mtu, "mtu", 0, "largest packet in `bytes`; that of the host when left out")

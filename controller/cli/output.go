@@ -21,6 +21,9 @@ const (
 	outCSV   = "csv"
 )
 
+// errNoRows is told before anything is printed.
+var errNoRows = usagef("this answer has no rows to print as csv: use -o table, json or yaml")
+
 // list prints items in the chosen format; an empty list says so on stderr where people read it.
 func list[T any](a *app, t table[T], items []T) error {
 	switch a.output.value {

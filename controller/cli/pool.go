@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) poolCommand() *cobra.Command {
-	return a.group("pool", "See the storage pools of the hosts", "Pools are where the hosts keep volumes.",
+	return a.group("pool", "Manage the storage pools of the hosts", "Pools are where the hosts keep volumes.",
 		a.poolCreate(), a.poolList(), a.poolShow(), a.poolDelete())
 }
 
@@ -42,7 +42,7 @@ shall run on several hosts needs the pool under the same name and path on each o
 	a.hostFlag(cmd, &host)
 	types := choice{value: "dir", allowed: []string{"dir", "logical", "netfs", "iscsi", "rbd"}}
 	cmd.PreRun = func(*cobra.Command, []string) { pool.Type = types.value }
-	cmd.Flags().Var(&types, "type", "type of the pool: dir, logical (LVM), netfs (NFS), iscsi or rbd (Ceph)")
+	cmd.Flags().Var(&types, "type", "logical is LVM, netfs NFS and rbd Ceph")
 	cmd.Flags().StringVar(&pool.Path, "path", "", "`folder` of the pool, or where it is mounted")
 	cmd.Flags().StringArrayVar(&pool.Hosts, "server", nil, "`host[:port]` of the NFS or iSCSI server, or a Ceph monitor (repeatable)")
 	cmd.Flags().StringVar(&pool.Source, "source", "", "volume `group`, exported folder, IQN or Ceph pool")
@@ -108,7 +108,8 @@ func (a *app) poolShow() *cobra.Command {
 	var host string
 	cmd := &cobra.Command{
 		Use: "show NAME", Short: "Show a pool on every host that has it", Args: cobra.ExactArgs(1),
-		Long: "Show the pools of one name, on all hosts or on one.\n\n  novacron pool show default --host kvm-1",
+		Long:              "Show the pools of one name, on all hosts or on one.\n\n  novacron pool show default --host kvm-1",
+		ValidArgsFunction: a.completeOnce(a.poolNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
 			pools, err := a.pools(ctx, c, host)
 			if err != nil {

@@ -50,7 +50,7 @@ func textFlags() []textFlag {
 		{"initrd", "`image` of the initial RAM disk", func(d *vm.Definition) *string { return &boot(d).Initrd }},
 		{"cmdline", "kernel command `line`", func(d *vm.Definition) *string { return &boot(d).Cmdline }},
 		{"host", "only `host` to run on, by name or id", func(d *vm.Definition) *string { return &d.Placement.Host }},
-		{"os-type", "guest operating `system`", func(d *vm.Definition) *string { return &d.OSType }},
+		{"os-type", "guest operating `system`, such as debian or windows", func(d *vm.Definition) *string { return &d.OSType }},
 		{"os-version", "`version` of the guest operating system", func(d *vm.Definition) *string { return &d.OSVersion }},
 		{"arch", "guest `architecture`, such as x86_64", func(d *vm.Definition) *string { return &d.Arch }},
 		{"machine", "machine `type`, such as q35", func(d *vm.Definition) *string { return &d.Machine }},
@@ -60,20 +60,20 @@ func textFlags() []textFlag {
 }
 
 func (f *definitionFlags) register(fs *pflag.FlagSet) {
-	fs.Uint32Var(&f.cpus, "cpus", 0, "number of virtual CPUs")
+	fs.Uint32Var(&f.cpus, "cpus", 0, "`number` of virtual CPUs")
 	fs.Var(&f.memory, "memory", "memory, such as 96MiB or 2GiB; a plain number is MiB")
 	fs.Var(&f.disk, "disk", "size of the root disk, such as 20GiB; a plain number is GiB")
 	for _, t := range textFlags() {
 		f.text[t.name] = fs.String(t.name, "", t.usage)
 	}
-	fs.StringArrayVar(&f.networks, "network", nil, "libvirt `network` to have a card on (repeatable)")
+	fs.StringArrayVar(&f.networks, "network", nil, "`network` of the cluster or of the host to have a card on (repeatable)")
 	fs.StringArrayVar(&f.bridges, "bridge", nil, "`bridge` of the host to have a card on (repeatable)")
 	fs.StringArrayVar(&f.nics, "nic", nil, "network `card` in full: network=NAME|bridge=NAME[,model=M][,mac=M][,address=A][,security-group=G] (repeatable)")
 	fs.StringArrayVar(&f.volumes, "volume", nil, "further `disk`: name=NAME,size=10GiB[,pool=P][,format=F][,image=I][,bus=B] (repeatable)")
 	fs.Var(&f.labels, "label", "label to select the machine by (repeatable)")
 	fs.Var(&f.annotations, "annotation", "note to remember with the machine (repeatable)")
 	fs.Var(&f.hostLabels, "host-label", "label that the host must have (repeatable)")
-	fs.DurationVar(&f.stopTimeout, "stop-timeout", 0, "how long a graceful stop may take")
+	spanVar(fs, &f.stopTimeout, "stop-timeout", 0, "how long a graceful stop may take")
 }
 
 // apply puts the flags that were given over the definition.
@@ -175,9 +175,12 @@ func readFields(flag, text string, fields map[string]func(string) error) error {
 	for part := range strings.SplitSeq(text, ",") {
 		key, value, _ := strings.Cut(part, "=")
 		set, known := fields[key]
-		if !known || value == "" {
-			keys := slices.Sorted(maps.Keys(fields))
-			return usageError{fmt.Errorf("%s %q: %q is not a field with a value", flag, text, part), "the fields are " + alternatives(keys)}
+		keys := slices.Sorted(maps.Keys(fields))
+		if !known {
+			return usageError{fmt.Errorf("%s %q: there is no field %q", flag, text, key), "the fields are " + alternatives(keys)}
+		}
+		if value == "" {
+			return usageError{fmt.Errorf("%s %q: %s has no value", flag, text, key), fmt.Sprintf("write %s=VALUE", key)}
 		}
 		if err := set(value); err != nil {
 			return usagef("%s %q: %w", flag, text, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"connectrpc.com/connect"
+
 	pb "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/vm/selector"
 	"github.com/spf13/cobra"
@@ -37,6 +39,11 @@ A value with a comma in it stands in double quotes.
 			vms, err := c.listVMs(ctx, search.request(a.project))
 			if err != nil {
 				return err
+			}
+			if len(vms) == 0 && search.host != "" { // a host that is not there has no machines, either
+				if _, err := c.hosts.GetHost(ctx, connect.NewRequest(&pb.GetHostRequest{Host: search.host})); err != nil {
+					return err
+				}
 			}
 			return list(a, a.vmTable(), vms)
 		}),

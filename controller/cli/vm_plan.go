@@ -20,7 +20,7 @@ func (a *app) vmPlan() *cobra.Command {
 		Long: `Show what a create would do, and do nothing: the definition with all defaults, or its difference to the machine that
 has the name; warnings; the host that it would be placed on; and with --xml the domain that the host would define.
 
-  novacron vm plan web-1 --cpus 2 --memory 2GiB --image debian-12 --xml
+  novacron vm plan web-1 --cpus 2 --memory 2GiB --disk 20GiB --image debian-12 --xml
   novacron vm plan -f web-1.yaml`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -44,6 +44,9 @@ has the name; warnings; the host that it would be placed on; and with --xml the 
 
 // printPlan is for people; for programs the answer is printed as it came. A create that would not come to run is exit 3.
 func (a *app) printPlan(plan *pb.PlanVMResponse, showXML bool) error {
+	if a.output.value == outCSV {
+		return errNoRows
+	}
 	if !a.forPeople() {
 		return a.writeObject(plan)
 	}
@@ -61,7 +64,10 @@ func (a *app) printPlan(plan *pb.PlanVMResponse, showXML bool) error {
 	if plan.GetRefusal() != "" {
 		return &fault{what: "it would not run: " + plan.GetRefusal(), unplaced: plan.GetHost() == ""}
 	}
-	fmt.Fprintf(a.io.Err, "it would run on %s\n", plan.GetHost())
+	if text == "" {
+		fmt.Fprintf(a.io.Err, "%s is as planned: nothing would change\n", clean(plan.GetExisting().GetSpec().GetName()))
+	}
+	fmt.Fprintf(a.io.Err, "it would run on %s\n", clean(plan.GetHost()))
 	return nil
 }
 

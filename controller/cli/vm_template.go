@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -77,22 +78,28 @@ func templateDetails(t *pb.Template) details {
 	return d
 }
 
-// parameterText is such as «size, default 2GiB, from 1GiB to 64GiB: memory of the machine».
+// parameterText is such as «size, "2GiB" when left out, from 1GiB to 64GiB: memory of the machine».
 func parameterText(p *pb.TemplateParameter) string {
 	text := p.GetType()
-	if p.Default != nil {
-		text += ", default " + p.GetDefault()
-	} else {
+	switch {
+	case p.Default == nil:
 		text += ", needed"
+	case p.GetDefault() == "":
+		text += ", may be left out"
+	default:
+		text += fmt.Sprintf(", %q when left out", p.GetDefault())
 	}
 	if len(p.GetEnum()) > 0 {
 		text += ", one of " + strings.Join(p.GetEnum(), " ")
 	}
-	if p.GetMin() != "" {
+	switch {
+	case p.GetMin() != "":
 		text += ", from " + p.GetMin()
+	case p.GetMax() != "":
+		text += ","
 	}
 	if p.GetMax() != "" {
-		text += ", to " + p.GetMax()
+		text += " to " + p.GetMax()
 	}
 	if p.GetDescription() != "" {
 		text += ": " + p.GetDescription()
@@ -109,6 +116,9 @@ func (a *app) templateAdd() *cobra.Command {
   novacron vm template add -f web.yaml`,
 	}
 	cmd.RunE = a.withClient(func(ctx context.Context, c *client, _ []string) error {
+		if file == "" {
+			return usageError{errors.New("-f FILE is missing"), "put the template into a file; `novacron vm template show linux-server -o yaml` shows one"}
+		}
 		text, err := a.readInput(file)
 		if err != nil {
 			return err
@@ -123,7 +133,7 @@ func (a *app) templateAdd() *cobra.Command {
 		_, err = fmt.Fprintf(a.io.Out, "template %s is kept\n", answer.Msg.GetTemplate().GetName())
 		return err
 	})
-	cmd.Flags().StringVarP(&file, "file", "f", "-", "template in a `file`; - reads standard input")
+	cmd.Flags().StringVarP(&file, "file", "f", "", "template in a `file`; - reads standard input")
 	return cmd
 }
 

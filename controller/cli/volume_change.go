@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -24,18 +25,21 @@ type volumeFlags struct {
 	wait       waitFlags
 }
 
-// parseBytes reads an amount of whole MiB.
-func parseBytes(text string) (uint64, error) {
+// parseDiskBytes reads an amount on disk: 512MiB, 20GiB, or plain GiB as all sizes of disks, in bytes.
+func parseDiskBytes(text string) (uint64, error) {
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		text = strconv.FormatUint(n, 10) + "GiB"
+	}
 	n, err := parseMiB(text)
 	return n * mib, err
 }
 
 func newVolumeFlags() *volumeFlags {
-	return &volumeFlags{size: size{parse: parseBytes, unit: "B"}, format: choice{allowed: []string{"qcow2", "raw"}}}
+	return &volumeFlags{size: size{parse: parseDiskBytes, unit: "B"}, format: choice{allowed: []string{"qcow2", "raw"}}}
 }
 
 func (a *app) newVolumeFlags(cmd *cobra.Command, f *volumeFlags, place bool) {
-	cmd.Flags().Var(&f.size, "size", "size, such as 20GiB; a plain number is MiB")
+	cmd.Flags().Var(&f.size, "size", "size, such as 20GiB; a plain number is GiB")
 	if place {
 		cmd.Flags().Var(&f.format, "format", "format; qcow2, or that of the file, when left out")
 		cmd.Flags().StringVar(&f.host, "host", "", "`host` to keep it; that with the most free space when left out")
@@ -109,7 +113,7 @@ func (a *app) volumeResize() *cobra.Command {
   novacron volume resize data 40GiB`,
 		ValidArgsFunction: a.completeOnce(a.volumeNames),
 		RunE: a.withClient(func(ctx context.Context, c *client, args []string) error {
-			bytes, err := parseBytes(args[1])
+			bytes, err := parseDiskBytes(args[1])
 			if err != nil {
 				return usageError{err, "usage: " + rootName + " volume resize NAME SIZE"}
 			}

@@ -19,12 +19,12 @@ type waitFlags struct {
 
 func (w *waitFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&w.no, "no-wait", false, "print the operation's id instead of waiting for its end")
-	fs.DurationVar(&w.timeout, "wait-timeout", 10*time.Minute, "how long to wait for the end")
+	spanVar(fs, &w.timeout, "wait-timeout", 10*time.Minute, "how long to wait for the end")
 }
 
 // registerGrace is for changes that may need a host first.
 func (w *waitFlags) registerGrace(fs *pflag.FlagSet) {
-	fs.DurationVar(&w.grace, "grace", 10*time.Second, "how long a machine may look for a host before this gives up waiting")
+	spanVar(fs, &w.grace, "grace", 10*time.Second, "how long a machine may look for a host before this gives up waiting")
 }
 
 // errWaited is the cause of a wait that took too long.
@@ -157,7 +157,7 @@ func (g *goal) interrupted(ctx context.Context, vm *pb.VM, limit time.Duration, 
 	}
 	switch {
 	case errors.Is(context.Cause(ctx), errWaited):
-		f.what = fmt.Sprintf("%s: not done after %s: %s", g.name, limit, stateOf(vm))
+		f.what = fmt.Sprintf("%s: not done after %s: %s", g.name, formatDuration(limit), stateOf(vm))
 		f.hint += "; --wait-timeout waits longer"
 	case !errors.Is(err, context.Canceled):
 		lost := explain(err)

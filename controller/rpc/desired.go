@@ -72,6 +72,7 @@ func (s *desiredService) sendDesired(stream *connect.ServerStream[agentv1.WatchR
 	set.RevokedNodes = view.RevokedSince(s.Now().Add(-revocationMemory))
 	set.Networks = networksFor(view, hostID)
 	set.Metrics = s.metricsFor(view, hostID)
+	set.MetricForwards = s.forwardsFor(view)
 	return view.Cursor(), set.GetCpuBaseline(), stream.Send(&agentv1.WatchResponse{Desired: set, Revision: view.Revision()})
 }
 
@@ -131,6 +132,7 @@ func intentOf(vm *novacronv1.VM, hostID string) intent {
 func (s *desiredService) Report(ctx context.Context, r *connect.Request[agentv1.ReportRequest]) (*connect.Response[agentv1.ReportResponse], error) {
 	hostID := callerOf(ctx).NodeID
 	s.Beats.Beat(hostID, s.Now())
+	s.Series.Tell(hostID, r.Msg.GetMetricUsage(), s.Now())
 	view := s.Store.View()
 	if err := s.reportHost(ctx, view, hostID, r.Msg.GetInfo()); err != nil {
 		return nil, err
@@ -144,6 +146,7 @@ func (s *desiredService) Report(ctx context.Context, r *connect.Request[agentv1.
 	if err := s.reportMetricJobs(ctx, view, hostID, r.Msg.GetMetricJobs()); err != nil {
 		return nil, err
 	}
+	s.reportForwards(view, hostID, r.Msg.GetMetricForwards())
 	leases, err := s.leases(ctx, hostID)
 	if err != nil {
 		return nil, err

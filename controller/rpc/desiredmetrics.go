@@ -2,8 +2,10 @@ package rpc
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/novacron/novacron/controller/state"
@@ -19,11 +21,13 @@ const progressEvery = 30 * time.Second
 // metricsFor is what a host shall collect besides itself, and what it may store. Secrets are in it, in plain, for the host
 // that has the source and no other; this stream ends at the host's certificate.
 func (s *desiredService) metricsFor(view state.View, hostID string) *agentv1.MetricIntent {
-	intent := &agentv1.MetricIntent{}
+	intent := &agentv1.MetricIntent{Limits: limitsFor(view, hostID)}
 	for _, definition := range view.MetricDefinitions("") {
 		intent.Definitions = append(intent.Definitions, definition)
 	}
-	for _, record := range view.MetricSources("") {
+	intent.Sources = &agentv1.MetricSourceNames{}
+	for name, record := range view.MetricSources("") {
+		intent.Sources.Names = append(intent.Sources.Names, name)
 		source := record.GetSource()
 		if source.GetStatus().GetHostId() != hostID {
 			continue
@@ -31,7 +35,8 @@ func (s *desiredService) metricsFor(view state.View, hostID string) *agentv1.Met
 		job := &agentv1.MetricJob{
 			Spec: source.GetSpec(), Generation: source.GetGeneration(), Epoch: source.GetStatus().GetEpoch(),
 			Ending: !state.MayCollect(source, hostID), Watermark: source.GetStatus().GetWatermark(),
-			ContinuedEpoch: source.GetStatus().GetContinuedEpoch(),
+			ContinuedEpoch: source.GetStatus().GetContinuedEpoch(), Pauses: source.GetStatus().GetPauses(),
+			Spent: source.GetStatus().GetSpent(),
 		}
 		if !job.GetEnding() {
 			s.unseal(job, record)
@@ -71,12 +76,17 @@ func sourceIntentOf(record *statev1.MetricSourceRecord, hostID string) sourceInt
 // concernsMetrics tells whether a change alters what a host shall collect, or what it may store.
 func concernsMetrics(change state.Change, hostID string) bool {
 	switch change.Record().(type) {
-	case *novacronv1.MetricDefinition:
+	case *novacronv1.MetricDefinition, *statev1.MetricForwardRecord:
 		return true
+	case *statev1.MetricLimitsRecord:
+		before, _ := change.Before.(*statev1.MetricLimitsRecord)
+		after, _ := change.After.(*statev1.MetricLimitsRecord)
+		return !proto.Equal(before.GetLimits(), after.GetLimits()) || !proto.Equal(shareOf(before, hostID), shareOf(after, hostID))
 	case *statev1.MetricSourceRecord:
 		before, _ := change.Before.(*statev1.MetricSourceRecord)
 		after, _ := change.After.(*statev1.MetricSourceRecord)
-		return sourceIntentOf(before, hostID) != sourceIntentOf(after, hostID)
+		deleted := after == nil // its host removes what it keeps of it, and so do those that had it before
+		return deleted || sourceIntentOf(before, hostID) != sourceIntentOf(after, hostID)
 	}
 	return false
 }
@@ -121,6 +131,7 @@ func (s *desiredService) reportMetricJobs(ctx context.Context, view state.View, 
 			Source: o.GetSource(), Epoch: o.GetEpoch(), ObservedGeneration: o.GetObservedGeneration(), Stopped: o.GetStopped(),
 			LastSuccessTime: o.GetLastSuccessTime(), LastError: clip(o.GetLastError()), LastErrorTime: o.GetLastErrorTime(),
 			Series: o.GetSeries(), ForecastUnits: o.GetForecastUnits(), ForecastCost: o.GetForecastCost(), Watermark: o.GetWatermark(),
+			Pauses: bounded(o.GetPauses()), Spent: dayOf(o.GetSpent()),
 		})
 	}
 	if len(news.GetSources()) == 0 {
@@ -145,10 +156,39 @@ func isSourceNews(known *novacronv1.MetricSourceStatus, o *agentv1.MetricJobObse
 	if fresh || known.GetLastError() != clip(o.GetLastError()) || known.GetObservedGeneration() < o.GetObservedGeneration() {
 		return true
 	}
+	if !slices.EqualFunc(known.GetPauses(), bounded(o.GetPauses()), samePause) {
+		return true
+	}
 	progressed := o.GetLastSuccessTime().AsTime().After(known.GetLastSuccessTime().AsTime()) || o.GetWatermark().AsTime().After(known.GetWatermark().AsTime()) ||
 		o.GetLastErrorTime().AsTime().After(known.GetLastErrorTime().AsTime())
 	return progressed && now.Sub(known.GetUpdateTime().AsTime()) >= progressEvery
 }
+
+// maxPauses and maxPauseText bound what a source can tell of APIs that must not be called.
+const (
+	maxPauses    = 100
+	maxPauseText = 200
+)
+
+// bounded leaves of the pauses that a host tells what the state has room for.
+func bounded(told []*novacronv1.MetricPause) (kept []*novacronv1.MetricPause) {
+	for _, p := range told[:min(len(told), maxPauses)] {
+		if len(p.GetAccount()) <= maxPauseText && len(p.GetApi()) <= maxPauseText && p.GetUntilTime().IsValid() {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// dayOf leaves out what is no day.
+func dayOf(spent *novacronv1.MetricSpending) *novacronv1.MetricSpending {
+	if len(spent.GetDay()) != len(time.DateOnly) {
+		return nil
+	}
+	return spent
+}
+
+func samePause(a, b *novacronv1.MetricPause) bool { return proto.Equal(a, b) }
 
 // maxSourceError bounds what a source can put into the cluster's state.
 const maxSourceError = 500

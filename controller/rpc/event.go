@@ -22,7 +22,7 @@ func (s *eventService) WatchEvents(ctx context.Context, r *connect.Request[novac
 	seen := r.Msg.GetSinceRevision()
 	for pulse := newPulse(); ; {
 		view := s.Store.View()
-		if err := s.sendEvents(stream, view, seen, r.Msg, pulse); err != nil || r.Msg.GetNoFollow() {
+		if err := s.sendEvents(stream, view, seen, r.Msg, pulse); err != nil || r.Msg.GetNoFollow() || r.Msg.GetUntilTime() != nil {
 			return err
 		}
 		seen = max(seen, view.Revision())
@@ -69,7 +69,8 @@ func wantsEvent(event *novacronv1.Event, want *novacronv1.WatchEventsRequest) bo
 	}
 	return is(want.GetVm(), event.GetVmId(), event.GetVmName()) && is(want.GetHost(), event.GetHostId(), event.GetHostName()) &&
 		is(want.GetProject(), event.GetProject()) && strings.HasPrefix(event.GetKind(), want.GetKind()) &&
-		(want.GetSinceTime() == nil || !event.GetTime().AsTime().Before(want.GetSinceTime().AsTime()))
+		(want.GetSinceTime() == nil || !event.GetTime().AsTime().Before(want.GetSinceTime().AsTime())) &&
+		(want.GetUntilTime() == nil || event.GetTime().AsTime().Before(want.GetUntilTime().AsTime()))
 }
 
 // awaitEvents returns when something was applied, or when the stream must be heard of again.

@@ -11,6 +11,7 @@ import (
 	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	statev1 "github.com/novacron/novacron/proto/state/v1"
+	"github.com/novacron/novacron/vm"
 )
 
 // guestTimeout bounds a question to a guest: its agent may hang as a guest can.
@@ -56,10 +57,22 @@ func (s *vmService) GetGuest(ctx context.Context, r *connect.Request[novacronv1.
 	return connect.NewResponse(answer.Msg.GetGuest()), nil
 }
 
+// mustHaveScreen refuses machines that were made without a screen. What an adopted one has, only its host knows.
+func mustHaveScreen(record *novacronv1.VM) error {
+	if graphics := record.GetSpec().GetDevices().GetGraphics(); graphics == vm.GraphicsNone && !record.GetAdopted() {
+		return fmt.Errorf("%w: virtual machine %s has no screen, its devices.graphics is %q: read its console, or create it anew with %q",
+			state.ErrRefused, record.GetSpec().GetName(), graphics, vm.GraphicsVNC)
+	}
+	return nil
+}
+
 // Screenshot passes the picture on from the machine's host.
 func (s *vmService) Screenshot(ctx context.Context, r *connect.Request[novacronv1.ScreenshotRequest], stream *connect.ServerStream[novacronv1.ScreenshotResponse]) error {
 	record, host, err := s.placed(r.Msg.GetVm(), r.Msg.GetProject())
 	if err != nil {
+		return err
+	}
+	if err := mustHaveScreen(record); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, guestTimeout)

@@ -103,6 +103,7 @@ func TestTheSecretIsInTheSetOfTheHostThatCollects(t *testing.T) {
 	require.NotContains(t, record.String(), "s3cret")
 	require.Equal(t, "s3cret", string(s.metricsFor(s.Store.View(), "h1").GetJobs()[0].GetSecret()))
 	require.Empty(t, s.metricsFor(s.Store.View(), "h2").GetJobs())
+	require.Equal(t, []string{"node"}, s.metricsFor(s.Store.View(), "h2").GetSources().GetNames(), "all know which sources there are")
 
 	ca, err := pki.NewCA("one", time.Now())
 	require.NoError(t, err)
@@ -153,7 +154,11 @@ func TestProgressIsCommittedNowAndThenAndNewsAtOnce(t *testing.T) {
 		"an error":        {nil, &agentv1.MetricJobObservation{Epoch: 4, LastError: "refused"}, true},
 		"another epoch":   {nil, &agentv1.MetricJobObservation{Epoch: 3, LastError: "refused"}, false},
 		"a definition":    {nil, &agentv1.MetricJobObservation{Epoch: 4, ObservedGeneration: 3}, true},
-		"nothing":         {nil, &agentv1.MetricJobObservation{Epoch: 4, ObservedGeneration: 2}, false},
+		"a pause":         {nil, &agentv1.MetricJobObservation{Epoch: 4, ObservedGeneration: 2, Pauses: []*novacronv1.MetricPause{{Account: "a", Api: "b", UntilTime: at(time.Hour)}}}, true},
+		"the same pause": {func(k *novacronv1.MetricSourceStatus) {
+			k.Pauses = []*novacronv1.MetricPause{{Account: "a", Api: "b", UntilTime: at(time.Hour)}}
+		}, &agentv1.MetricJobObservation{Epoch: 4, ObservedGeneration: 2, Pauses: []*novacronv1.MetricPause{{Account: "a", Api: "b", UntilTime: at(time.Hour)}}}, false},
+		"nothing": {nil, &agentv1.MetricJobObservation{Epoch: 4, ObservedGeneration: 2}, false},
 		"the first success": {func(k *novacronv1.MetricSourceStatus) {
 			k.State = novacronv1.MetricSourceState_METRIC_SOURCE_STATE_STARTING
 		}, &agentv1.MetricJobObservation{Epoch: 4, LastSuccessTime: at(0)}, true},
@@ -173,6 +178,25 @@ func TestProgressIsCommittedNowAndThenAndNewsAtOnce(t *testing.T) {
 	long := clip(strings.Repeat("é", maxSourceError))
 	require.True(t, utf8.ValidString(long))
 	require.LessOrEqual(t, len(long), maxSourceError+len("…"))
+}
+
+// TestPausesAreBounded keeps a host from filling the state.
+func TestPausesAreBounded(t *testing.T) {
+	var told []*novacronv1.MetricPause
+	for range 2 * maxPauses {
+		told = append(told, &novacronv1.MetricPause{Account: "a", Api: "b", UntilTime: timestamppb.Now()})
+	}
+	require.Len(t, bounded(told), maxPauses)
+	told[0].Account, told[1].Api, told[2].UntilTime = strings.Repeat("x", maxPauseText+1), strings.Repeat("x", maxPauseText+1), &timestamppb.Timestamp{Nanos: -1}
+	require.Len(t, bounded(told), maxPauses-3)
+}
+
+// TestDeletionsConcernAllHosts: one that had the source before may keep something of it.
+func TestDeletionsConcernAllHosts(t *testing.T) {
+	record := &statev1.MetricSourceRecord{Source: &novacronv1.MetricSource{Status: &novacronv1.MetricSourceStatus{HostId: "h1"}}}
+	require.True(t, concernsMetrics(state.Change{Before: record}, "h2"))
+	require.False(t, concernsMetrics(state.Change{Before: record, After: record}, "h2"))
+	require.True(t, concernsMetrics(state.Change{After: record}, "h1"))
 }
 
 // TestSeriesKeepTheirHost: the loss of one host moves its series alone, and all hosts have about as many.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"runtime"
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 	"github.com/novacron/novacron/tsdb/federate"
@@ -32,42 +34,72 @@ const (
 
 // QueryMetrics evaluates and streams the series.
 func (s *metricService) QueryMetrics(ctx context.Context, r *connect.Request[novacronv1.QueryMetricsRequest], stream *connect.ServerStream[novacronv1.QueryMetricsResponse]) error {
-	answer, err := s.answer(ctx, r.Msg)
+	var answer query.Answer
+	var err error
+	summary := &novacronv1.QuerySummary{}
+	ask := func(ctx context.Context) (query.Answer, error) { return s.answer(ctx, r.Msg) }
+	switch {
+	case r.Msg.GetExplain():
+		summary.Explanation, answer.Warnings, err = s.explain(ctx, r.Msg)
+	case r.Msg.GetAnalyze():
+		var took federate.Analysis
+		answer, took, err = federate.Analyze(ctx, ask)
+		summary.Analysis = analysisTo(took)
+	default:
+		answer, err = ask(ctx)
+	}
 	if err != nil {
 		return queryFailed(ctx, err)
 	}
 	if err := sendRows(answer.Rows(), stream.Send); err != nil {
 		return err
 	}
-	return stream.Send(&novacronv1.QueryMetricsResponse{Summary: &novacronv1.QuerySummary{Warnings: answer.Warnings, Infos: answer.Infos}})
+	summary.Warnings, summary.Infos = answer.Warnings, answer.Infos
+	return stream.Send(&novacronv1.QueryMetricsResponse{Summary: summary})
+}
+
+// timesOf are the times of a question: one without a step is at the start.
+func (s *metricService) timesOf(r *novacronv1.QueryMetricsRequest) (times query.Range, err error) {
+	or := func(at *timestamppb.Timestamp) time.Time {
+		if at == nil {
+			return s.Now()
+		}
+		return at.AsTime()
+	}
+	switch {
+	case len(r.GetQuery()) > maxQuery:
+		return times, fmt.Errorf("query: %d bytes, at most %d", len(r.GetQuery()), maxQuery)
+	case r.GetStart() == nil:
+		return query.Range{Start: or(r.GetTime())}, nil
+	case r.GetTime() != nil:
+		return times, errors.New("time: not beside start: a query has one time or a range")
+	}
+	times = query.Range{Start: r.GetStart().AsTime(), End: or(r.GetEnd()), Step: r.GetStep().AsDuration().Truncate(time.Millisecond)}
+	if times.Step <= 0 {
+		return times, times.Check()
+	}
+	if r.GetAlign() {
+		times = times.Aligned()
+	}
+	return times, nil
 }
 
 func (s *metricService) answer(ctx context.Context, r *novacronv1.QueryMetricsRequest) (query.Answer, error) {
-	if n := len(r.GetQuery()); n > maxQuery {
-		return query.Answer{}, fmt.Errorf("query: %d bytes, at most %d", n, maxQuery)
+	times, err := s.timesOf(r)
+	switch {
+	case err != nil:
+		return query.Answer{}, err
+	case times.Step == 0:
+		return s.Metrics.Instant(ctx, r.GetQuery(), times.Start, r.GetComplete())
 	}
-	if r.GetStart() == nil {
-		at := s.Now()
-		if r.GetTime() != nil {
-			at = r.GetTime().AsTime()
-		}
-		return s.Metrics.Instant(ctx, r.GetQuery(), at, r.GetComplete())
-	}
-	if r.GetTime() != nil {
-		return query.Answer{}, errors.New("time: not beside start: a query has one time or a range")
-	}
-	end := s.Now()
-	if r.GetEnd() != nil {
-		end = r.GetEnd().AsTime()
-	}
-	times := query.Range{Start: r.GetStart().AsTime(), End: end, Step: r.GetStep().AsDuration().Truncate(time.Millisecond)}
 	return s.Metrics.Range(ctx, r.GetQuery(), times, r.GetComplete())
 }
 
-// queryFailed tells limits and shards that are missing apart from expressions that make no sense.
+// queryFailed tells limits, shards that are missing and panics apart from expressions that make no sense.
 func queryFailed(ctx context.Context, err error) error {
 	var limit *query.LimitError
 	var missing *federate.MissingError
+	var crashed runtime.Error // recovered from by what evaluates
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -75,6 +107,8 @@ func queryFailed(ctx context.Context, err error) error {
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	case errors.As(err, &missing):
 		return connect.NewError(connect.CodeUnavailable, err)
+	case errors.As(err, &crashed):
+		return connect.NewError(connect.CodeInternal, err)
 	}
 	return connect.NewError(connect.CodeInvalidArgument, err)
 }
@@ -82,7 +116,11 @@ func queryFailed(ctx context.Context, err error) error {
 func sendRows(rows []query.Row, send func(*novacronv1.QueryMetricsResponse) error) error {
 	message, values := &novacronv1.QueryMetricsResponse{}, 0
 	for _, row := range rows {
-		message.Series = append(message.Series, seriesOf(row))
+		series, err := seriesOf(row)
+		if err != nil {
+			return err
+		}
+		message.Series = append(message.Series, series)
 		if values += len(row.Points) + row.Labels.Len(); values < seriesBatch {
 			continue
 		}
@@ -97,7 +135,7 @@ func sendRows(rows []query.Row, send func(*novacronv1.QueryMetricsResponse) erro
 	return send(message)
 }
 
-func seriesOf(row query.Row) *novacronv1.QueriedSeries {
+func seriesOf(row query.Row) (*novacronv1.QueriedSeries, error) {
 	s := &novacronv1.QueriedSeries{Labels: row.Labels.Map()}
 	for i, p := range row.Points {
 		s.Times = append(s.Times, p.T)
@@ -106,15 +144,24 @@ func seriesOf(row query.Row) *novacronv1.QueriedSeries {
 			continue
 		}
 		s.Values = append(s.Values, 0)
-		text, err := json.Marshal(p.H)
-		if err != nil {
-			s.Values[i] = math.NaN() // infinite buckets, which JSON does not have
+		if text, err := json.Marshal(p.H); err == nil {
+			put(&s.Histograms, uint32(i), string(text))
 			continue
 		}
-		if s.Histograms == nil {
-			s.Histograms = map[uint32]string{}
+		// NaN and infinities, which JSON does not have: callers from before packed histograms read NaN.
+		s.Values[i] = math.NaN()
+		packed, err := query.PackHistogram(p)
+		if err != nil {
+			return nil, fmt.Errorf("series %s: %w", row.Labels, err)
 		}
-		s.Histograms[uint32(i)] = string(text)
+		put(&s.PackedHistograms, uint32(i), packed)
 	}
-	return s
+	return s, nil
+}
+
+func put[V any](all *map[uint32]V, at uint32, v V) {
+	if *all == nil {
+		*all = map[uint32]V{}
+	}
+	(*all)[at] = v
 }

@@ -7,7 +7,6 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/novacron/novacron/cluster/pki"
 	"github.com/novacron/novacron/controller/state"
 	"github.com/novacron/novacron/metric"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
@@ -57,46 +56,46 @@ func (s *metricService) putSource(ctx context.Context, given *novacronv1.MetricS
 
 // seal makes of a secret what may be replicated. A definition that says sealed without one keeps what is there.
 func (s *metricService) seal(op *statev1.PutMetricSource, secret []byte) error {
-	if len(secret) == 0 {
-		if sealed := op.GetSpec().GetCredential().GetSealed(); sealed != nil && !op.GetReplace() {
-			return invalid(errors.New("secret: missing: give the secret that the credential shall be"))
-		}
-		return nil
+	credential, sealed, err := s.sealCredential(secretUse(op.GetSpec().GetName()), op.GetSpec().GetCredential(), secret, op.GetReplace())
+	if err != nil {
+		return err
 	}
-	switch credential := op.GetSpec().GetCredential(); {
+	op.Spec.Credential, op.Secret = credential, sealed
+	return nil
+}
+
+// sealCredential gives the credential that says what it tells of a secret, and the secret as it may be replicated; both
+// are as they were where none is given.
+func (s *Server) sealCredential(use string, credential *novacronv1.MetricCredential, secret []byte, replace bool) (*novacronv1.MetricCredential, *statev1.SealedMetricSecret, error) {
+	switch {
+	case len(secret) == 0 && credential.GetSealed() != nil && !replace:
+		return nil, nil, invalid(errors.New("secret: missing: give the secret that the credential shall be"))
+	case len(secret) == 0:
+		return credential, nil, nil
 	case len(secret) > metric.MaxSecretBytes:
-		return invalid(fmt.Errorf("secret: %d bytes, at most %d: give the key alone", len(secret), metric.MaxSecretBytes))
+		return nil, nil, invalid(fmt.Errorf("secret: %d bytes, at most %d: give the key alone", len(secret), metric.MaxSecretBytes))
 	case credential.GetFile() != "" || credential.GetEnvironment() != "":
-		return invalid(errors.New("credential: a reference and a secret: give one of them"))
+		return nil, nil, invalid(errors.New("credential: a reference and a secret: give one of them"))
 	}
 	sealer, err := s.CA.Sealer()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	use := secretUse(op.GetSpec().GetName())
 	sealed, err := sealer.Seal(use, secret)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	op.Spec.Credential = &novacronv1.MetricCredential{Reference: &novacronv1.MetricCredential_Sealed{
+	told := &novacronv1.MetricCredential{Reference: &novacronv1.MetricCredential_Sealed{
 		Sealed: &novacronv1.SealedSecret{Fingerprint: sealer.Fingerprint(use, secret), KeyId: sealed.KeyID},
 	}}
-	op.Secret = &statev1.SealedMetricSecret{KeyId: sealed.KeyID, Nonce: sealed.Nonce, Ciphertext: sealed.Ciphertext}
-	return nil
+	return told, &statev1.SealedMetricSecret{KeyId: sealed.KeyID, Nonce: sealed.Nonce, Ciphertext: sealed.Ciphertext}, nil
 }
 
 // secretUse is what the secret of a source is bound to.
 func secretUse(source string) string { return "metric source " + source }
 
 func (s *Server) openSecret(record *statev1.MetricSourceRecord) ([]byte, error) {
-	sealer, err := s.CA.Sealer()
-	if err != nil {
-		return nil, err
-	}
-	secret := record.GetSecret()
-	return sealer.Open(secretUse(record.GetSource().GetSpec().GetName()), pki.Sealed{
-		KeyID: secret.GetKeyId(), Nonce: secret.GetNonce(), Ciphertext: secret.GetCiphertext(),
-	})
+	return s.openSealed(secretUse(record.GetSource().GetSpec().GetName()), record.GetSecret())
 }
 
 // GetMetricSource tells of a source and how it goes.

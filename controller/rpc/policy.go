@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"connectrpc.com/connect"
 
@@ -43,6 +44,9 @@ func rules() map[string]rule {
 		agents      = []pki.Role{pki.RoleAgent}
 		controllers = []pki.Role{pki.RoleController}
 		everyone    = []pki.Role{pki.RoleAdmin, pki.RoleOperator, pki.RoleViewer, pki.RoleController, pki.RoleAgent}
+		writers     = append(slices.Clone(operators), pki.RoleMetricsWriter) // of metrics
+		readers     = append(slices.Clone(viewers), pki.RoleMetricsReader)   // of metrics
+		holders     = pki.Roles()                                            // of a certificate
 		joiners     = []pki.Role{RoleJoiner}
 		leavers     = []pki.Role{pki.RoleAdmin, pki.RoleController, pki.RoleAgent}
 	)
@@ -110,8 +114,19 @@ func rules() map[string]rule {
 		novacronv1connect.MetricServiceDefineMetricProcedure:           {leader, operators},
 		novacronv1connect.MetricServiceListMetricDefinitionsProcedure:  {read, viewers},
 		novacronv1connect.MetricServiceDeleteMetricDefinitionProcedure: {leader, operators},
-		novacronv1connect.MetricServicePushMetricsProcedure:            {here, operators},
-		novacronv1connect.MetricServiceQueryMetricsProcedure:           {here, viewers},
+		novacronv1connect.MetricServicePushMetricsProcedure:            {here, writers},
+		novacronv1connect.MetricServiceQueryMetricsProcedure:           {here, readers},
+		novacronv1connect.MetricServiceRenderMetricsProcedure:          {here, readers},
+		novacronv1connect.MetricServiceGetMetricLimitsProcedure:        {read, viewers},
+		novacronv1connect.MetricServiceSetMetricLimitsProcedure:        {leader, admins},
+		novacronv1connect.MetricServiceExploreCardinalityProcedure:     {here, readers},
+
+		// Who makes forwards has hosts send to others what they know.
+		novacronv1connect.MetricForwardServiceCreateMetricForwardProcedure: {leader, admins},
+		novacronv1connect.MetricForwardServiceGetMetricForwardProcedure:    {read, viewers},
+		novacronv1connect.MetricForwardServiceListMetricForwardsProcedure:  {read, viewers},
+		novacronv1connect.MetricForwardServiceUpdateMetricForwardProcedure: {leader, admins},
+		novacronv1connect.MetricForwardServiceDeleteMetricForwardProcedure: {leader, admins},
 
 		novacronv1connect.TemplateServicePutTemplateProcedure:    {leader, operators},
 		novacronv1connect.TemplateServiceGetTemplateProcedure:    {read, viewers},
@@ -125,7 +140,7 @@ func rules() map[string]rule {
 		novacronv1connect.ClusterServiceCreateTokenProcedure:         {leader, admins},
 		novacronv1connect.ClusterServiceListTokensProcedure:          {read, admins},
 		novacronv1connect.ClusterServiceRevokeTokenProcedure:         {leader, admins},
-		novacronv1connect.ClusterServiceRenewCertificateProcedure:    {here, everyone},
+		novacronv1connect.ClusterServiceRenewCertificateProcedure:    {here, holders},
 		novacronv1connect.ClusterServiceRemoveMemberProcedure:        {leader, leavers},
 		novacronv1connect.ClusterServiceSetMemberVotingProcedure:     {leader, admins},
 		novacronv1connect.ClusterServiceTransferLeadershipProcedure:  {leader, admins},
@@ -142,30 +157,54 @@ func rules() map[string]rule {
 	}
 }
 
-// Where the HTTP API of Prometheus is, which only reads.
+// Where the HTTP API of Prometheus is, which only reads but for the path of remote write, and what a controller tells of
+// itself.
 const (
 	prometheusPath = "/api/v1/"
+	writePath      = "/api/v1/write"
 	healthPath     = "/-/"
+	ownPath        = "/metrics"
 )
 
 // table finds the rule of a path.
 type table struct {
-	procedures map[string]rule
-	prometheus rule
+	procedures        map[string]rule
+	prometheus, write rule
 }
 
 func newTable() table {
 	all := rules()
-	return table{all, all[novacronv1connect.MetricServiceQueryMetricsProcedure]}
+	return table{all, all[novacronv1connect.MetricServiceQueryMetricsProcedure], all[novacronv1connect.MetricServicePushMetricsProcedure]}
 }
 
-// of is the rule of a path; the HTTP API of Prometheus has that of queries.
+// of is the rule of a path; the HTTP API of Prometheus has that of queries, and remote write that of pushes.
 func (t table) of(path string) rule {
-	if strings.HasPrefix(path, prometheusPath) || strings.HasPrefix(path, healthPath) {
+	switch {
+	case path == writePath:
+		return t.write
+	case strings.HasPrefix(path, prometheusPath), strings.HasPrefix(path, healthPath), path == ownPath:
 		return t.prometheus
 	}
 	return t.procedures[path]
 }
+
+// Procedure names what a path calls, for statistics: all paths that nobody serves have one name.
+func Procedure(path string) string {
+	if _, known := procedures()[path]; known {
+		return path
+	}
+	switch {
+	case path == writePath, path == ownPath:
+		return path
+	case strings.HasPrefix(path, prometheusPath):
+		return prometheusPath
+	case strings.HasPrefix(path, healthPath):
+		return healthPath
+	}
+	return "unknown"
+}
+
+var procedures = sync.OnceValue(rules) //nolint:gochecknoglobals // a memo; nothing changes it
 
 // authorise closes every door that no rule opens for the caller.
 func (s *Server) authorise(next http.Handler) http.Handler {

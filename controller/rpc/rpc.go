@@ -18,6 +18,7 @@ import (
 	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/cluster/pki"
 	"github.com/novacron/novacron/controller/state"
+	agentv1 "github.com/novacron/novacron/proto/agent/v1"
 	"github.com/novacron/novacron/proto/agent/v1/agentv1connect"
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
 	statev1 "github.com/novacron/novacron/proto/state/v1"
@@ -42,6 +43,12 @@ type Beats interface {
 	Beat(hostID string, at time.Time)
 }
 
+// Series takes note of how many series hosts have; the loop that divides the cluster's limit reads it.
+type Series interface {
+	Tell(hostID string, told *agentv1.MetricUsage, at time.Time)
+	Active(hostID string) (uint64, bool)
+}
+
 // Server holds what the handlers share.
 type Server struct {
 	Self        pki.Identity
@@ -52,6 +59,7 @@ type Server struct {
 	CA          *pki.CA
 	Blobs       *blob.Store
 	Beats       Beats
+	Series      Series
 	Metrics     Metrics
 	// Gossip tells what gossip says of a member: "alive", "failed", "left" or "unknown".
 	Gossip func(memberID string) string
@@ -63,6 +71,7 @@ type Server struct {
 	NewMAC func() string
 	// Throttle slows down who guesses join tokens.
 	Throttle *pki.Throttle
+	forwards forwardReports
 }
 
 // reportInterval is how often agents report when nothing changes.
@@ -107,6 +116,9 @@ func (s *Server) Handler() http.Handler {
 			return novacronv1connect.NewMetricServiceHandler(&metricService{s}, options)
 		},
 		func() (string, http.Handler) {
+			return novacronv1connect.NewMetricForwardServiceHandler(&forwardService{s}, options)
+		},
+		func() (string, http.Handler) {
 			return novacronv1connect.NewJoinServiceHandler(&joinService{s}, options)
 		},
 		func() (string, http.Handler) {
@@ -121,6 +133,7 @@ func (s *Server) Handler() http.Handler {
 	if s.Metrics.HTTP != nil {
 		mux.Handle(prometheusPath, s.Metrics.HTTP)
 		mux.Handle(healthPath, s.Metrics.HTTP)
+		mux.Handle(ownPath, s.Metrics.HTTP)
 	}
 	return s.identify(s.authorise(s.audit(s.forward(mux))))
 }

@@ -69,13 +69,15 @@ func (x *txn) eventsOf(change Change) []*novacronv1.Event {
 		return []*novacronv1.Event{{Kind: "security-group." + fate(change), Message: "security group " + record.GetSpec().GetName()}}
 	case *statev1.MetricSourceRecord:
 		return sourceEvents(change)
+	case *statev1.MetricForwardRecord:
+		return []*novacronv1.Event{{Kind: "metric-forward." + fate(change), Message: "metric forward " + record.GetForward().GetSpec().GetName()}}
 	case *novacronv1.MetricDefinition:
 		return []*novacronv1.Event{{Kind: "metric-definition." + fate(change), Message: "metric " + record.GetName()}}
 	case *novacronv1.Member:
 		if change.Before != nil && change.After != nil {
 			return nil
 		}
-		return []*novacronv1.Event{{Kind: "member." + fate(change), Message: fmt.Sprintf("%s %s", record.GetRole(), record.GetName())}}
+		return []*novacronv1.Event{{Kind: "member." + fate(change), Message: roleWord(record.GetRole()) + " " + record.GetName()}}
 	}
 	return nil
 }
@@ -116,6 +118,11 @@ func volumeEvents(change Change) []*novacronv1.Event {
 	return []*novacronv1.Event{{
 		Kind: "volume." + kind, Message: message, Project: volume.GetSpec().GetProject(), HostId: volume.GetHostId(), HostName: volume.GetHostName(),
 	}}
+}
+
+// roleWord is a role as people write it.
+func roleWord(role novacronv1.Role) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(role.String(), "ROLE_")), "_", "-")
 }
 
 // volumeWord is a state as people write it.

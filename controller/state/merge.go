@@ -37,6 +37,8 @@ func Merge(w io.Writer, backup io.Reader, today View) error {
 		x.reviveVolume(volume, &facts)
 	}
 	x.reviveSources(&facts)
+	x.reviveForwards(&facts)
+	x.reviveLimits(&facts)
 	return View{t: merged}.Write(w)
 }
 

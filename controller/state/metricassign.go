@@ -149,6 +149,7 @@ func (x *txn) observe(before *statev1.MetricSourceRecord, o *statev1.MetricSourc
 		status.LastErrorTime = o.GetLastErrorTime()
 	}
 	status.Series, status.ForecastUnits, status.ForecastCost = o.GetSeries(), o.GetForecastUnits(), o.GetForecastCost()
+	status.Pauses, status.Spent = o.GetPauses(), o.GetSpent()
 	if o.GetWatermark().AsTime().After(status.GetWatermark().AsTime()) {
 		status.Watermark = o.GetWatermark()
 	}

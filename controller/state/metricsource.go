@@ -107,7 +107,11 @@ func (x *txn) sameSource(before *statev1.MetricSourceRecord, op *statev1.PutMetr
 
 // keepSetTime tells of a secret that is the same as before when it was set.
 func keepSetTime(spec, before *novacronv1.MetricSourceSpec) {
-	was, is := before.GetCredential().GetSealed(), spec.GetCredential().GetSealed()
+	keepSealedTime(spec.GetCredential(), before.GetCredential())
+}
+
+func keepSealedTime(credential, before *novacronv1.MetricCredential) {
+	was, is := before.GetSealed(), credential.GetSealed()
 	if is != nil && was != nil && was.GetFingerprint() == is.GetFingerprint() && was.GetKeyId() == is.GetKeyId() {
 		is.SetTime = was.GetSetTime()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
@@ -139,6 +140,27 @@ func TestASourceIsOfOneHostAtATime(t *testing.T) {
 	f.must(releaseOp("node", again))
 	f.assign("node", "h2")
 	require.Zero(t, f.source("node").GetStatus().GetContinuedEpoch())
+}
+
+// TestPausesOutliveTheAssignment holds that the next host knows which APIs must not be called, also when the one before is
+// lost, and that what is over is forgotten.
+func TestPausesOutliveTheAssignment(t *testing.T) {
+	f := newFixture(t)
+	f.addHost("h1", 1, 1, 1)
+	f.addHost("h2", 1, 1, 1)
+	f.must(putSourceOp(scrapeOf("node", "http://a")))
+	epoch := f.assign("node", "h1")
+	pause := &novacronv1.MetricPause{Account: "123", Api: "GetThings", UntilTime: timestamppb.New(f.now.Add(time.Hour))}
+	f.must(observeSourceOp("h1", &statev1.MetricSourceObservation{Source: "node", Epoch: epoch, LastError: "throttled", Pauses: []*novacronv1.MetricPause{pause},
+		Spent: &novacronv1.MetricSpending{Day: "2026-03-01", Units: 70}}))
+	f.must(endOp("node", epoch))
+	f.must(releaseOp("node", epoch))
+	next := f.assign("node", "h2")
+	require.Len(t, f.source("node").GetStatus().GetPauses(), 1)
+	require.True(t, proto.Equal(pause, f.source("node").GetStatus().GetPauses()[0]))
+	require.EqualValues(t, 70, f.source("node").GetStatus().GetSpent().GetUnits())
+	f.must(observeSourceOp("h2", &statev1.MetricSourceObservation{Source: "node", Epoch: next, LastSuccessTime: timestamppb.New(f.now)}))
+	require.Empty(t, f.source("node").GetStatus().GetPauses())
 }
 
 func TestSourcesEndInOrder(t *testing.T) {
@@ -327,6 +349,8 @@ func metricCommands(t *rapid.T, id, other string, n uint64) []func(*statev1.Comm
 	epoch := rapid.Uint64Range(1, 60).Draw(t, "epoch")
 	return []func(*statev1.Command){
 		putSourceOp(spec), putSourceOp(spec, replacing(n)), putSourceOp(sealedAs(scrapeOf(id, "http://x"), other), replacing(0), withCipher(other)),
+		putForward(forwardTo(id, other)), putForward(forwardTo(id, other), changing(n)), dropForward(id),
+		putForward(sealedForward(forwardTo(id, "http://x"), other), changing(0), secretly(other)),
 		deleteSourceOp(id), assignOp(id, other, epoch), assignOp(id, other, epoch), endOp(id, epoch), releaseOp(id, epoch),
 		observeSourceOp(other, &statev1.MetricSourceObservation{Source: id, Epoch: epoch, Stopped: n%2 == 0, LastError: other}),
 		func(c *statev1.Command) {
@@ -335,6 +359,7 @@ func metricCommands(t *rapid.T, id, other string, n uint64) []func(*statev1.Comm
 		func(c *statev1.Command) {
 			c.Op = &statev1.Command_DeleteMetricDefinition{DeleteMetricDefinition: &statev1.DeleteMetricDefinition{Name: id}}
 		},
+		putLimitsOp(10*n, 0), shareOp(epoch, share(min(id, other), n, 2*n), share(max(id, other), 3, epoch)), shareOp(epoch, share(id, n, n)),
 	}
 }
 

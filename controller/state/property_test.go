@@ -179,6 +179,7 @@ func checkInvariants(t require.TestingT, v View, epochs map[string]uint64) {
 	require.Equal(t, len(addresses), v.t.vmByAddress.len())
 	checkUses(t, v)
 	checkSources(t, v, epochs)
+	checkLimits(t, v, epochs)
 }
 
 // checkUses demands that no CPU and no volume has two masters, and that machines are where their volumes are.

@@ -54,6 +54,12 @@ func (v View) Write(w io.Writer) error {
 	for _, r := range v.t.metrics.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_MetricDefinition{MetricDefinition: r}})
 	}
+	for _, r := range v.t.forwards.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_MetricForward{MetricForward: r}})
+	}
+	for _, r := range v.t.limits.after("") {
+		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_MetricLimits{MetricLimits: r}})
+	}
 	for _, r := range v.t.revoked.after("") {
 		out.put(&statev1.SnapshotRecord{Record: &statev1.SnapshotRecord_Revoked{Revoked: r}})
 	}
@@ -161,6 +167,10 @@ func (t *tables) load(count uint64, record *statev1.SnapshotRecord) (done bool, 
 		t.sources.put(r.MetricSource.GetSource().GetSpec().GetName(), r.MetricSource)
 	case *statev1.SnapshotRecord_MetricDefinition:
 		t.metrics.put(r.MetricDefinition.GetName(), r.MetricDefinition)
+	case *statev1.SnapshotRecord_MetricForward:
+		t.forwards.put(r.MetricForward.GetForward().GetSpec().GetName(), r.MetricForward)
+	case *statev1.SnapshotRecord_MetricLimits:
+		t.limits.put(limitsKey, r.MetricLimits)
 	case *statev1.SnapshotRecord_Revoked:
 		t.revoked.put(r.Revoked.GetId(), r.Revoked)
 	case *statev1.SnapshotRecord_Request:

@@ -30,6 +30,8 @@ type tables struct {
 	volumes   table[*novacronv1.Volume]           // by id
 	sources   table[*statev1.MetricSourceRecord]  // by name
 	metrics   table[*novacronv1.MetricDefinition] // by name
+	forwards  table[*statev1.MetricForwardRecord] // by name
+	limits    table[*statev1.MetricLimitsRecord]  // one, at limitsKey
 	// eventsFloor is the highest revision whose events are not all kept.
 	eventsFloor uint64
 
@@ -56,6 +58,7 @@ func newTables() tables {
 		networks:     newTable[*novacronv1.Network](), groups: newTable[*novacronv1.SecurityGroup](), vmByAddress: newTable[string](),
 		volumeByName: newTable[string](), volumeByHost: newTable[string](),
 		sources: newTable[*statev1.MetricSourceRecord](), metrics: newTable[*novacronv1.MetricDefinition](),
+		forwards: newTable[*statev1.MetricForwardRecord](), limits: newTable[*statev1.MetricLimitsRecord](),
 	}
 }
 
@@ -69,7 +72,7 @@ func (t *tables) clone() tables {
 		requestByAge: t.requestByAge.clone(),
 		networks:     t.networks.clone(), groups: t.groups.clone(), vmByAddress: t.vmByAddress.clone(),
 		volumeByName: t.volumeByName.clone(), volumeByHost: t.volumeByHost.clone(),
-		sources: t.sources.clone(), metrics: t.metrics.clone(),
+		sources: t.sources.clone(), metrics: t.metrics.clone(), forwards: t.forwards.clone(), limits: t.limits.clone(),
 	}
 }
 

@@ -119,6 +119,14 @@ func (x *txn) applyMetrics(command *statev1.Command) (proto.Message, error) {
 		return x.putMetricDefinition(op.PutMetricDefinition)
 	case *statev1.Command_DeleteMetricDefinition:
 		return x.deleteMetricDefinition(op.DeleteMetricDefinition)
+	case *statev1.Command_PutMetricForward:
+		return x.putMetricForward(op.PutMetricForward)
+	case *statev1.Command_DeleteMetricForward:
+		return x.deleteMetricForward(op.DeleteMetricForward)
+	case *statev1.Command_PutMetricLimits:
+		return x.putMetricLimits(op.PutMetricLimits)
+	case *statev1.Command_ShareMetricSeries:
+		return x.shareMetricSeries(op.ShareMetricSeries)
 	default:
 		return nil, errUpgrade("command at revision %d is of a kind not known here", x.revision)
 	}

@@ -125,8 +125,8 @@ func (x *txn) resizeVolume(op *statev1.ResizeVolume) (proto.Message, error) {
 	case op.GetSizeBytes() == size:
 		return before, nil
 	case op.GetSizeBytes() < size:
-		return nil, fmt.Errorf("%w: sizeBytes: volume %s has %d bytes, %d are less: shrinking would cut data off; create a smaller volume and copy what you need",
-			ErrRefused, name, size, op.GetSizeBytes())
+		return nil, fmt.Errorf("%w: sizeBytes: volume %s has %s, %s is less: shrinking would cut data off; create a smaller volume and copy what you need",
+			ErrRefused, name, sizeText(size), sizeText(op.GetSizeBytes()))
 	}
 	if err := x.unlinked(before); err != nil {
 		return nil, err
@@ -273,3 +273,14 @@ func (v View) Volumes() iter.Seq[*novacronv1.Volume] {
 
 // VolumesOf yields the volumes of a host, by id.
 func (v View) VolumesOf(hostID string) iter.Seq[*novacronv1.Volume] { return v.t.volumesOf(hostID) }
+
+// sizeText writes an amount in the largest unit of which it is a whole number.
+func sizeText(bytes uint64) string {
+	unit := 0
+	for units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}; ; unit++ {
+		if bytes == 0 || bytes%1024 != 0 || unit == len(units)-1 {
+			return fmt.Sprintf("%d %s", bytes, units[unit])
+		}
+		bytes /= 1024
+	}
+}
