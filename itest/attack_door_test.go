@@ -34,8 +34,11 @@ import (
 	"github.com/novacron/novacron/proto/novacron/v1/novacronv1connect"
 )
 
-// knock does a handshake and tells whether the other side goes on with it.
-func knock(t *testing.T, config *tls.Config, address string) error {
+// quiet is how long knock waits for a hang-up.
+const quiet = 500 * time.Millisecond
+
+// knock does a handshake and tells whether the other side goes on with it, that is, has not hung up within a time.
+func knock(t *testing.T, config *tls.Config, address string, within time.Duration) error {
 	t.Helper()
 	config = config.Clone()
 	config.NextProtos = []string{"h2"}
@@ -44,7 +47,7 @@ func knock(t *testing.T, config *tls.Config, address string) error {
 		return err
 	}
 	defer conn.Close()
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(500*time.Millisecond)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(within)))
 	_, err = conn.Read(make([]byte, 1)) // HTTP/2 servers speak first, Raft waits
 	if wait := net.Error(nil); errors.As(err, &wait) && wait.Timeout() {
 		return nil
@@ -100,13 +103,13 @@ func badCertificates(t *testing.T, s *scene) {
 	s.nothingChanges(func() {
 		for name, config := range configs {
 			for door, address := range doors {
-				require.Eventually(t, func() bool { return knock(t, config, address) != nil }, patience, 50*time.Millisecond,
+				require.Eventually(t, func() bool { return knock(t, config, address, quiet) != nil }, patience, 50*time.Millisecond,
 					"%s certificate at the door of %s", name, door) // the agents hear of a removal in a moment
 			}
 		}
 	})
 	for door, address := range doors { // the proof that the knock works
-		require.NoError(t, knock(t, clientTLS(t, s.material("controller-1")), address), door)
+		require.NoError(t, knock(t, clientTLS(t, s.material("controller-1")), address, quiet), door)
 	}
 	require.Contains(t, s.log.String(), "a handshake was refused")
 }
@@ -123,7 +126,7 @@ func agentOnRaftPort(t *testing.T, s *scene) {
 	viewer := s.enroll("watcher", pki.RoleViewer)
 	s.nothingChanges(func() {
 		for _, who := range []pki.Material{agent, viewer, s.AdminMaterial()} {
-			require.Error(t, knock(t, clientTLS(t, who), raft), who.Identity)
+			require.Error(t, knock(t, clientTLS(t, who), raft, patience), who.Identity)
 			require.Eventually(t, func() bool {
 				return strings.Contains(s.log.String(), "claimed="+who.Identity.String())
 			}, patience, 10*time.Millisecond, "the refusal of %s is not in the audit trail", who.Identity)

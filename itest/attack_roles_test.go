@@ -21,6 +21,7 @@ import (
 // procedure fails the test until somebody has decided.
 func allowed() map[string][]pki.Role {
 	const admin, operator, viewer, controller, agent, joiner = pki.RoleAdmin, pki.RoleOperator, pki.RoleViewer, pki.RoleController, pki.RoleAgent, pki.Role("joiner")
+	const metricsWriter, metricsReader = pki.RoleMetricsWriter, pki.RoleMetricsReader
 	readers, operators := []pki.Role{admin, operator, viewer, controller}, []pki.Role{admin, operator}
 	return map[string][]pki.Role{
 		"/novacron.v1.VMService/CreateVM":             operators,
@@ -70,8 +71,18 @@ func allowed() map[string][]pki.Role {
 		"/novacron.v1.MetricService/DefineMetric":           operators,
 		"/novacron.v1.MetricService/ListMetricDefinitions":  readers,
 		"/novacron.v1.MetricService/DeleteMetricDefinition": operators,
-		"/novacron.v1.MetricService/PushMetrics":            operators,
-		"/novacron.v1.MetricService/QueryMetrics":           readers,
+		"/novacron.v1.MetricService/PushMetrics":            {admin, operator, metricsWriter},
+		"/novacron.v1.MetricService/QueryMetrics":           {admin, operator, viewer, controller, metricsReader},
+		"/novacron.v1.MetricService/RenderMetrics":          {admin, operator, viewer, controller, metricsReader},
+		"/novacron.v1.MetricService/GetMetricLimits":        readers,
+		"/novacron.v1.MetricService/SetMetricLimits":        {admin},
+		"/novacron.v1.MetricService/ExploreCardinality":     {admin, operator, viewer, controller, metricsReader},
+
+		"/novacron.v1.MetricForwardService/CreateMetricForward": {admin},
+		"/novacron.v1.MetricForwardService/GetMetricForward":    readers,
+		"/novacron.v1.MetricForwardService/ListMetricForwards":  readers,
+		"/novacron.v1.MetricForwardService/UpdateMetricForward": {admin},
+		"/novacron.v1.MetricForwardService/DeleteMetricForward": {admin},
 
 		"/novacron.v1.TemplateService/PutTemplate":        operators,
 		"/novacron.v1.TemplateService/GetTemplate":        readers,
@@ -95,7 +106,7 @@ func allowed() map[string][]pki.Role {
 		"/novacron.v1.ClusterService/CreateToken":         {admin},
 		"/novacron.v1.ClusterService/ListTokens":          {admin},
 		"/novacron.v1.ClusterService/RevokeToken":         {admin},
-		"/novacron.v1.ClusterService/RenewCertificate":    {admin, operator, viewer, controller, agent},
+		"/novacron.v1.ClusterService/RenewCertificate":    {admin, operator, viewer, controller, agent, metricsWriter, metricsReader},
 		"/novacron.v1.ClusterService/RemoveMember":        {admin, controller, agent},
 		"/novacron.v1.ClusterService/SetMemberVoting":     {admin},
 		"/novacron.v1.ClusterService/TransferLeadership":  {admin},
@@ -128,9 +139,16 @@ func everyRoleAtEveryDoor(t *testing.T, s *scene) {
 		pki.RoleViewer:     s.as(s.enroll("watcher", pki.RoleViewer)).HTTP,
 		pki.RoleController: s.as(s.material("controller-1")).HTTP,
 		pki.RoleAgent:      s.as(s.material("host-1")).HTTP,
-		"joiner":           node.HTTPClient(pki.JoinTLS(parsed.CAFingerprint)),
+
+		pki.RoleMetricsWriter: s.as(s.enroll("sender", pki.RoleMetricsWriter)).HTTP,
+		pki.RoleMetricsReader: s.as(s.enroll("dashboard", pki.RoleMetricsReader)).HTTP,
+
+		"joiner": node.HTTPClient(pki.JoinTLS(parsed.CAFingerprint)),
 	}
 	defer clients["joiner"].CloseIdleConnections()
+	for _, role := range pki.Roles() {
+		require.Contains(t, clients, role, "a role that nobody attacks with")
+	}
 	rules, seen := allowed(), 0
 	s.nothingChanges(func() {
 		for _, method := range methods() {
@@ -151,6 +169,15 @@ func everyRoleAtEveryDoor(t *testing.T, s *scene) {
 				}
 			}
 		}
+		for role, code := range map[pki.Role]string{pki.RoleMetricsWriter: "permission_denied", pki.RoleViewer: "", pki.RoleMetricsReader: ""} {
+			require.Equal(t, code, promCode(t, clients[role], s.admin.Address), "the HTTP API of Prometheus as %s", role)
+		}
+		for role, client := range clients {
+			if !slices.Contains(rules["/novacron.v1.MetricService/PushMetrics"], role) {
+				require.Equal(t, "permission_denied", codeOf(t, client, s.admin.Address, "/api/v1/write", nil), "remote write as %s", role)
+			}
+		}
+		require.Equal(t, http.StatusBadRequest, statusOf(t, clients[pki.RoleMetricsWriter], s.admin.Address, "/api/v1/write"), "it gets in, with what makes no sense")
 		for _, path := range []string{"/", "/debug/pprof/", "/novacron.v1.VMService/NoSuchCall", "/novacron.v1.VMService/../VMService/CreateVM"} {
 			for role, client := range clients {
 				require.Equal(t, "permission_denied", codeOf(t, client, s.admin.Address, path, nil), "%s as %s", path, role)
@@ -158,6 +185,34 @@ func everyRoleAtEveryDoor(t *testing.T, s *scene) {
 		}
 	})
 	require.Len(t, rules, seen, "a rule is about a procedure that is gone")
+}
+
+// statusOf posts something to a path that none takes.
+func statusOf(t *testing.T, client *http.Client, address, path string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, node.URL(address)+path, bytes.NewReader([]byte("{}")))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode
+}
+
+// promCode asks a query over the HTTP API of Prometheus and gives the code of the refusal; empty where it is answered.
+func promCode(t *testing.T, client *http.Client, address string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.URL(address)+"/api/v1/query?query=1", http.NoBody)
+	require.NoError(t, err)
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusOK {
+		return ""
+	}
+	answer := struct{ Code string }{}
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
+	return answer.Code
 }
 
 // methods are all procedures that are linked into this program and ours.

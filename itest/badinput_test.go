@@ -163,9 +163,9 @@ func TestBadTokensSayWhy(t *testing.T) {
 		})
 	}
 	_, err = s.Token(t.Context(), &novacronv1.CreateTokenRequest{Role: novacronv1.Role_ROLE_AGENT, Ttl: durationpb.New(time.Hour)})
-	refused(t, err, connect.CodeInvalidArgument, "15m", "1h")
+	refused(t, err, connect.CodeInvalidArgument, "15 min", "1h")
 	_, err = s.Token(t.Context(), &novacronv1.CreateTokenRequest{})
-	refused(t, err, connect.CodeInvalidArgument, "must be controller, agent, admin, operator or viewer")
+	refused(t, err, connect.CodeInvalidArgument, "must be controller, agent, admin, operator, viewer, metrics-writer or metrics-reader")
 }
 
 func TestJoinThatCouldNotStartSpendsNoToken(t *testing.T) {

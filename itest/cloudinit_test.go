@@ -24,8 +24,8 @@ const (
 	debianMAC     = "52:54:00:de:b1:a7"
 	// debianBoot is how long a whole Debian may take to its last line under software emulation: 50 s of a processor, on a
 	// machine that may be busy. debianPatience is for all of the test.
-	debianBoot     = "8m"
-	debianPatience = 16 * time.Minute
+	debianBoot     = "10m"
+	debianPatience = 20 * time.Minute
 )
 
 // debianYAML is a machine of two processors, so that services of the guest start beside each other. To be filled in are the
@@ -90,7 +90,7 @@ func newKey(t *testing.T) (file, public, fingerprint string) {
 // TestCloudInitOfARealDebian has the cloud-init that people use read the seed: all of it took effect in the guest, and the
 // key that the seed brought opens its door.
 func TestCloudInitOfARealDebian(t *testing.T) {
-	f := startFleetAt(t, fleetPlan{controllers: []string{"c1"}, agents: []string{"h1"}, patience: debianPatience})
+	f := startFleetAt(t, fleetPlan{alone: true, controllers: []string{"c1"}, agents: []string{"h1"}, patience: debianPatience})
 	f.buildDebian()
 	key, public, fingerprint := newKey(t)
 	definition := filepath.Join(t.TempDir(), "debian.yaml")

@@ -47,14 +47,19 @@ func startFleet(t *testing.T, controllers, agents []string) *fleet {
 type fleetPlan struct {
 	controllers, agents []string
 	dataDirs            map[string]string
-	// patience bounds the test; 0 means 10 minutes.
-	patience time.Duration
+	// alone has the test run while no other does, as one that measures time, or whose guest does.
+	alone bool
+	// patience bounds the test; 0 means 10 minutes. waits bounds each wait of it; 0 means a minute.
+	patience, waits time.Duration
 }
 
 func startFleetAt(t *testing.T, plan fleetPlan) *fleet {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs processes on hosts with a real libvirt each: not in a short run")
+	}
+	if !plan.alone {
+		t.Parallel()
 	}
 	if err := lab.Supported(); err != nil {
 		t.Skip(err)
@@ -65,7 +70,7 @@ func startFleetAt(t *testing.T, plan fleetPlan) *fleet {
 	require.NoError(t, err)
 	dir := filepath.Join(t.TempDir(), "fleet")
 	f, err := env.StartFleet(ctx, env.FleetOptions{
-		Dir: dir, Binary: binary, Controllers: plan.controllers, Agents: plan.agents, DataDirs: plan.dataDirs,
+		Dir: dir, Binary: binary, Controllers: plan.controllers, Agents: plan.agents, DataDirs: plan.dataDirs, Patience: plan.waits,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if f != nil {
@@ -162,6 +167,9 @@ type lacking struct{ seen string }
 
 func (l *lacking) Error() string { return "seen instead: " + l.seen }
 
+// guestBoot is how long a guest of the lab may take to boot on a machine that may be busy.
+const guestBoot = "2m"
+
 // leader is the name of the controller that leads.
 func (f *fleet) leader() string {
 	f.t.Helper()
@@ -182,7 +190,7 @@ func (f *fleet) leader() string {
 func TestAGuestBootsAndLeavesNothing(t *testing.T) {
 	f := startFleet(t, []string{"c1", "c2", "c3"}, []string{"h1", "h2"})
 	f.must(createArgs("web-1")...)
-	require.Contains(t, f.must("vm", "console", "web-1", "--until", lab.UpMark+" web-1", "--timeout", "90s"), lab.UpMark)
+	require.Contains(t, f.must("vm", "console", "web-1", "--until", lab.UpMark+" web-1", "--timeout", guestBoot), lab.UpMark)
 	require.Equal(t, 1, f.domains("h1", "h2"))
 	f.must("vm", "stop", "web-1")
 	f.must("vm", "start", "web-1")

@@ -80,7 +80,7 @@ func (f *fleet) clusterID() string {
 
 func (f *fleet) booted(name string) {
 	f.t.Helper()
-	f.must("vm", "console", name, "--until", lab.UpMark+" "+name, "--timeout", "90s")
+	f.must("vm", "console", name, "--until", lab.UpMark+" "+name, "--timeout", guestBoot)
 }
 
 func TestANetworkAnAddressAndASecurityGroup(t *testing.T) {

@@ -31,7 +31,7 @@ func newHangingDisk(t *testing.T, dir string) *hangingDisk {
 	command(t, "mount", "-o", "loop", image, dir)
 	d := &hangingDisk{t: t, dir: dir}
 	t.Cleanup(func() {
-		require.Eventually(t, func() bool { return exec.Command("umount", dir).Run() == nil }, 10*time.Second, 100*time.Millisecond)
+		require.Eventually(t, func() bool { return exec.Command("umount", dir).Run() == nil }, patience, 100*time.Millisecond)
 	})
 	return d
 }
@@ -57,7 +57,7 @@ func TestAControllerWithAHangingDiskIsReplaced(t *testing.T) {
 	}
 	base := t.TempDir()
 	disk := newHangingDisk(t, filepath.Join(base, "disk"))
-	f := startFleetAt(t, fleetPlan{controllers: []string{"c1", "c2", "c3"}, dataDirs: map[string]string{"c1": filepath.Join(disk.dir, "c1")}})
+	f := startFleetAt(t, fleetPlan{alone: true, controllers: []string{"c1", "c2", "c3"}, dataDirs: map[string]string{"c1": filepath.Join(disk.dir, "c1")}})
 	if f.leader() != "c1" {
 		f.must("cluster", "transfer-leader", "c1")
 	}

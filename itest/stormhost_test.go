@@ -125,7 +125,7 @@ func (f *fleet) holdings(host string) (map[string]string, error) {
 }
 
 func (f *fleet) journalDir(host string) string {
-	return filepath.Join(filepath.Dir(f.Home), "data", host, "journal")
+	return filepath.Join(f.DataDir(host), "journal")
 }
 
 // difference tells one section that is not as it was, or nothing.
@@ -157,4 +157,40 @@ func hasUEFI() bool {
 	found, _ := filepath.Glob("/usr/share/OVMF/OVMF_VARS*.fd") // the pattern is sound
 	_, err := os.Stat("/usr/share/qemu/firmware")
 	return len(found) > 0 && err == nil
+}
+
+// awaitNoFiles waits until libvirt keeps nothing of a machine: a daemon that was killed meanwhile clears away when it is back,
+// and in its own time.
+func (s *storm) awaitNoFiles(held map[string]map[string]string, m mishap) {
+	s.t.Helper()
+	left := func() error {
+		if s.mentions(held, "files", m.uuid)+s.mentions(held, "files", m.vm) > 0 {
+			return &lacking{fmt.Sprint(held)}
+		}
+		return nil
+	}
+	if left() == nil {
+		return
+	}
+	s.tally["files that libvirt cleared away later"]++
+	s.await("libvirt to clear away what it kept of "+m.vm, func() (err error) {
+		for _, host := range s.hosts {
+			if held[host], err = s.holdings(host); err != nil {
+				return err
+			}
+		}
+		return left()
+	})
+}
+
+// mentions counts the lines of a section that have a word, on all hosts.
+func (s *storm) mentions(held map[string]map[string]string, section, word string) (n int) {
+	for _, host := range s.hosts {
+		for line := range strings.Lines(held[host][section]) {
+			if strings.Contains(line, word) {
+				n++
+			}
+		}
+	}
+	return n
 }

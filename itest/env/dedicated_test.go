@@ -1,7 +1,10 @@
 package env_test
 
 import (
+	"context"
 	"encoding/xml"
+	"fmt"
+	"strings"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -95,4 +98,29 @@ func TestDedicatedCPUsAreChosenKeptAndGivenBack(t *testing.T) {
 	remove(t, client, "one")
 	waitGone(t, client, "one")
 	require.Equal(t, []string{"0=0,5"}, pins(t, host, waitPhase(t, client, "meddler", running).GetId()), "they are nobody's own any more")
+}
+
+// A machine without CPUs of its own leaves those of a dedicated one as soon as it runs.
+func TestFloatingMachinesMakeRoom(t *testing.T) {
+	t.Parallel()
+	c := env.New(t, env.Options{Controllers: 1, Agents: 1, Host: func(string) fake.Options {
+		return fake.Options{Facts: hypervisor.HostFacts{CPUs: 4}}
+	}})
+	client, host := admin(t, c, ""), c.Member("host-1")
+	create(t, client, small("floating"))
+	floating := waitPhase(t, client, "floating", running)
+	create(t, client, dedicated("own", 2))
+	waitPhase(t, client, "own", running)
+	at := func(want string) func(context.Context) error {
+		return func(context.Context) error {
+			if has := strings.Join(pins(t, host, floating.GetId()), " "); has != want {
+				return fmt.Errorf("it runs on %q", has)
+			}
+			return nil
+		}
+	}
+	waitFor(t, "the machine to make room", at("0=2-3"))
+	remove(t, client, "own")
+	waitGone(t, client, "own")
+	waitFor(t, "the machine to have all CPUs again", at("0=0-3"))
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/novacron/novacron/agent"
 	"github.com/novacron/novacron/agent/hypervisor/fake"
 	"github.com/novacron/novacron/cluster/blob"
@@ -60,9 +62,9 @@ type Cluster struct {
 // startTimeout bounds how long a cluster may take until all of it is at work.
 const startTimeout = time.Minute
 
-// FastTiming elects in a fraction of a second, and still does on a machine that is busy with other tests.
+// FastTiming elects in about a second, and still does on a machine that is busy with other tests.
 func FastTiming() consensus.Timing {
-	const beat = 250 * time.Millisecond
+	const beat = 500 * time.Millisecond
 	return consensus.Timing{Heartbeat: beat, Election: beat, LeaderLease: beat, Commit: 5 * time.Millisecond}
 }
 
@@ -122,8 +124,15 @@ func (c *Cluster) found(ctx context.Context) error {
 
 // Add has a new controller or agent join, and starts it. It does not wait until the cluster makes use of it.
 func (c *Cluster) Add(ctx context.Context, name string, role pki.Role) (*Member, error) {
-	joined, err := c.Enroll(ctx, name, role)
-	if err != nil {
+	var joined node.Joined
+	var err error
+	wait := WaitFor(ctx, name+" to join", func(ctx context.Context) error {
+		if joined, err = c.Enroll(ctx, name, role); connect.CodeOf(err) == connect.CodeUnavailable {
+			return err // a busy machine loses a leader now and then
+		}
+		return nil
+	})
+	if err := cmp.Or(err, wait); err != nil {
 		return nil, err
 	}
 	member := &Member{Name: name, Role: role, Config: joined.Config, cluster: c}

@@ -26,6 +26,6 @@ func TestClusterStartsAndLeavesNothingBehind(t *testing.T) {
 	require.EqualValues(t, 2, health.Msg.GetHostsUp())
 	require.Len(t, c.Members(pki.RoleController), 3)
 	require.NoError(t, c.Close())
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 10*time.Second, 50*time.Millisecond,
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, patience, 50*time.Millisecond,
 		"goroutines: %d before, %d after", before, runtime.NumGoroutine())
 }

@@ -29,6 +29,8 @@ type FleetOptions struct {
 	Controllers, Agents []string
 	// DataDirs are places of members' data that are not to be below Dir.
 	DataDirs map[string]string
+	// Patience is how long Await waits; 0 means a minute.
+	Patience time.Duration
 	Logger   *slog.Logger
 }
 
@@ -48,8 +50,11 @@ type Result struct {
 }
 
 const (
-	fleetPatience = 60 * time.Second
+	fleetPatience = time.Minute
+	// fleetPoll is how long there is between the first tries of Await; it grows, so that what takes long is not slowed down by
+	// looking, to fleetPollMost.
 	fleetPoll     = 50 * time.Millisecond
+	fleetPollMost = 250 * time.Millisecond
 )
 
 // StartFleet makes the hosts, the cluster and its members, and returns when all controllers vote and all hosts are up.
@@ -69,7 +74,8 @@ func StartFleet(ctx context.Context, options FleetOptions) (*Fleet, error) {
 // Close ends everything and leaves nothing.
 func (f *Fleet) Close(ctx context.Context) error { return f.Lab.Down(ctx) }
 
-func (f *Fleet) dataDir(member string) string {
+// DataDir is where a member keeps its data, on the machine and on its host.
+func (f *Fleet) DataDir(member string) string {
 	return cmp.Or(f.options.DataDirs[member], filepath.Join(f.options.Dir, "data", member))
 }
 
@@ -80,7 +86,7 @@ func (f *Fleet) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Must(ctx, "cluster", "init", "--name", first, "--address", host.IP, "--data-dir", f.dataDir(first)); err != nil {
+	if err := f.Must(ctx, "cluster", "init", "--name", first, "--address", host.IP, "--data-dir", f.DataDir(first)); err != nil {
 		return err
 	}
 	return f.Start(ctx, first)
@@ -119,7 +125,7 @@ func (f *Fleet) join(ctx context.Context, host *lab.Host, role string) error {
 		return err
 	}
 	if err := f.Must(ctx, "cluster", "join", net.JoinHostPort(first.IP, node.PortAPI), "--token", token,
-		"--name", host.Name, "--address", host.IP, "--data-dir", f.dataDir(host.Name)); err != nil {
+		"--name", host.Name, "--address", host.IP, "--data-dir", f.DataDir(host.Name)); err != nil {
 		return err
 	}
 	return f.Start(ctx, host.Name)
@@ -156,10 +162,21 @@ func (f *Fleet) Start(ctx context.Context, member string, environment ...string)
 	if host.Libvirt {
 		daemon = "agent"
 	}
-	argv := append(append([]string{"env"}, environment...), f.options.Binary, daemon, "--data-dir", f.dataDir(member))
+	argv := append(append([]string{"env"}, environment...), f.options.Binary, daemon, "--data-dir", f.DataDir(member))
 	pid, err := host.Spawn(ctx, "novacron", argv...)
 	f.pids[member] = pid
 	return err
+}
+
+// Serve adds a host without a libvirt that runs a program which is none of ours, such as a store of metrics. It can be
+// killed and frozen as a member.
+func (f *Fleet) Serve(ctx context.Context, name string, argv func(host *lab.Host) []string) (*lab.Host, error) {
+	host, err := f.Lab.AddNode(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	f.pids[name], err = host.Spawn(ctx, "program", argv(host)...)
+	return host, err
 }
 
 // Signal sends a signal to a member's process.
@@ -171,6 +188,19 @@ func (f *Fleet) Signal(member string, signal syscall.Signal) error {
 func (f *Fleet) Alive(member string) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", f.pids[member]))
 	return err == nil && !bytes.Contains(status, []byte(") Z "))
+}
+
+// Resident is how many bytes of the memory a member's process holds, what is mapped of files included.
+func (f *Fleet) Resident(member string) (int64, error) {
+	pages, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", f.pids[member]))
+	if err != nil {
+		return 0, err
+	}
+	var total, resident int64
+	if _, err := fmt.Sscan(string(pages), &total, &resident); err != nil {
+		return 0, fmt.Errorf("memory of %s: %w: %s", member, err, pages)
+	}
+	return resident * int64(os.Getpagesize()), nil
 }
 
 // Frozen tells whether a member's process is stopped, as SIGSTOP does.
@@ -221,9 +251,11 @@ func (f *Fleet) AwaitDeath(ctx context.Context, member string) error {
 
 // Await tries until a condition holds; the error tells what was lacking last.
 func (f *Fleet) Await(ctx context.Context, what string, holds func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, fleetPatience)
+	patience := cmp.Or(f.options.Patience, fleetPatience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ticker := time.NewTicker(fleetPoll)
+	pause := fleetPoll
+	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
 		err := holds(ctx)
@@ -232,8 +264,10 @@ func (f *Fleet) Await(ctx context.Context, what string, holds func(context.Conte
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waited %s for %s: %w", fleetPatience, what, err)
+			return fmt.Errorf("waited %s for %s: %w", patience, what, err)
 		case <-ticker.C:
+			pause = min(pause*5/4, fleetPollMost)
+			ticker.Reset(pause)
 		}
 	}
 }
@@ -255,7 +289,7 @@ func (f *Fleet) CLIOn(ctx context.Context, host string, args ...string) Result {
 func (f *Fleet) run(command *exec.Cmd) Result {
 	var out, complaints bytes.Buffer
 	command.Stdout, command.Stderr = &out, &complaints
-	command.Env = append(os.Environ(), "NOVACRON_CONFIG="+filepath.Join(f.Home, "config.yaml"), "HOME="+f.Home)
+	command.Env = append(os.Environ(), "NOVACRON_CONFIG="+f.configPath(), "HOME="+f.Home)
 	err := command.Run()
 	result := Result{Out: out.String(), Err: complaints.String(), Code: command.ProcessState.ExitCode()}
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

@@ -3,7 +3,6 @@ package env_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/novacron/novacron/cluster/node"
 	"github.com/novacron/novacron/itest/env"
 	novacronv1 "github.com/novacron/novacron/proto/novacron/v1"
 )
@@ -86,6 +84,10 @@ func TestOneQuestionIsAnsweredByAllHosts(t *testing.T) {
 	assert.GreaterOrEqual(t, got.points, 3)
 	assert.Empty(t, got.warnings)
 
+	chart, contentType := rendered(t, client, &novacronv1.RenderMetricsRequest{Question: &novacronv1.QueryMetricsRequest{Query: `max by (host) (host_cpus)`}, Format: "csv"})
+	assert.Equal(t, "text/csv; charset=utf-8", contentType)
+	assert.Regexp(t, `^time,value,host\n([^,]+,\d+,host-\d\n){3}$`, chart)
+
 	for name, bad := range map[string]*novacronv1.QueryMetricsRequest{
 		"not PromQL":     {Query: `sum(`},
 		"time and start": {Query: `up`, Time: timestamppb.New(now), Start: timestamppb.New(now)},
@@ -104,6 +106,7 @@ func TestOneQuestionIsAnsweredByAllHosts(t *testing.T) {
 	assert.Contains(t, overHTTP(t, client, agent, "metadata?metric=host_cpus"), `{"host_cpus":[{"type":"gauge"`)
 	assert.Regexp(t, `"numSeries":[1-9]`, overHTTP(t, client, agent, "status/tsdb"))
 
+	plansAreTold(t, client)
 	require.NoError(t, c.Member("host-2").Stop())
 	waitFor(t, "the host to be missing", func(ctx context.Context) error {
 		got, err = query(ctx, client, &novacronv1.QueryMetricsRequest{Query: `max by (host) (host_cpus)`})
@@ -120,16 +123,81 @@ func TestOneQuestionIsAnsweredByAllHosts(t *testing.T) {
 	assert.Equal(t, connect.CodeUnavailable, connect.CodeOf(err), "%v", err)
 }
 
+// rendered is an answer as it is written for a chart or a file.
+func rendered(t *testing.T, client *env.Client, r *novacronv1.RenderMetricsRequest) (text, contentType string) {
+	t.Helper()
+	stream, err := client.Metrics.RenderMetrics(t.Context(), connect.NewRequest(r))
+	require.NoError(t, err)
+	defer stream.Close()
+	for stream.Receive() {
+		text += string(stream.Msg().GetData())
+		contentType += stream.Msg().GetContentType()
+	}
+	require.NoError(t, stream.Err())
+	return text, contentType
+}
+
 // overHTTP asks a member by the HTTP API of Prometheus.
 func overHTTP(t *testing.T, client *env.Client, address, path string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.URL(address)+"/api/v1/"+path, nil)
+	code, text, err := client.Get(t.Context(), address, "/api/v1/"+path)
 	require.NoError(t, err)
-	answer, err := client.HTTP.Do(request)
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, answer.StatusCode, "%s", text)
+	require.Equal(t, http.StatusOK, code, "%s", text)
 	return string(text)
+}
+
+// plansAreTold explains a query and analyzes it, over an hour of which most is settled although nothing was measured yet.
+func plansAreTold(t *testing.T, client *env.Client) {
+	t.Helper()
+	now := time.Now()
+	r := &novacronv1.QueryMetricsRequest{
+		Query: `sum(host_cpus) / sum( host_cpus ) + on () group_left () sum(shop_queue)`, Align: true, Explain: true,
+		Start: timestamppb.New(now.Add(-time.Hour)), End: timestamppb.New(now), Step: durationpb.New(time.Second),
+	}
+	told, err := summarized(t.Context(), client, r)
+	require.NoError(t, err)
+	e := told.GetExplanation()
+	require.NotNil(t, e)
+	assert.Equal(t, `{__part__="0"} / {__part__="0"} + on () group_left () {__part__="1"}`, e.GetController())
+	assert.Equal(t, []string{"host-1", "host-2", "host-3"}, e.GetAskedHosts())
+	assert.Len(t, e.GetParts(), 2)
+	assert.Equal(t, map[string]uint32{"raw": 3}, e.GetParts()[0].GetTiers())
+	assert.EqualValues(t, 3, e.GetSeries()[0].GetLikely())
+	assert.Empty(t, e.GetCache().GetUnusedReason())
+
+	r.Query = `sum(shop_queue)`
+	told, err = summarized(t.Context(), client, r)
+	require.NoError(t, err)
+	assert.Len(t, told.GetExplanation().GetPrunedHosts(), 2, "one host scrapes the shop")
+	assert.EqualValues(t, 1, told.GetExplanation().GetSeries()[0].GetLikely())
+
+	r.Query, r.Explain, r.Analyze = `sum(host_cpus)`, false, true
+	for _, known := range []bool{false, true} {
+		told, err = summarized(t.Context(), client, r)
+		require.NoError(t, err)
+		a := told.GetAnalysis()
+		require.NotNil(t, a)
+		assert.Len(t, a.GetHosts(), 3)
+		for _, h := range a.GetHosts() {
+			assert.Positive(t, h.GetSamples(), "%v", h)
+			assert.Positive(t, h.GetBytes(), "%v", h)
+			assert.EqualValues(t, 1, h.GetCalls(), "%v", h)
+		}
+		assert.Equal(t, known, a.GetCache().GetKnownSteps() > 2000, "%v", a.GetCache())
+		assert.Less(t, a.GetController().AsDuration(), a.GetElapsed().AsDuration())
+	}
+	assert.Contains(t, overHTTP(t, client, client.Address, fmt.Sprintf("query_range?query=sum(host_cpus)&start=%d&end=%d&step=60&stats=all", now.Unix()-60, now.Unix())), `"totalQueryableSamplesPerStep"`)
+}
+
+// summarized asks, and returns what there is to say at the end.
+func summarized(ctx context.Context, client *env.Client, r *novacronv1.QueryMetricsRequest) (last *novacronv1.QuerySummary, err error) {
+	stream, err := client.Metrics.QueryMetrics(ctx, connect.NewRequest(r))
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		last = stream.Msg().GetSummary()
+	}
+	return last, stream.Err()
 }

@@ -36,8 +36,9 @@ func TestMinorityRefusesWritesAndAnswersStaleReads(t *testing.T) {
 		}
 		return err
 	})
-	client := admin(t, c, alone.Name)
-	_, err := client.VMs.CreateVM(t.Context(), connect.NewRequest(&novacronv1.CreateVMRequest{Spec: small("refused")}))
+	client, err := c.Admin(alone.Name)
+	require.NoError(t, err)
+	_, err = client.VMs.CreateVM(t.Context(), connect.NewRequest(&novacronv1.CreateVMRequest{Spec: small("refused")}))
 	require.Equal(t, connect.CodeUnavailable, connect.CodeOf(err))
 	for _, part := range []string{"no leader", alone.Name, "nothing can be changed", "--consistency stale"} {
 		require.ErrorContains(t, err, part)
@@ -58,8 +59,7 @@ func TestMinorityRefusesWritesAndAnswersStaleReads(t *testing.T) {
 			require.NoError(t, member.Start(t.Context()))
 		}
 	}
-	leader(t, c)
-	list, err = client.VMs.ListVMs(t.Context(), connect.NewRequest(&novacronv1.ListVMsRequest{}))
+	list, err = admin(t, c, alone.Name).VMs.ListVMs(t.Context(), connect.NewRequest(&novacronv1.ListVMsRequest{}))
 	require.NoError(t, err)
 	require.Len(t, list.Msg.GetVms(), 1, "what was refused must not appear later")
 	requireEqualHashes(t, c)
@@ -138,7 +138,7 @@ func TestQuorumIsNotGivenAway(t *testing.T) {
 	lost := followers(t, c)[0]
 	require.NoError(t, lost.Stop())
 	other := followers(t, c)[0]
-	client := admin(t, c, "")
+	client := admin(t, c, leader(t, c).Name)
 	removal := func(force bool) error {
 		_, err := client.Cluster.RemoveMember(t.Context(), connect.NewRequest(&novacronv1.RemoveMemberRequest{Member: other.Name, Force: force}))
 		return err
@@ -148,6 +148,13 @@ func TestQuorumIsNotGivenAway(t *testing.T) {
 	require.ErrorContains(t, err, "fewer than the 2 of a quorum")
 	_, err = client.Cluster.RemoveMember(t.Context(), connect.NewRequest(&novacronv1.RemoveMemberRequest{Member: lost.Name}))
 	require.NoError(t, err, "the one that is dead may go")
+	waitFor(t, "both to be healthy", func(ctx context.Context) error {
+		health, err := client.Cluster.GetHealth(ctx, connect.NewRequest(&novacronv1.GetHealthRequest{}))
+		if err == nil && !health.Msg.GetHealthy() {
+			err = fmt.Errorf("%v", health.Msg.GetProblems())
+		}
+		return err
+	})
 	require.NoError(t, removal(false), "now both that are left are healthy, but one is enough")
 	_, err = client.Cluster.RemoveMember(t.Context(), connect.NewRequest(&novacronv1.RemoveMemberRequest{Member: leader(t, c).Name}))
 	require.Equal(t, connect.CodeFailedPrecondition, connect.CodeOf(err))
@@ -179,13 +186,13 @@ func TestRemovedMembersAreShutOut(t *testing.T) {
 				return nil
 			})
 			if i == 0 {
-				require.Error(t, dialRaft(t, material, leader(t, c).Config.Raft))
+				require.Error(t, dialRaft(t, material, leader(t, c).Config.Raft, patience))
 			}
 		})
 	}
 	own, err := leader(t, c).Material()
 	require.NoError(t, err)
-	require.NoError(t, dialRaft(t, own, peer.Config.Raft), "the door is closed to them alone")
+	require.NoError(t, dialRaft(t, own, peer.Config.Raft, 300*time.Millisecond), "the door is closed to them alone")
 }
 
 // reaches tells whether a member answers to a node's proof.
@@ -204,8 +211,8 @@ func reaches(ctx context.Context, c *env.Cluster, who pki.Material, address stri
 
 const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// dialRaft does the handshake of the Raft port and waits whether the other side hangs up on it.
-func dialRaft(t *testing.T, who pki.Material, address string) error {
+// dialRaft does the handshake of the Raft port and waits for a time whether the other side hangs up on it.
+func dialRaft(t *testing.T, who pki.Material, address string, within time.Duration) error {
 	t.Helper()
 	creds, err := pki.NewCredentials(who, pki.Options{})
 	require.NoError(t, err)
@@ -214,7 +221,7 @@ func dialRaft(t *testing.T, who pki.Material, address string) error {
 		return err
 	}
 	defer conn.Close()
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(within)))
 	_, err = conn.Read(make([]byte, 1))
 	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
 		return nil // it waits for what we have to say: we are in

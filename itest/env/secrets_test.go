@@ -25,7 +25,7 @@ func as(t *testing.T, c *env.Cluster, role pki.Role, controller string) *env.Cli
 	t.Helper()
 	joined, err := c.Enroll(t.Context(), "some-"+string(role), role)
 	require.NoError(t, err)
-	client, err := c.Client(joined.Material, controller)
+	client, err := c.Client(joined.Material, controller, persistent())
 	require.NoError(t, err)
 	return client
 }

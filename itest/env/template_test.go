@@ -37,7 +37,7 @@ func TestMachinesAreMadeOfTemplates(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(webTemplate), 0o600))
 	require.Contains(t, run(0, "vm", "template", "list"), "linux-server", "presets come with the program")
 	run(0, "vm", "template", "add", "-f", file)
-	require.Contains(t, run(0, "vm", "template", "show", "web"), "from 64MiB, to 4GiB")
+	require.Contains(t, run(0, "vm", "template", "show", "web"), "from 64MiB to 4GiB")
 
 	require.Contains(t, run(0, "vm", "plan", "web-1", "--template", "web", "--set", "cpus=2"), "it would run on host-1")
 	require.Contains(t, run(0, "vm", "plan", "big", "--cpus", "1", "--memory", "1GiB", "--disk", "9500GiB"), "9216 GiB that are free", "which only the host knows")

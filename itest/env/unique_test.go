@@ -1,8 +1,6 @@
 package env_test
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,7 +25,10 @@ func race(t *testing.T, c *env.Cluster, each func(i int) *novacronv1.VMSpec) *no
 	for i := range vms {
 		client, spec := admin(t, c, controllers[i%len(controllers)].Name), each(i)
 		racing.Go(func() {
-			vms[i], errs[i] = createInTheEnd(t.Context(), client, &novacronv1.CreateVMRequest{Spec: spec, RequestId: uuid.NewString()})
+			answer, err := client.VMs.CreateVM(t.Context(), connect.NewRequest(&novacronv1.CreateVMRequest{Spec: spec, RequestId: uuid.NewString()}))
+			if errs[i] = err; err == nil {
+				vms[i] = answer.Msg.GetVm()
+			}
 		})
 	}
 	racing.Wait()
@@ -42,23 +43,6 @@ func race(t *testing.T, c *env.Cluster, each func(i int) *novacronv1.VMSpec) *no
 	}
 	require.NotNil(t, winner)
 	return winner
-}
-
-// createInTheEnd asks again while a leader is being elected; the request's id makes that harmless.
-func createInTheEnd(ctx context.Context, client *env.Client, request *novacronv1.CreateVMRequest) (vm *novacronv1.VM, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	wait := env.WaitFor(ctx, "an answer", func(ctx context.Context) error {
-		var answer *connect.Response[novacronv1.CreateVMResponse]
-		if answer, err = client.VMs.CreateVM(ctx, connect.NewRequest(request)); connect.CodeOf(err) == connect.CodeUnavailable {
-			return err
-		}
-		if err == nil {
-			vm = answer.Msg.GetVm()
-		}
-		return nil
-	})
-	return vm, cmp.Or(err, wait)
 }
 
 // Rules 1, 3 and 30: whoever asks whom for what at the same time, a name within a project, an id and a MAC address are one

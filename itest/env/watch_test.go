@@ -1,6 +1,7 @@
 package env_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -65,14 +66,23 @@ func (m *mirror) holds(names ...string) func() bool {
 	return func() bool { return slices.Equal(m.names(), names) }
 }
 
-// follow watches from where the mirror is until it is enough. It starts over when the changes since are no longer kept.
+// follow watches from where the mirror is until it is enough. It starts over when the changes since are no longer kept, and
+// goes on where it was when a busy machine has lost its leader.
 func (m *mirror) follow(ctx context.Context, client *env.Client, enough func() bool) error {
-	err := m.watch(ctx, client, enough)
-	if connect.CodeOf(err) == connect.CodeOutOfRange {
-		m.revision = 0
-		err = m.watch(ctx, client, enough)
-	}
-	return err
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var last error
+	wait := env.WaitFor(ctx, "the watch", func(ctx context.Context) error {
+		switch last = m.watch(ctx, client, enough); connect.CodeOf(last) {
+		case connect.CodeOutOfRange:
+			m.revision = 0
+			return last
+		case connect.CodeUnavailable:
+			return last
+		}
+		return nil
+	})
+	return cmp.Or(last, wait)
 }
 
 func (m *mirror) watch(ctx context.Context, client *env.Client, enough func() bool) error {
@@ -134,9 +144,7 @@ func TestWatchResumesWithoutAGap(t *testing.T) {
 		want[vm.GetSpec().GetName()] = vm.GetRevision()
 	}
 	require.Len(t, want, writers*(rounds-7))
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err = seen.follow(limited, final, func() bool { return maps.Equal(want, seen.revisions()) })
+	err = seen.follow(ctx, final, func() bool { return maps.Equal(want, seen.revisions()) })
 	require.NoError(t, err, "want %v\nhave %v", want, seen.revisions())
 }
 

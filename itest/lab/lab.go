@@ -49,6 +49,12 @@ func New(ctx context.Context, dir string, opts Options) (*Lab, error) {
 	if err := Supported(); err != nil {
 		return nil, err
 	}
+	// From the choice of a subnet until the machine shows it, lest two labs take the same.
+	unlock, err := lockMachine(ctx, "network")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	l, err := prepare(ctx, dir, opts)
 	if err != nil {
 		return nil, err

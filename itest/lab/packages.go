@@ -67,10 +67,7 @@ func (t tree) byBase(base string) ([]byte, error) {
 func packageFiles(ctx context.Context, names []string) ([]string, error) {
 	out, err := aptURIs(ctx, names)
 	if err != nil {
-		if _, update := apt(ctx, "", "update", "-qq"); update != nil {
-			return nil, errors.Join(err, update)
-		}
-		out, err = aptURIs(ctx, names)
+		out, err = updatedURIs(ctx, names, err)
 	}
 	if err != nil {
 		return nil, err
@@ -85,6 +82,22 @@ func packageFiles(ctx context.Context, names []string) ([]string, error) {
 		return nil, fmt.Errorf("lab: apt knows %d files for the %d packages %v", len(files), len(names), names)
 	}
 	return files, nil
+}
+
+// updatedURIs fetches the lists, one process at a time: apt refuses the second. Whoever waited may find them there.
+func updatedURIs(ctx context.Context, names []string, unknown error) ([]byte, error) {
+	unlock, err := lockMachine(ctx, "apt")
+	if err != nil {
+		return nil, errors.Join(unknown, err)
+	}
+	defer unlock()
+	if out, err := aptURIs(ctx, names); err == nil {
+		return out, nil
+	}
+	if _, err := apt(ctx, "", "update", "-qq"); err != nil {
+		return nil, errors.Join(unknown, err)
+	}
+	return aptURIs(ctx, names)
 }
 
 func aptURIs(ctx context.Context, names []string) ([]byte, error) {

@@ -123,10 +123,23 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	return lockFile(ctx, f)
+}
+
+// lockMachine takes a lock of that name that all labs on the machine respect; it ends with the process at the latest.
+func lockMachine(ctx context.Context, name string) (unlock func(), err error) {
+	f, err := os.OpenFile("/run/novacron-lab-"+name+".lock", os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return lockFile(ctx, f)
+}
+
+func lockFile(ctx context.Context, f *os.File) (unlock func(), err error) {
 	// Not the blocking call: that would not hear of the context.
 	if err := retry(ctx, func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("lab: lock %s, which another process holds: %w", dir, err)
+		return nil, fmt.Errorf("lab: lock %s, which another process holds: %w", f.Name(), err)
 	}
 	return func() { _ = f.Close() }, nil
 }

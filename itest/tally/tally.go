@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // event is one line of «go test -json».
@@ -20,8 +21,9 @@ type event struct {
 
 type testID struct{ pkg, test string }
 
-// tally counts tests and keeps the output of those that run.
+// tally counts tests and keeps the output of those that run. It is safe for concurrent use.
 type tally struct {
+	mu                      sync.Mutex // guards all below
 	out                     io.Writer
 	passed, failed, skipped int
 	broken                  int // packages that failed
@@ -34,30 +36,44 @@ func newTally(out io.Writer) *tally {
 }
 
 // failedPackages tells whether any package has failed, even one without a failed test.
-func (t *tally) failedPackages() bool { return t.broken > 0 }
+func (t *tally) failedPackages() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.broken > 0
+}
 
-// read takes the events of one run. Lines that are no events are shown as they are.
-func (t *tally) read(r io.Reader) error {
+// say prints a line of our own.
+func (t *tally) say(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.out, format, args...)
+}
+
+// read takes the events of one run, and tells whether a package of it failed. Lines that are no events are shown as they are.
+func (t *tally) read(r io.Reader) (broken bool, err error) {
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadString('\n')
-		if line != "" {
-			t.line(line)
+		if line != "" && t.line(line) {
+			broken = true
 		}
 		if err == io.EOF {
-			return nil
+			return broken, nil
 		}
 		if err != nil {
-			return err
+			return broken, err
 		}
 	}
 }
 
-func (t *tally) line(line string) {
+// line takes one event, and tells whether it is that of a package that failed.
+func (t *tally) line(line string) (broken bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var e event
 	if json.Unmarshal([]byte(line), &e) != nil || e.Action == "" {
 		fmt.Fprint(t.out, line)
-		return
+		return false
 	}
 	switch {
 	case e.Action == "output":
@@ -69,7 +85,9 @@ func (t *tally) line(line string) {
 		t.test(e)
 	default:
 		t.pkg(e)
+		return e.Action == "fail"
 	}
+	return false
 }
 
 func (t *tally) test(e event) {
@@ -100,6 +118,7 @@ func (t *tally) pkg(e event) {
 	default:
 		return
 	}
+	delete(t.faults, e.Package) // it may run again
 	for id := range t.output {
 		if id.pkg == e.Package {
 			delete(t.output, id)
@@ -123,7 +142,7 @@ func (t *tally) brokenPackage(e event) {
 }
 
 func (t *tally) close() {
-	fmt.Fprintf(t.out, "%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
+	t.say("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 }
 
 // short leaves out what all packages share.

@@ -16,7 +16,8 @@ func count(t *testing.T, events ...event) (*tally, string) {
 		require.NoError(t, json.NewEncoder(&in).Encode(e))
 	}
 	c := newTally(&out)
-	require.NoError(t, c.read(&in))
+	_, err := c.read(&in)
+	require.NoError(t, err)
 	c.close()
 	return c, out.String()
 }
@@ -50,14 +51,34 @@ func TestCountsWhatNoTestOwnedUpTo(t *testing.T) {
 	assert.Contains(t, out, "0 passed, 2 failed, 0 skipped\n")
 }
 
+// TestPackagesThatRunTwice: the second time counts like the first.
+func TestPackagesThatRunTwice(t *testing.T) {
+	_, out := count(t, event{Action: "fail", Package: "p", Test: "A"}, event{Action: "fail", Package: "p"},
+		event{Action: "output", Package: "p", Output: "panic: x\n"}, event{Action: "fail", Package: "p"})
+	assert.Contains(t, out, "panic: x\n")
+	assert.Contains(t, out, "0 passed, 2 failed, 0 skipped\n")
+}
+
 func TestRunOfGoThatCannotStartFails(t *testing.T) {
 	var out bytes.Buffer
 	assert.False(t, run(t.Context(), []string{"-no-such-flag"}, &out))
 	assert.Contains(t, out.String(), "0 passed")
 }
 
+func TestRowsRunBesideEachOther(t *testing.T) {
+	var out bytes.Buffer
+	assert.True(t, run(t.Context(), []string{"-run", "^TestCounts$", ".", "--", "-run", "^TestSplitsRuns$", ".", "++", "-run", "^TestShowsFailures$", "."}, &out))
+	assert.Contains(t, out.String(), "3 passed, 0 failed, 0 skipped")
+	out.Reset()
+	assert.False(t, run(t.Context(), []string{"-run", "^TestCounts$", ".", "++", "-no-such-flag"}, &out))
+	assert.Contains(t, out.String(), "1 passed, 1 failed, 0 skipped")
+	out.Reset()
+	assert.False(t, run(t.Context(), []string{"./no-such-folder", "--", "-C", "no-such-folder", "."}, &out))
+	assert.Contains(t, out.String(), "go test [-C no-such-folder .]", "told although a package of another group had failed")
+}
+
 func TestSplitsRuns(t *testing.T) {
-	assert.Equal(t, [][]string{{"-race", "./a"}, {"./b"}}, split([]string{"-race", "./a", "--", "./b"}))
+	assert.Equal(t, [][]string{{"-race", "./a"}, {"./b"}}, split([]string{"-race", "./a", "--", "./b"}, "--"))
 }
 
 func TestOtherModulesComeFirst(t *testing.T) {
