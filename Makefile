@@ -22,14 +22,19 @@ AGAINST ?= $(shell { git rev-parse -q --verify origin/main || git rev-parse -q -
 
 # Tests of these start processes of their own and share no memory with them: the race detector sees nothing there.
 PROCESSES := ./itest ./itest/lab ./itest/bench/... ./agent/hypervisor/libvirt ./agent/collect/kvm
-# Tests of these run clusters with real elections: they get the machine for themselves.
+# Tests of these run clusters with real elections: one package at a time. Most of their time they wait.
 CLUSTERS := ./cluster/consensus ./cluster/gossip ./itest/env
+# Tests of these compute much, which the race detector makes take six times as long: they run whole without it, and in short
+# with it.
+HEAVY := ./tsdb/engine/durable ./agent/collect/azuremonitor ./agent/collect/cloudwatch ./agent/collect/gcpmonitoring
+# How many tests of such a package wait at the same time.
+WAITING := -p 1 -parallel 3
 # All other packages.
-MEMORY = $(filter-out $(shell $(GO) list -tags $(TAGS) $(PROCESSES) $(CLUSTERS)),$(shell $(GO) list -tags $(TAGS) ./...))
+MEMORY = $(filter-out $(shell $(GO) list -tags $(TAGS) $(PROCESSES) $(CLUSTERS) $(HEAVY)),$(shell $(GO) list -tags $(TAGS) ./...))
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup:
@@ -43,15 +48,18 @@ build: ## leave the program in bin/novacron
 demo: ## show a cluster with real guests on this machine; DEMO_KEEP=1 leaves it running
 	@deploy/demo.sh
 
+# In the first row are tests that mostly wait: processes, then clusters. Beside them, with what these leave of the processors,
+# those that compute: HEAVY whole, HEAVY in short under the race detector, MEMORY, and the modules of their own.
 .PHONY: test
 test: setup ## everything that CI runs: install, check, test
 	@$(MAKE) check
-	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) -race $(MEMORY) -- -tags $(TAGS) -timeout $(TIMEOUT) -race -p 1 $(CLUSTERS) \
-		-- -tags $(TAGS) -timeout $(TIMEOUT) -p 1 $(PROCESSES) -- -C $(PEER) -timeout $(TIMEOUT) ./... -- -C $(CUSTOM_PEER) -timeout $(TIMEOUT) ./...
+	@$(TALLY) -tags $(TAGS) -timeout $(TIMEOUT) $(WAITING) $(PROCESSES) -- -tags $(TAGS) -timeout $(TIMEOUT) -race $(WAITING) $(CLUSTERS) \
+		++ -tags $(TAGS) -timeout $(TIMEOUT) $(HEAVY) -- -tags $(TAGS) -timeout $(TIMEOUT) -race -short $(HEAVY) \
+		-- -tags $(TAGS) -timeout $(TIMEOUT) -race $(MEMORY) -- -C $(PEER) -timeout $(TIMEOUT) ./... -- -C $(CUSTOM_PEER) -timeout $(TIMEOUT) ./...
 
 .PHONY: test-short
 test-short: ## the quick tests, without those that run clusters, for the inner loop
-	@$(TALLY) -tags $(TAGS) -timeout 2m -short $(MEMORY) $(PROCESSES)
+	@$(TALLY) -tags $(TAGS) -timeout 2m -short $(MEMORY) $(HEAVY) $(PROCESSES)
 
 .PHONY: race
 race: ## all tests under the race detector
@@ -111,13 +119,13 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 # The closing line of each engine; all else when it failed. The scripts are those of the newest Prometheus, which takes a
 # newer Go than the rest of the project: the same test runs with the older ones in `make test`.
 .PHONY: conformance
-conformance: ## run Prometheus's own PromQL scripts on the shard
+conformance: ## run Prometheus's own PromQL scripts on the shard, and random questions beside its evaluator
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	$(GO) test -C $(PEER) -modfile=v316.mod -tags promql_v316 -count=1 -timeout $(TIMEOUT) -run '^TestConformance$$' -v . >"$$log" 2>&1 || { cat "$$log" >&2; exit 1; }; \
+	$(GO) test -C $(PEER) -modfile=v316.mod -tags promql_v316 -count=1 -timeout $(TIMEOUT) -run '^(TestConformance|TestFast)$$' -v . >"$$log" 2>&1 || { cat "$$log" >&2; exit 1; }; \
 	sed -n 's/^ *\(.*: \)\{0,1\}\(conformance promql .*\)/\2/p' "$$log"
 
 .PHONY: bench
-bench: bench-raft bench-vm bench-tsdb bench-collect ## measure against others on the same work
+bench: bench-raft bench-vm bench-tsdb bench-collect bench-query ## measure against others on the same work
 
 # Figures go to the screen; everything else does when it failed. The second argument says where go works.
 define run_bench
@@ -145,6 +153,11 @@ bench-tsdb: ## the metric shard, against Prometheus's tsdb and VictoriaMetrics
 bench-collect: ## collecting metrics, against Debian's exporter for libvirt and the fewest calls of the clouds' APIs
 	@deploy/setup.sh --build --lab
 	$(call run_bench,-p 1 ./itest/bench/collect ./agent/collect/cloudwatch ./agent/collect/azuremonitor ./agent/collect/gcpmonitoring)
+
+.PHONY: bench-query
+bench-query: ## questions to 8, 100 and 1,000 shards, against Prometheus
+	@deploy/setup.sh --build
+	$(call run_bench,./itest/bench/query)
 
 .PHONY: clean
 clean: ## remove what was built, but the tools

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -55,13 +56,16 @@ Virtual machines run on qemu:///system where libvirt is there, and on a driver t
 	_ = command.Flags().Set("data-dir", filepath.Join(terminal.Home, ".local", "share", "novacron", "dev")) // a string takes anything
 	command.Flags().Lookup("data-dir").Usage = "`folder` of the dev cluster"
 	command.Flags().StringVar(&flags.address, "address", "127.0.0.1", "`address` to listen at")
-	command.Flags().StringVar(&flags.driver, "driver", "", "libvirt or fake (default libvirt where it answers)")
-	command.Flags().StringVar(&flags.uri, "libvirt-uri", defaultLibvirtURI, "libvirt connection")
+	command.Flags().StringVar(&flags.driver, "driver", "", "`driver` of virtual machines: libvirt or fake (default libvirt where it answers)")
+	command.Flags().StringVar(&flags.uri, "libvirt-uri", defaultLibvirtURI, "`URI` of the libvirt connection")
 	command.Flags().StringVar(&flags.context, "context-name", "dev", "`name` of the context to write")
 	return command
 }
 
 func (f *devFlags) run(ctx context.Context, terminal cli.IO) error {
+	if !slices.Contains([]string{"", driverLibvirt, driverFake}, f.driver) {
+		return cli.UsageErrorf("--driver %q: use %s or %s", f.driver, driverLibvirt, driverFake)
+	}
 	logger, err := f.logger()
 	if err != nil {
 		return err

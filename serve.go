@@ -39,13 +39,13 @@ type daemonFlags struct {
 
 func (f *daemonFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.dataDir, "data-dir", "/var/lib/novacron", "`folder` that «cluster init» or «cluster join» prepared")
-	c.Flags().StringVar(&f.logLevel, "log-level", "info", "what to log: debug, info, warn or error")
+	c.Flags().StringVar(&f.logLevel, "log-level", "info", "what to log: `level` debug, info, warn or error")
 }
 
 func (f *daemonFlags) logger() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: must be debug, info, warn or error", f.logLevel)
+		return nil, cli.UsageErrorf("--log-level %q: use debug, info, warn or error", f.logLevel)
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
 }
