@@ -23,18 +23,20 @@ const (
 	debianAddress = "192.168.122.7"
 	debianMAC     = "52:54:00:de:b1:a7"
 	// debianBoot is how long a whole Debian may take to its last line under software emulation: 50 s of a processor, on a
-	// machine that may be busy. debianPatience is for all of the test.
-	debianBoot     = "10m"
-	debianPatience = 20 * time.Minute
+	// machine that may be busy. An emulated guest may freeze on the way, and then has another of debianStarts.
+	debianBoot   = "6m"
+	debianStarts = 3
+	// debianPatience is for all of the test.
+	debianPatience = 25 * time.Minute
 )
 
-// debianYAML is a machine of two processors, so that services of the guest start beside each other. To be filled in are the
-// kernel's arguments, the user's key, and the card's addresses of IP and Ethernet.
+// debianYAML is a machine of one processor: emulated beside each other, several may freeze a guest that boots. To be filled in
+// are the kernel's arguments, the user's key, and the card's addresses of IP and Ethernet.
 const debianYAML = `
 name: debian-1
 osType: debian
 osVersion: "12"
-cpus: 2
+cpus: 1
 memoryMB: 512
 diskGB: 2
 image: debian
@@ -72,6 +74,28 @@ func (f *fleet) buildDebian() {
 	f.must("image", "add", "debian", disk)
 }
 
+// bootDebian creates the machine and gives what it said until cloud-init was done. One that does not get there is made anew,
+// since cloud-init does on the first start alone what is looked for; what it said, and where it stands, is told.
+func (f *fleet) bootDebian(definition string) (printed string) {
+	f.t.Helper()
+	for start := range debianStarts {
+		if start > 0 {
+			f.must("vm", "delete", "debian-1", "--force", "--yes")
+		}
+		began := time.Now()
+		f.must("vm", "create", "-f", definition)
+		console := f.CLI(f.ctx, "vm", "console", "debian-1", "--until", "SEEN-ALL", "--timeout", debianBoot)
+		if console.Code == 0 {
+			f.t.Logf("create to the end of cloud-init: %s", time.Since(began))
+			return console.Out
+		}
+		registers, err := f.on("h1", "virsh", "qemu-monitor-command", "--hmp", strings.Fields(f.machines("h1")[0])[0], "info registers -a")
+		f.t.Logf("not up after %s: %s%s\nprocessors: %s (%v)", time.Since(began), console.Out, console.Err, registers, err)
+	}
+	require.Fail(f.t, "cloud-init does not end", "%d starts", debianStarts)
+	return ""
+}
+
 // newKey makes a key to log in with. The fingerprint is as cloud-init prints it: SHA-256 of the public key, in hex.
 func newKey(t *testing.T) (file, public, fingerprint string) {
 	t.Helper()
@@ -97,10 +121,7 @@ func TestCloudInitOfARealDebian(t *testing.T) {
 	text := fmt.Sprintf(debianYAML, lab.RootArgs, public, debianAddress, debianMAC)
 	require.NoError(t, os.WriteFile(definition, []byte(text), 0o600))
 
-	began := time.Now()
-	f.must("vm", "create", "-f", definition)
-	printed := f.must("vm", "console", "debian-1", "--until", "SEEN-ALL", "--timeout", debianBoot)
-	t.Logf("create to the end of cloud-init: %s", time.Since(began))
+	printed := f.bootDebian(definition)
 	require.Contains(t, printed, "SEEN host=from-the-definition file=by cloud-init mode=640:adm address=")
 	require.Contains(t, printed, "lan0 inet "+debianAddress+"/24")
 	require.Contains(t, printed, fingerprint)
