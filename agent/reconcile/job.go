@@ -261,6 +261,8 @@ func (r *Reconciler) acknowledge(ctx context.Context, wish *novacronv1.VM, err e
 
 // finish records the outcome and looks again.
 func (r *Reconciler) finish(ctx context.Context, j *job, err error) {
+	r.looking <- struct{}{}
+	defer func() { <-r.looking }()
 	if err == nil && j.step.Kind != Delete {
 		r.refresh(ctx)
 	}

@@ -2,7 +2,10 @@ package reconcile
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/novacron/novacron/agent/hypervisor"
 )
@@ -12,6 +15,8 @@ type machines struct {
 	// onCreate and onDelete, when set, are asked at the given attempt, counted from 1.
 	onCreate func(ctx context.Context, attempt int) error
 	onDelete func(attempt int) error
+	// looks are how long the next looks at the host take to arrive after they were taken; none when it is empty.
+	looks []time.Duration
 
 	mu       sync.Mutex
 	there    map[string]hypervisor.Observed
@@ -20,6 +25,7 @@ type machines struct {
 	most     int
 	creates  int
 	deletes  int
+	reboots  int
 	undone   []string
 	// media are the changes of media, each with what the machine did then.
 	media []string
@@ -97,7 +103,13 @@ func (m *machines) Pause(_ context.Context, id string) error {
 	return m.change(id, func(o *hypervisor.Observed) { o.State = hypervisor.StatePaused })
 }
 
-func (m *machines) Reboot(context.Context, string, bool) error { return nil }
+func (m *machines) Reboot(context.Context, string, bool) error {
+	<-time.After(time.Second)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reboots++
+	return nil
+}
 
 func (m *machines) SetOwner(_ context.Context, id string, owner hypervisor.Owner) error {
 	return m.change(id, func(o *hypervisor.Observed) { o.Owner = owner })
@@ -128,12 +140,15 @@ func (m *machines) Undo(_ context.Context, id string) error {
 	return nil
 }
 
-func (m *machines) Observe(context.Context) (all []hypervisor.Observed, _ error) {
+func (m *machines) Observe(context.Context) ([]hypervisor.Observed, error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, machine := range m.there {
-		all = append(all, machine)
+	all := slices.Collect(maps.Values(m.there))
+	var takes time.Duration
+	if len(m.looks) > 0 {
+		takes, m.looks = m.looks[0], m.looks[1:]
 	}
+	m.mu.Unlock()
+	<-time.After(takes)
 	return all, nil
 }
 
@@ -157,4 +172,10 @@ func (m *machines) counts() (creates, deletes int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.creates, m.deletes
+}
+
+func (m *machines) setLooks(looks []time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.looks = looks
 }

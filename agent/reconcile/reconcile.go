@@ -69,6 +69,9 @@ type Reconciler struct {
 	config Config
 	slots  chan struct{}
 	wake   chan struct{}
+	// looking is held from a look at the host until it was acted upon, and by a step that ends: what a look shows of a
+	// machine must not be older than the end of the step before.
+	looking chan struct{}
 	// back is closed, and made anew, when the hypervisor is there again.
 	back chan struct{}
 
@@ -101,7 +104,8 @@ func New(config Config) *Reconciler {
 		config.Parallel = defaultParallel
 	}
 	return &Reconciler{
-		config: config, slots: make(chan struct{}, config.Parallel), wake: make(chan struct{}, 1), back: make(chan struct{}),
+		config: config, slots: make(chan struct{}, config.Parallel), wake: make(chan struct{}, 1),
+		looking: make(chan struct{}, 1), back: make(chan struct{}),
 		desired: map[string]*novacronv1.VM{}, machines: map[string]hypervisor.Observed{}, jobs: map[string]*job{},
 		failed: map[string]failure{}, gone: map[string]bool{}, orphans: map[string]bool{},
 		revivals: map[string]revival{}, booted: map[string]bool{},
@@ -201,6 +205,8 @@ func (r *Reconciler) comeback() <-chan struct{} {
 
 // once compares and starts what is to be done.
 func (r *Reconciler) once(ctx context.Context) {
+	r.looking <- struct{}{}
+	defer func() { <-r.looking }()
 	actual, err := r.observe(ctx)
 	if err != nil {
 		if ctx.Err() == nil {

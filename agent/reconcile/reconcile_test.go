@@ -235,6 +235,31 @@ func TestOnlySoManyAreWorkedOnAtOnce(t *testing.T) {
 	})
 }
 
+func TestALookThatAStepOvertookIsNotActedUpon(t *testing.T) {
+	m := newMachines()
+	m.onCreate = func(context.Context, int) error { <-time.After(time.Second); return nil }
+	reconciling(t, m, 0, func(r *Reconciler) {
+		revision := uint64(0)
+		// The step that the first look leads to takes a second; the look after it begins before its end and arrives later.
+		overtaken := func(vm *novacronv1.VM) {
+			for _, look := range [][]time.Duration{nil, {5 * time.Second}} {
+				m.setLooks(look)
+				revision++
+				r.SetDesired(revision, []*novacronv1.VM{vm})
+				pass(time.Second / 2)
+			}
+			pass(time.Minute)
+		}
+		overtaken(wish("vm", 1))
+		creates, _ := m.counts()
+		require.Equal(t, 1, creates)
+		again := wish("vm", 2)
+		again.RestartGeneration = 2
+		overtaken(again)
+		require.Equal(t, 1, m.reboots, "one restart was asked for")
+	})
+}
+
 func TestAnOlderSetIsIgnored(t *testing.T) {
 	m := newMachines()
 	reconciling(t, m, 0, func(r *Reconciler) {
