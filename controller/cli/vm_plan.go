@@ -67,6 +67,9 @@ func (a *app) printPlan(plan *pb.PlanVMResponse, showXML bool) error {
 	if text == "" {
 		fmt.Fprintf(a.io.Err, "%s is as planned: nothing would change\n", clean(plan.GetExisting().GetSpec().GetName()))
 	}
+	if text != "" && plan.GetExisting() != nil {
+		fmt.Fprintf(a.io.Err, "%s exists: novacron vm apply --dry-run tells which of these changes it takes, and when\n", clean(plan.GetExisting().GetSpec().GetName()))
+	}
 	fmt.Fprintf(a.io.Err, "it would run on %s\n", clean(plan.GetHost()))
 	return nil
 }

@@ -44,7 +44,9 @@ func TestMachinesAreMadeOfTemplates(t *testing.T) {
 	require.Contains(t, run(0, "vm", "list"), "no virtual machines", "a plan does nothing")
 	run(0, "vm", "create", "web-1", "--template", "web", "--set", "cpus=2", "--set", "memory=512MiB")
 	require.Contains(t, run(0, "vm", "list"), "512MiB")
-	require.Contains(t, run(0, "vm", "plan", "web-1", "--template", "web"), "-cpus: 2", "the difference to what is there")
+	differs := run(0, "vm", "plan", "web-1", "--template", "web")
+	require.Contains(t, differs, "-cpus: 2", "the difference to what is there")
+	require.Contains(t, differs, "web-1 exists: novacron vm apply --dry-run tells")
 
 	require.Contains(t, run(1, "vm", "create", "web-2", "--template", "web", "--set", "memory=5GiB"), "at most 4GiB")
 	require.Contains(t, run(1, "vm", "create", "web-2", "--template", "web", "--set", "size=1"), "memory, cpus")

@@ -75,7 +75,7 @@ func Open(ctx context.Context, opts Options) (hypervisor.Driver, error) {
 	if err != nil {
 		// A connection that is made too late must not stay.
 		go func() { _ = d.Close() }()
-		return nil, unavailable(fmt.Errorf("connect to %s: %w", opts.URI, err))
+		return nil, unavailable(fmt.Errorf("connect to %s: %w; start libvirt's daemon on this host, or set agent.libvirtURI in node.yaml to where it listens", opts.URI, plain(err)))
 	}
 	return d, nil
 }
@@ -173,6 +173,14 @@ func call[T any](ctx context.Context, d *Driver, do func(*lv.Connect) (T, error)
 // run is a call without a value.
 func run(ctx context.Context, d *Driver, do func(*lv.Connect) error) error {
 	_, err := call(ctx, d, func(c *lv.Connect) (struct{}, error) { return struct{}{}, do(c) })
+	return err
+}
+
+// plain is an error of libvirt without its numbers, which tell people nothing.
+func plain(err error) error {
+	if e := (lv.Error{}); errors.As(err, &e) && e.Message != "" {
+		return errors.New(e.Message)
+	}
 	return err
 }
 

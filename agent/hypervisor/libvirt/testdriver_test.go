@@ -42,6 +42,15 @@ func openTestDriver(t *testing.T) hypervisor.Driver {
 	return d
 }
 
+func TestALibvirtThatIsNotThereIsToldOf(t *testing.T) {
+	needLibvirt(t)
+	socket := filepath.Join(t.TempDir(), "libvirt-sock")
+	_, err := Open(t.Context(), Options{URI: "qemu+unix:///system?socket=" + socket})
+	require.ErrorIs(t, err, hypervisor.ErrUnavailable)
+	require.ErrorContains(t, err, "to '"+socket+"': No such file or directory; start libvirt's daemon")
+	require.NotContains(t, err.Error(), "virError")
+}
+
 func TestContractOnTestDriver(t *testing.T) {
 	d := openTestDriver(t)
 	drivertest.Run(t, drivertest.Target{
