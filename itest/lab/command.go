@@ -19,23 +19,31 @@ pid=$1; shift
 while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift
 exec nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup -- env --chdir="$PWD" --default-signal=INT,QUIT,TERM,HUP "$@"`
 
+// parentScript keeps a look at the process outside, for the program inside.
+const parentScript = "exec 9</proc/$$/stat\n"
+
+// boundScript runs a program that is already bound to die with its parent, unless the parent ended before that.
+const boundScript = `read -r parent <&9 || exit 125
+case $parent in *') Z '* | *') X '*) exit 125 ;; esac
+exec "$@" 9<&-`
+
 // Command prepares a program to run inside the host, in the working directory and environment of the caller unless
 // its fields say otherwise. The program dies with the context, with this process and with the host. To signal it
 // use Signal: the exec.Cmd's own process is a helper outside. For a host that is down, starting it fails with
 // ErrHostDown.
 func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
-	cmd := h.enter(ctx, append([]string{"setpriv", "--pdeathsig", "KILL"}, argv...))
+	cmd := h.enter(ctx, parentScript+enterScript, append([]string{"setpriv", "--pdeathsig", "KILL", "sh", "-c", boundScript, "novacron-lab"}, argv...))
 	cmd.WaitDelay = 2 * time.Second // a grandchild may hold the output open
 	return cmd
 }
 
-func (h *Host) enter(ctx context.Context, argv []string) *exec.Cmd {
+func (h *Host) enter(ctx context.Context, script string, argv []string) *exec.Cmd {
 	pid, err := h.PID()
 	roots, leaves, err2 := h.joinFiles()
 	if len(leaves) > 0 {
 		roots = leaves
 	}
-	args := append([]string{"-c", enterScript, "novacron-lab", strconv.Itoa(pid)}, roots...)
+	args := append([]string{"-c", script, "novacron-lab", strconv.Itoa(pid)}, roots...)
 	args = append(append(args, "--"), argv...)
 	cmd := exec.CommandContext(ctx, "sh", args...)
 	cmd.Err = errors.Join(cmd.Err, err, err2)
@@ -75,7 +83,7 @@ func (h *Host) Spawn(ctx context.Context, name string, argv ...string) (pid int,
 		return 0, err
 	}
 	defer log.Close()
-	cmd := h.enter(context.WithoutCancel(ctx), argv)
+	cmd := h.enter(context.WithoutCancel(ctx), enterScript, argv)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

@@ -54,6 +54,7 @@ func start(t *testing.T, ctx context.Context, h *Host, xml string) {
 }
 
 // awaitConsole waits for a text on the console of a guest.
+// awaitConsole waits for a whole line with the text.
 func awaitConsole(t *testing.T, ctx context.Context, h *Host, name, text string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
@@ -61,8 +62,8 @@ func awaitConsole(t *testing.T, ctx context.Context, h *Host, name, text string)
 	var log []byte
 	err := retry(ctx, func() (err error) {
 		log, err = os.ReadFile(consoleLog(h, name))
-		if err == nil && !strings.Contains(string(log), text) {
-			err = fmt.Errorf("no %q on the console", text)
+		if _, rest, found := strings.Cut(string(log), text); err == nil && (!found || !strings.Contains(rest, "\n")) {
+			err = fmt.Errorf("no line with %q on the console", text)
 		}
 		return err
 	})

@@ -273,3 +273,22 @@ func TestTwoLabsAtATime(t *testing.T) {
 	_, err = h.Output(ctx, "true")
 	assert.NoError(t, err)
 }
+
+// A program whose parent dies before it is bound to it ends by itself.
+func TestCommandEndsHoweverEarlyItsContextDoes(t *testing.T) {
+	ctx := needLab(t)
+	h, err := newLab(t, ctx).AddNode(ctx, "c1")
+	require.NoError(t, err)
+	for range 50 {
+		short, cancel := context.WithCancel(ctx)
+		cmd := h.Command(short, "sleep", "1000")
+		require.NoError(t, cmd.Start())
+		var inside []int
+		for len(inside) == 0 {
+			inside = children(cmd.Process.Pid)
+		}
+		cancel()
+		assert.Error(t, cmd.Wait())
+		require.NoError(t, waitGone(ctx, inside[0]))
+	}
+}
