@@ -43,24 +43,29 @@ func (s shell) ask(command string) string {
 	// The echo of the command shows the sum, its output the result.
 	_, err := s.console.Write([]byte(command + "; echo END-$((40+2))\n"))
 	require.NoError(s.t, err)
-	heard := make(chan string, 1)
+	heard := make(chan []byte)
 	go func() {
-		var all []byte
-		for buf := make([]byte, 4096); !bytes.Contains(all, []byte("END-42")); {
+		defer close(heard)
+		for all := []byte(nil); !bytes.Contains(all, []byte("END-42")); {
+			buf := make([]byte, 4096)
 			n, err := s.console.Read(buf)
 			if err != nil {
 				break
 			}
 			all = append(all, buf[:n]...)
+			heard <- buf[:n]
 		}
-		heard <- string(all)
 	}()
-	select {
-	case text := <-heard:
-		return text
-	case <-time.After(labPatience):
-		require.Failf(s.t, "the guest's shell does not answer", "%s", command)
-		return ""
+	var text []byte
+	for silent := time.After(labPatience); ; {
+		select {
+		case part, more := <-heard:
+			if text = append(text, part...); !more {
+				return string(text)
+			}
+		case <-silent:
+			require.Failf(s.t, "the guest's shell does not answer", "%s; it said %q", command, text)
+		}
 	}
 }
 
