@@ -62,7 +62,9 @@ func (d *daemon) takeDesired(revision uint64, set *agentv1.DesiredSet) {
 		}
 	}
 	for _, volume := range set.GetVolumes() {
-		used[volume.GetSpec().GetSource().GetSha256()] = volume.GetStatus().GetPath() == "" // its content is needed once
+		if volume.GetStatus().GetPath() == "" { // its content is needed once
+			used[volume.GetSpec().GetSource().GetSha256()] = true
+		}
 	}
 	if err := d.blobs.Sweep(func(hash string) bool { return used[hash] }, blobPatience); err != nil {
 		d.logger.Warn("unused images could not be deleted", "error", err)

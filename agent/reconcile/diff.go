@@ -17,7 +17,7 @@ const (
 	Stop   Kind = "stop"
 	// Pause stops the CPUs; Start lets them go on. A machine that is not running is started first.
 	Pause Kind = "pause"
-	// Restart restarts the guest once.
+	// Restart restarts the guest once; again only if the agent ends before it has recorded that.
 	Restart Kind = "restart"
 	// Delete removes the machine with all that it owns.
 	Delete Kind = "delete"
@@ -120,7 +120,7 @@ func power(vm *novacronv1.VM, machine hypervisor.Observed) Kind {
 		if !runs {
 			return Start
 		}
-		if vm.GetRestartGeneration() == vm.GetGeneration() {
+		if vm.GetRestartGeneration() > machine.Owner.Generation { // other wishes may have come after it
 			return Restart
 		}
 	case novacronv1.PowerState_POWER_STATE_STOPPED:

@@ -23,6 +23,8 @@ func (s Step) persists() bool { return s.Kind == Delete || s.Kind == Undo }
 type job struct {
 	step   Step
 	cancel context.CancelFunc
+	// restarted says that the guest was restarted; what is left of the step is to record it. The job's own goroutine has it.
+	restarted bool
 
 	mu       sync.Mutex
 	progress string
@@ -136,7 +138,7 @@ func (r *Reconciler) take(ctx context.Context, j *job) error {
 	case Pause:
 		return r.acknowledge(ctx, wish, r.pause(ctx, j.step.ID))
 	case Restart:
-		return r.acknowledge(ctx, wish, machines.Reboot(ctx, j.step.ID, wish.GetForce()))
+		return r.acknowledge(ctx, wish, r.restart(ctx, j))
 	case Acknowledge:
 		return r.acknowledge(ctx, wish, nil)
 	case Delete:
@@ -192,6 +194,16 @@ func (r *Reconciler) stop(ctx context.Context, wish *novacronv1.VM) error {
 		return err
 	}
 	return r.alter(ctx, wish)
+}
+
+// restart restarts the guest, once in the life of the job: recording it may take several attempts.
+func (r *Reconciler) restart(ctx context.Context, j *job) error {
+	if j.restarted {
+		return nil
+	}
+	err := r.config.Machines.Reboot(ctx, j.step.ID, j.step.VM.GetForce())
+	j.restarted = err == nil
+	return err
 }
 
 // pause makes sure that there is something to pause.

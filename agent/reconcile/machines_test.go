@@ -26,7 +26,9 @@ type machines struct {
 	creates  int
 	deletes  int
 	reboots  int
-	undone   []string
+	// unrecorded is how many records of a wish still fail, as when libvirt goes away.
+	unrecorded int
+	undone     []string
 	// media are the changes of media, each with what the machine did then.
 	media []string
 	// events are told to who subscribed last.
@@ -116,6 +118,9 @@ func (m *machines) SetOwner(_ context.Context, id string, owner hypervisor.Owner
 }
 
 func (m *machines) Adjust(ctx context.Context, definition *hypervisor.VMDefinition, owner hypervisor.Owner) error {
+	if m.fails() {
+		return hypervisor.ErrUnavailable
+	}
 	return m.SetOwner(ctx, definition.UUID, owner)
 }
 
@@ -178,4 +183,11 @@ func (m *machines) setLooks(looks []time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.looks = looks
+}
+
+func (m *machines) fails() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unrecorded--
+	return m.unrecorded >= 0
 }

@@ -260,6 +260,41 @@ func TestALookThatAStepOvertookIsNotActedUpon(t *testing.T) {
 	})
 }
 
+func TestARestartThatIsHardToRecordHappensOnce(t *testing.T) {
+	m := newMachines()
+	reconciling(t, m, 0, func(r *Reconciler) {
+		r.SetDesired(1, []*novacronv1.VM{wish("vm", 1)})
+		pass(time.Second)
+		again := wish("vm", 2)
+		again.RestartGeneration = 2
+		m.mu.Lock()
+		m.unrecorded = 3
+		m.mu.Unlock()
+		r.SetDesired(2, []*novacronv1.VM{again})
+		pass(time.Minute)
+		require.Equal(t, 1, m.reboots)
+		require.EqualValues(t, 2, only(t, r).GetObservedGeneration())
+	})
+}
+
+func TestARestartOutlivesTheWishesAfterIt(t *testing.T) {
+	m := newMachines()
+	reconciling(t, m, 0, func(r *Reconciler) {
+		r.SetDesired(1, []*novacronv1.VM{wish("vm", 1)})
+		pass(time.Second)
+		labelled := wish("vm", 3) // the restart was generation 2, which this host did not see by itself
+		labelled.RestartGeneration = 2
+		r.SetDesired(3, []*novacronv1.VM{labelled})
+		pass(time.Minute)
+		require.Equal(t, 1, m.reboots)
+		later := wish("vm", 4)
+		later.RestartGeneration = 2
+		r.SetDesired(4, []*novacronv1.VM{later})
+		pass(time.Minute)
+		require.Equal(t, 1, m.reboots, "it was done")
+	})
+}
+
 func TestAnOlderSetIsIgnored(t *testing.T) {
 	m := newMachines()
 	reconciling(t, m, 0, func(r *Reconciler) {
