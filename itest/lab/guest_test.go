@@ -53,8 +53,7 @@ func start(t *testing.T, ctx context.Context, h *Host, xml string) {
 	require.NoError(t, err)
 }
 
-// awaitConsole waits for a text on the console of a guest.
-// awaitConsole waits for a whole line with the text.
+// awaitConsole waits for a whole line with a text on the console of a guest.
 func awaitConsole(t *testing.T, ctx context.Context, h *Host, name, text string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)

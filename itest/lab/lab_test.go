@@ -284,10 +284,11 @@ func TestCommandEndsHoweverEarlyItsContextDoes(t *testing.T) {
 		cmd := h.Command(short, "sleep", "1000")
 		require.NoError(t, cmd.Start())
 		var inside []int
-		for len(inside) == 0 {
+		for len(inside) == 0 && ctx.Err() == nil { // at its first moment, not at the next poll
 			inside = children(cmd.Process.Pid)
 		}
 		cancel()
+		require.NotEmpty(t, inside)
 		assert.Error(t, cmd.Wait())
 		require.NoError(t, waitGone(ctx, inside[0]))
 	}
