@@ -17,7 +17,7 @@ const (
 	Stop   Kind = "stop"
 	// Pause stops the CPUs; Start lets them go on. A machine that is not running is started first.
 	Pause Kind = "pause"
-	// Restart restarts the guest once; again only if the agent ends before it has recorded that.
+	// Restart restarts the guest; again only if the agent ends before it has recorded that, or libvirt left open whether it was done.
 	Restart Kind = "restart"
 	// Delete removes the machine with all that it owns.
 	Delete Kind = "delete"
